@@ -1,0 +1,188 @@
+"""The recorder: every request is recognised, verified, judged and recorded before and after moto answers it."""
+
+import json
+import logging
+import re
+import secrets
+import string
+import threading
+import uuid
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from executor.sandbox.answer import read_answer
+from executor.sandbox.assume import fault, is_assume_role, opened_session, with_source_identity
+from executor.sandbox.deliver import Delivery, Faults
+from executor.sandbox.identity import Caller, Sessions, find_caller
+from executor.sandbox.judge import denial
+from executor.sandbox.polling import is_receive, wait_for_message, without_waiting
+from executor.sandbox.recognise import Call, recognise, spoken_protocol
+from executor.sandbox.record import Record, answered_record, denied_record, is_data_event
+from executor.sandbox.refuse import Refusal, refused
+from executor.sandbox.settling import Settling
+from executor.sandbox.signing import is_genuine, read_signature
+from executor.sandbox.wire import BodyTooLargeError, HttpRequest, HttpResponse, call_app, passed_on, read_request
+
+log = logging.getLogger(__name__)
+
+_KEPT_RECORDS = 10_000
+_REQUEST_ID = re.compile(rb"(?<=<RequestId>)[^<]*(?=</RequestId>)")
+_LOOPBACK = ("127.0.0.1", "::1")
+# Response headers that are about the bytes which moto wrote, or that the server writes itself.
+_REWRITTEN = frozenset({"content-length", "connection", "transfer-encoding", "x-amzn-requestid", "x-amz-crc32", "date", "server"})
+
+
+@dataclass(frozen=True)
+class _Verified:
+    """A request of which it is known what it asks for and who asks."""
+
+    request: HttpRequest
+    call: Call
+    caller: Caller
+    request_id: str
+
+
+class Recorder:
+    """A WSGI application in front of moto's.
+
+    1. Recognise the call. 2. Verify its signature. 3. Judge it by IAM. 4. Let moto answer. 5. Record and deliver.
+    What fails at one of the first three is refused in the service's own format and never reaches moto.
+    """
+
+    def __init__(self, moto: Any, faults: Faults, settle_seconds: float) -> None:
+        self._moto = moto
+        self._state = threading.RLock()
+        self._sessions = Sessions()
+        self._settling = Settling(settle_seconds)
+        self._records: deque[Record] = deque(maxlen=_KEPT_RECORDS)
+        self._delivery = Delivery(self._state, faults)
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        self._delivery.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._delivery.stop()
+
+    def records(self) -> list[Record]:
+        """The newest CloudTrail records of management events, oldest first, whether delivered or not."""
+        with self._state:
+            return list(self._records)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            response = self._respond(read_request(environ), environ)
+        except BodyTooLargeError:
+            response = HttpResponse(413, {"connection": "close"}, b"")
+        headers = [(name, value) for name, value in response.headers.items() if name not in ("content-length", "connection")]
+        start_response(f"{response.status} -", [*headers, ("content-length", str(len(response.body)))])
+        return [response.body]
+
+    def _respond(self, request: HttpRequest, environ: dict[str, Any]) -> HttpResponse:
+        if request.path == "/_sandbox/records" and request.peer in _LOOPBACK and request.method == "GET":
+            return HttpResponse(200, {"content-type": "application/json"}, json.dumps(self.records()).encode())
+        verified = self._verify(request)
+        return verified if isinstance(verified, HttpResponse) else self._carry_out(verified, environ)
+
+    def _verify(self, request: HttpRequest) -> _Verified | HttpResponse:
+        """Who asks for what, or the refusal of a request of which that cannot be told."""
+        protocol = spoken_protocol(request)
+        signature = read_signature(request)
+        if signature is None:
+            return refused(Refusal("unsigned", "Request is missing Authentication Token"), protocol, None, str(uuid.uuid4()))
+        call = recognise(request, signature)
+        if call is None:
+            message = f"The local AWS does not know this operation of {signature.service}; nothing was done."
+            log.warning("refused an unknown request for %s: %s", signature.service, request.headers.get("x-amz-target", ""))
+            return refused(Refusal("unknown operation", message), protocol, None, str(uuid.uuid4()))
+        request_id = _new_request_id(call)
+        caller = find_caller(signature.access_key_id, self._sessions)
+        refusal = _untrusted(request, caller)
+        if caller and not refusal and not is_genuine(request, signature, caller.secret):
+            refusal = Refusal(
+                "wrong signature",
+                "The request signature we calculated does not match the signature you provided. "
+                "Check your AWS Secret Access Key and signing method. Consult the service documentation for details.",
+            )
+        if refusal or caller is None:
+            return refused(refusal or _UNKNOWN_KEY, protocol, call.model.service_model, request_id)
+        return _Verified(request, call, caller, request_id)
+
+    def _carry_out(self, asked: _Verified, environ: dict[str, Any]) -> HttpResponse:
+        """Judges a call and, when it is allowed, lets moto answer; either way it is recorded in the same breath."""
+        service = asked.call.model.service_model
+        if is_receive(asked.call):
+            # Judged before the wait, since a refusal is not worth waiting for, and after it, since rights may have gone.
+            with self._state:
+                message = denial(asked.call, asked.caller, asked.request, datetime.now(UTC))
+            if message is None:
+                wait_for_message(asked.call, asked.caller, self._state, self._stopping.is_set)
+        with self._state:
+            message = denial(asked.call, asked.caller, asked.request, datetime.now(UTC))
+            if message is not None:
+                log.info("denied: %s", message)
+                self._record(asked.call, denied_record(asked.call, asked.caller, asked.request, asked.request_id, message))
+                return refused(Refusal("denied", message), asked.call.protocol, service, asked.request_id)
+            response = self._answer(asked, environ)
+            answer = read_answer(asked.call, response)
+            if is_assume_role(asked.call) and not answer.error_code:
+                self._sessions.remember(opened_session(asked.call, asked.caller, answer))
+            record = answered_record(asked.call, asked.caller, asked.request, asked.request_id, answer)
+            self._record(asked.call, record)
+            return response
+
+    def _answer(self, asked: _Verified, environ: dict[str, Any]) -> HttpResponse:
+        call, caller = asked.call, asked.caller
+        wrong = fault(call, caller)
+        if wrong:
+            return refused(wrong, call.protocol, call.model.service_model, asked.request_id)
+        body = without_waiting(call, asked.request.body) if is_receive(call) else asked.request.body
+        response = self._settling.answer(call, caller)
+        if response is None:
+            response = self._settling.deleted(call, caller, self._ask_moto(asked, passed_on(environ, body)))
+        if is_assume_role(call) and response.status == 200:
+            inherited = caller.session.source_identity if caller.session else None
+            response = with_source_identity(response, call.parameters.get("SourceIdentity") or inherited)
+        headers = {name: value for name, value in response.headers.items() if name not in _REWRITTEN}
+        body = _REQUEST_ID.sub(asked.request_id.encode(), response.body)
+        return HttpResponse(response.status, headers | {"x-amzn-requestid": asked.request_id}, body)
+
+    def _ask_moto(self, asked: _Verified, environ: dict[str, Any]) -> HttpResponse:
+        """moto's answer; what moto cannot do is an error of the service, as a client understands it."""
+        try:
+            return call_app(self._moto, environ)
+        except Exception as error:  # moto raises whatever its code stumbles over; the client must get an answer
+            log.exception("moto failed at %s:%s", asked.call.service, asked.call.operation)
+            refusal = Refusal("broken", f"The local AWS failed at {asked.call.operation}: {type(error).__name__}")
+            return refused(refusal, asked.call.protocol, asked.call.model.service_model, asked.request_id)
+
+    def _record(self, call: Call, record: Record) -> None:
+        if not is_data_event(call):
+            self._records.append(record)
+            self._delivery.accept(record)
+
+
+_UNKNOWN_KEY = Refusal("unknown key", "The security token included in the request is invalid.")
+
+
+def _untrusted(request: HttpRequest, caller: Caller | None) -> Refusal | None:
+    """Why the credentials cannot be trusted, whatever the signature says."""
+    if caller is None:
+        return _UNKNOWN_KEY
+    token = request.headers.get("x-amz-security-token")
+    if token != (caller.session.token if caller.session else None):
+        return _UNKNOWN_KEY
+    if caller.session and caller.session.expires <= datetime.now(UTC):
+        return Refusal("expired session", "The security token included in the request is expired")
+    return None
+
+
+def _new_request_id(call: Call) -> str:
+    """DynamoDB's request ids are 52 capitals and digits, those of the other services are UUIDs."""
+    if call.service in ("dynamodb", "dynamodbstreams"):
+        return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(52))
+    return str(uuid.uuid4())

@@ -1,0 +1,162 @@
+"""Fills moto with the demo world: people, keys, tables, and Countersign's plumbing from `executor.infrastructure`.
+
+Straight into moto's backends and not over HTTP: seeding is no AWS call, must leave no record and needs nobody's keys.
+"""
+
+import base64
+import json
+from hashlib import sha256
+from typing import Any
+
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.events.models import events_backends
+from moto.iam.models import AccessKey, IAMBackend, iam_backends
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+
+from executor.infrastructure import (
+    delivery_policy,
+    event_pattern,
+    execution_policy,
+    executor_permissions,
+    executor_trust,
+    feed_policy,
+    guardrail_deny,
+    queue_policy,
+)
+from executor.sandbox.world import DemoWorldFacts
+
+# User name -> {"access_key_id": ..., "secret_access_key": ...}
+Keys = dict[str, dict[str, str]]
+
+_LONGEST_SESSION = "3600"
+_ITEMS = {
+    "prod-orders": [{"OrderId": {"S": f"order-{n}"}, "Total": {"N": str(n * 10)}} for n in range(1, 6)],
+    "prod-customers": [{"CustomerId": {"S": f"customer-{n}"}, "Name": {"S": f"Customer {n}"}} for n in range(1, 4)],
+    "staging-orders": [{"OrderId": {"S": f"trial-{n}"}, "Total": {"N": str(n)}} for n in range(1, 3)],
+}
+
+
+def seed(facts: DemoWorldFacts, keys: Keys) -> Keys:
+    """Makes the world that the facts describe, with the given access keys, and returns the keys of every user."""
+    _tables(facts)
+    _events(facts)
+    _notifications(facts)
+    iam = iam_backends[facts.account][facts.partition]
+    iam.create_account_alias(facts.alias.lower())
+    complete = {user: _user(iam, user, keys.get(user)) for user in facts.users}
+    _groups(iam, facts)
+    _processes(iam, facts)
+    return complete
+
+
+def _tables(facts: DemoWorldFacts) -> None:
+    dynamodb = dynamodb_backends[facts.account][facts.region]
+    for table in facts.tables:
+        items: list[dict[str, Any]] = _ITEMS.get(table, [{"Id": {"S": "1"}}])
+        _table(dynamodb, table, next(iter(items[0])))
+        for item in items:
+            dynamodb.put_item(table, item)
+    _table(dynamodb, facts.mirror_table, "ApprovalId")
+
+
+def _table(dynamodb: DynamoDBBackend, name: str, key: str) -> None:
+    dynamodb.create_table(
+        name,
+        schema=[{"AttributeName": key, "KeyType": "HASH"}],
+        throughput=None,
+        attr=[{"AttributeName": key, "AttributeType": "S"}],
+        global_indexes=None,
+        indexes=None,
+        streams=None,
+        billing_mode="PAY_PER_REQUEST",
+        sse_specification=None,
+        tags=[],
+        deletion_protection_enabled=False,
+        warm_throughput=None,
+    )
+
+
+def _events(facts: DemoWorldFacts) -> None:
+    """The rule, the queue that it alone may fill, and where messages go that are received too often."""
+    sqs = sqs_backends[facts.account][facts.region]
+    sqs.create_queue(f"{facts.queue}-dead")
+    sqs.create_queue(
+        facts.queue,
+        Policy=json.dumps(queue_policy(facts.queue_arn, facts.rule_arn)),
+        RedrivePolicy=json.dumps({"deadLetterTargetArn": facts.arn("sqs", f"{facts.queue}-dead"), "maxReceiveCount": 20}),
+    )
+    events = events_backends[facts.account][facts.region]
+    events.put_rule(facts.rule, event_pattern=json.dumps(event_pattern([facts.protected])), state="ENABLED")
+    events.put_targets(facts.rule, None, [{"Id": "countersign", "Arn": facts.queue_arn}])
+
+
+def _notifications(facts: DemoWorldFacts) -> None:
+    """The topic and an inbox that shows the demo's people what it delivers."""
+    sqs_backends[facts.account][facts.region].create_queue(facts.inbox)
+    sns = sns_backends[facts.account][facts.region]
+    topic = sns.create_topic(facts.topic)
+    sns.subscribe(topic.arn, facts.inbox_arn, "sqs")
+
+
+def _user(iam: IAMBackend, name: str, key: dict[str, str] | None) -> dict[str, str]:
+    """A user with one access key: the one given, so that keys outlive a restart, or a new one."""
+    user = iam.create_user(iam.region_name, name)
+    # The same person keeps the same unique id over restarts, as in AWS.
+    user.id = "AIDA" + base64.b32encode(sha256(name.encode()).digest()).decode()[:16]
+    access_key = iam.create_access_key(name)
+    if key:
+        _rename(iam, access_key, key)
+    return {"access_key_id": access_key.access_key_id, "secret_access_key": access_key.secret_access_key}
+
+
+def _rename(iam: IAMBackend, access_key: AccessKey, key: dict[str, str]) -> None:
+    del iam.access_keys[access_key.access_key_id]
+    access_key.access_key_id = key["access_key_id"]
+    access_key.secret_access_key = key["secret_access_key"]
+    iam.access_keys[access_key.access_key_id] = access_key
+
+
+def _groups(iam: IAMBackend, facts: DemoWorldFacts) -> None:
+    """People's rights: DynamoDB for the teams, less what the guardrail denies; everything for administrators."""
+    deny = _policy(iam, f"CountersignGuardrail-{facts.guardrail}", guardrail_deny(facts.protected))
+    team = _policy(iam, "TeamDynamoDB", _allow("dynamodb:*"))
+    everything = _policy(iam, "TeamAdministrators", _allow("*"))
+    administrators = facts.groups["administrators"]
+    for group, members in facts.members.items():
+        iam.create_group(group)
+        for member in members:
+            iam.add_user_to_group(group, member)
+        for policy in (everything,) if group == administrators else (team, deny):
+            iam.attach_group_policy(policy, group)
+
+
+def _processes(iam: IAMBackend, facts: DemoWorldFacts) -> None:
+    """Countersign's own users with the least they need, and the role that only execution may assume."""
+    least = {
+        facts.feed_user: feed_policy(facts.queue_arn),
+        facts.delivery_user: delivery_policy(facts.topic_arn, facts.table_arn(facts.mirror_table)),
+        facts.execution_user: execution_policy([facts.executor_role_arn]),
+    }
+    for user, document in least.items():
+        iam.put_user_policy(user, "Countersign", json.dumps(document))
+    iam.create_role(
+        facts.executor_role,
+        json.dumps(executor_trust(facts.iam_arn(f"user/{facts.execution_user}"), facts.external_id)),
+        path="/",
+        permissions_boundary=None,
+        description="Carries out what Countersign's reviewers have approved",
+        tags=[],
+        max_session_duration=_LONGEST_SESSION,
+    )
+    permissions = _policy(iam, "CountersignExecutor", executor_permissions([facts.protected]))
+    iam.attach_role_policy(permissions, facts.executor_role)
+
+
+def _policy(iam: IAMBackend, name: str, document: dict[str, Any]) -> str:
+    """A managed policy's ARN."""
+    return iam.create_policy("", "/", json.dumps(document), name, []).arn
+
+
+def _allow(action: str) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]}

@@ -1,0 +1,113 @@
+"""The local AWS as a server: one threaded HTTP server, its state in memory, started and stopped by its owner."""
+
+import os
+import threading
+from types import TracebackType
+from typing import Any
+
+# moto reads these when it is imported. Its own IAM would check `*` only; CORS headers are for browsers.
+os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
+os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "false")
+
+from moto.core.base_backend import BackendDict
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from executor.sandbox.deliver import Faults
+from executor.sandbox.record import Record
+from executor.sandbox.recorder import Recorder
+from executor.sandbox.seed import Keys, seed
+from executor.sandbox.world import DEMO, DemoWorldFacts
+
+# Built beforehand, so that no client waits for moto's imports.
+_WARM = ("dynamodb", "events", "iam", "sns", "sqs", "sts")
+
+
+class _QuietHandler(MotoRequestHandler):
+    """Requests are recorded, not logged a second time."""
+
+    # The last small packet of an answer would otherwise wait for the client's delayed acknowledgement.
+    disable_nagle_algorithm = True
+    server_version = "AWS"
+    sys_version = ""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        return
+
+
+class LocalAws:
+    """A local AWS for tests and the demo. One at a time in a process: moto's state is global, and start() clears it.
+
+    `keys` are access keys by user name (`{"alice": {"access_key_id": ..., "secret_access_key": ...}}`); users without
+    one get a new one, see `self.keys`. `port` 0 takes a free one.
+    """
+
+    def __init__(
+        self,
+        facts: DemoWorldFacts | None = DEMO,
+        *,
+        keys: Keys | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Faults | None = None,
+        settle_seconds: float = 0.3,
+    ) -> None:
+        self.facts = facts
+        self.keys: Keys = dict(keys or {})
+        self._address = (host, port)
+        self._faults = faults or Faults()
+        self._settle_seconds = settle_seconds
+        self._server: BaseWSGIServer | None = None
+        self._recorder: Recorder | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> "LocalAws":
+        """Clears moto's state, seeds it with the facts and serves. Raises OSError when the port is taken."""
+        BackendDict.reset()
+        if self.facts:
+            self.keys = seed(self.facts, self.keys)
+        moto = DomainDispatcherApplication(create_backend_app)
+        for service in _WARM:
+            moto.app_instances[service] = create_backend_app(service)  # type: ignore[arg-type]
+        self._recorder = Recorder(moto, self._faults, self._settle_seconds)
+        self._recorder.start()
+        host, port = self._address
+        self._server = make_server(host, port, self._recorder, threaded=True, request_handler=_QuietHandler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="sandbox", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Ends the server; long polls return at once."""
+        if self._recorder:
+            self._recorder.stop()
+        if self._server and self._thread:
+            self._server.shutdown()
+            self._thread.join()
+        self._server = self._thread = None
+
+    def __enter__(self) -> "LocalAws":
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def endpoint_url(self) -> str:
+        """`http://host:port`, for `endpoint_url=` and AWS_ENDPOINT_URL."""
+        if self._server is None:
+            raise RuntimeError("the local AWS is not running: call start() first")
+        return f"http://{self._address[0]}:{self._server.port}"
+
+    def records(self) -> list[Record]:
+        """CloudTrail records of all management events so far, oldest first."""
+        return self._recorder.records() if self._recorder else []
+
+    def credentials(self, user: str) -> dict[str, Any]:
+        """Keyword arguments for a boto3 session or client that acts as an IAM user."""
+        key = self.keys[user]
+        return {
+            "aws_access_key_id": key["access_key_id"],
+            "aws_secret_access_key": key["secret_access_key"],
+            "region_name": self.facts.region if self.facts else "eu-west-1",
+        }

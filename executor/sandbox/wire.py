@@ -1,0 +1,86 @@
+"""HTTP requests and responses as plain values, between the WSGI server and the rest of the sandbox."""
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Real AWS takes at most a few MiB outside S3; the limit keeps a mistake from filling the memory.
+LARGEST_BODY = 64 * 1024 * 1024
+
+
+class BodyTooLargeError(ValueError):
+    """The request's body is longer than the sandbox reads."""
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """One request. Header names are in lower case; `target` is the path and query as they came, percent-encoded."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    peer: str
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def read_request(environ: Mapping[str, Any]) -> HttpRequest:
+    """The request of a WSGI environment; its body is read once, here. Raises BodyTooLargeError."""
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.replace("_", "-").lower()] = environ[name]
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if length > LARGEST_BODY:
+        raise BodyTooLargeError(length)
+    return HttpRequest(
+        method=environ["REQUEST_METHOD"],
+        target=environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ.get("PATH_INFO") or "/",
+        headers=headers,
+        body=environ["wsgi.input"].read(length) if length else b"",
+        peer=environ.get("REMOTE_ADDR", ""),
+    )
+
+
+def passed_on(environ: Mapping[str, Any], body: bytes) -> dict[str, Any]:
+    """The environment that moto sees: with this body, and without what would make moto act elsewhere than was judged.
+
+    moto lets a header name the account and the user agent name the region.
+    """
+    kept = {name: value for name, value in environ.items() if name != "HTTP_X_MOTO_ACCOUNT_ID"}
+    if "region/" in kept.get("HTTP_USER_AGENT", "").lower():
+        kept["HTTP_USER_AGENT"] = "sandbox"
+    return kept | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+
+def call_app(app: Any, environ: dict[str, Any]) -> HttpResponse:
+    """Runs a WSGI application to its end and returns its whole response, header names in lower case."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        started.append((status, headers))
+        return lambda data: None
+
+    chunks: Iterable[bytes] = app(environ, start_response)
+    try:
+        body = b"".join(chunks)
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
+    status, headers = started[-1]
+    return HttpResponse(int(status.split(" ", 1)[0]), {name.lower(): value for name, value in headers}, body)
