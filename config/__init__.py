@@ -1,0 +1,1 @@
+"""Wires the house together and knows nothing of the domain: settings, addresses, Celery, logs."""

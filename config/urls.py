@@ -1,0 +1,14 @@
+"""Every address of the site: sign-in, the health probe, and the admin at the root of everything else."""
+
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from config.health import healthz
+from portal.site import site
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", site.urls),
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+]

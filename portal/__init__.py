@@ -1,0 +1,1 @@
+"""What people see: admin site, sign-in, people. No AWS credentials, no boto3."""
