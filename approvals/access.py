@@ -1,0 +1,187 @@
+"""What each process's database role may do: the least that its work needs, declared table by table.
+
+Everything not listed is refused by PostgreSQL itself. The web role reads the tables of authority and writes none of them; no role
+can write the audit trail but through its function, and none can change or delete what is meant to stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.apps import apps
+from django.db import connection
+from psycopg import sql
+
+WEB: Final = "countersign_web"
+FEED: Final = "countersign_feed"
+DELIVERY: Final = "countersign_delivery"
+EXECUTION: Final = "countersign_execution"
+ROLES: Final = (WEB, FEED, DELIVERY, EXECUTION)
+
+_READ: Final = "SELECT"
+_ADD: Final = "SELECT, INSERT"
+# A lock for update needs the right to update something: these columns are the ones that its decisions move.
+_REQUEST_MOVES: Final = (
+    "state, version, reason, revision_number, target, repeats, draft_until, pending_until, approved_until, ended_at, ended_why"
+)
+_AUTHORITY: Final = (
+    "approvals.Account",
+    "approvals.Guardrail",
+    "approvals.GuardrailVersion",
+    "approvals.GuardrailUserPermission",
+    "approvals.GuardrailGroupPermission",
+    "approvals.Person",
+    "approvals.Login",
+    "approvals.Principal",
+    "approvals.Passkey",
+    "approvals.AuthorityLink",
+    "auth.Group",
+    "auth.Permission",
+    "auth.Group.permissions",
+    "contenttypes.ContentType",
+    "portal.User",
+    "portal.User.groups",
+    "portal.User.user_permissions",
+)
+_OUTBOX_KEPT: Final = "SELECT, INSERT, UPDATE (attempts, due_at, done_at, error)"
+_HISTORY: Final = {
+    label: _READ
+    for label in (
+        "approvals.ApprovalRequest",
+        "approvals.Revision",
+        "approvals.RevisionGuardrail",
+        "approvals.Review",
+        "approvals.Signature",
+        "approvals.Execution",
+        "approvals.Attempt",
+        "approvals.Proof",
+        "approvals.Observation",
+        "approvals.TrailRecord",
+        "approvals.Alert",
+        "approvals.AuditEntry",
+        "approvals.ChainHead",
+    )
+}
+
+GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
+    WEB: {
+        **dict.fromkeys(_AUTHORITY, _READ),
+        **_HISTORY,
+        "approvals.QuarantinedMessage": _READ,
+        "approvals.FeedBatch": _READ,
+        "approvals.ApprovalRequest": f"SELECT, INSERT, UPDATE ({_REQUEST_MOVES})",
+        "approvals.Revision": _ADD,
+        "approvals.RevisionGuardrail": _ADD,
+        "approvals.SignatureChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
+        "approvals.Signature": _ADD,
+        "approvals.Review": _ADD,
+        # A new permission to carry out; never its state, which belongs to the executor.
+        "approvals.Execution": _ADD,
+        "approvals.Alert": "SELECT, INSERT, UPDATE (closed_at, closed_by_id, closed_why)",
+        "approvals.OutboxMessage": _ADD,
+        # Sign-in: sessions, factors and single sign-on accounts; of a user only when he last came.
+        "portal.User": "SELECT, UPDATE (last_login)",
+        "sessions.Session": "SELECT, INSERT, UPDATE, DELETE",
+        "account.EmailAddress": _READ,
+        "account.EmailConfirmation": _READ,
+        "mfa.Authenticator": "SELECT, INSERT, UPDATE, DELETE",
+        "socialaccount.SocialAccount": "SELECT, UPDATE (last_login, extra_data)",
+        "socialaccount.SocialToken": _READ,
+        "socialaccount.SocialApp": _READ,
+    },
+    FEED: {
+        **dict.fromkeys(_AUTHORITY, _READ),
+        "approvals.TrailRecord": "SELECT, INSERT, UPDATE (fate, why, request_id, duplicates)",
+        "approvals.QuarantinedMessage": _ADD,
+        "approvals.FeedBatch": _ADD,
+        "approvals.ApprovalRequest": "SELECT, INSERT, UPDATE (repeats)",
+        "approvals.Revision": _ADD,
+        "approvals.RevisionGuardrail": _ADD,
+        "approvals.Alert": _ADD,
+        "approvals.OutboxMessage": _ADD,
+    },
+    DELIVERY: {
+        **dict.fromkeys(_AUTHORITY, _READ),
+        **_HISTORY,
+        "approvals.OutboxMessage": _OUTBOX_KEPT,
+        "approvals.Proof": _ADD,
+        "approvals.TrailRecord": "SELECT, UPDATE (fate, why)",
+        "approvals.Alert": _ADD,
+        # Expiry by beat.
+        "approvals.ApprovalRequest": "SELECT, UPDATE (state, version, ended_at, ended_why)",
+    },
+    EXECUTION: {
+        **dict.fromkeys(_AUTHORITY, _READ),
+        **_HISTORY,
+        "approvals.OutboxMessage": _OUTBOX_KEPT,
+        "approvals.ApprovalRequest": f"SELECT, UPDATE ({_REQUEST_MOVES})",
+        "approvals.Revision": _ADD,
+        "approvals.RevisionGuardrail": _ADD,
+        "approvals.Execution": "SELECT, UPDATE (state, token, worker, lease_until, claimed_at, ended_at, outcome)",
+        "approvals.Attempt": (
+            "SELECT, INSERT, UPDATE (state, aws_request_id, answered_at, settled_at, answer, error_code, error_message)"
+        ),
+        "approvals.Observation": _ADD,
+        "approvals.Alert": _ADD,
+    },
+}
+
+# Tables that belong to the owner alone.
+OWNERS_ONLY: Final = frozenset(
+    {"django_migrations", "django_admin_log", "guardian_userobjectpermission", "guardian_groupobjectpermission"}
+)
+
+
+def table_of(label: str) -> str:
+    """The table of `app.Model`, or of a many-to-many field `app.Model.field`."""
+    app, model, *through = label.split(".")
+    found = apps.get_model(app, model)
+    if through:
+        return str(found._meta.get_field(through[0]).m2m_db_table())
+    return str(found._meta.db_table)
+
+
+def create_roles() -> list[str]:
+    """Create the roles that are missing, without the right to sign in; return their names."""
+    made = []
+    with connection.cursor() as cursor:
+        for role in ROLES:
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+            if cursor.fetchone() is None:
+                cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+                made.append(role)
+    return made
+
+
+def apply_grants() -> None:
+    """Take every right on this database's tables from the roles and from PUBLIC, then give what is declared. Safe to repeat."""
+    with connection.cursor() as cursor:
+        schema = sql.SQL("SCHEMA public")
+        cursor.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN {} FROM PUBLIC").format(schema))
+        cursor.execute(sql.SQL("REVOKE CREATE ON {} FROM PUBLIC").format(schema))
+        cursor.execute(sql.SQL("REVOKE ALL ON FUNCTION approvals_audit_append(text[]) FROM PUBLIC"))
+        for role in ROLES:
+            name = sql.Identifier(role)
+            cursor.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN {} FROM {}").format(schema, name))
+            cursor.execute(sql.SQL("REVOKE ALL ON ALL SEQUENCES IN {} FROM {}").format(schema, name))
+            cursor.execute(sql.SQL("GRANT USAGE ON {} TO {}").format(schema, name))
+            cursor.execute(sql.SQL("GRANT EXECUTE ON FUNCTION approvals_audit_append(text[]) TO {}").format(name))
+            for label, rights in GRANTS[role].items():
+                table = table_of(label)
+                cursor.execute(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), sql.Identifier(table), name))
+                if "INSERT" in rights:
+                    _grant_sequence(cursor, table, name)
+
+
+def _grant_sequence(cursor: object, table: str, role: sql.Identifier) -> None:
+    cursor.execute(  # type: ignore[attr-defined]
+        "SELECT pg_get_serial_sequence(%s, a.attname) FROM pg_attribute a WHERE a.attrelid = %s::regclass AND a.attname = 'id'",
+        [table, table],
+    )
+    row = cursor.fetchone()  # type: ignore[attr-defined]
+    if row and row[0]:
+        schema, _, name = row[0].partition(".")
+        cursor.execute(  # type: ignore[attr-defined]
+            sql.SQL("GRANT USAGE ON SEQUENCE {} TO {}").format(sql.Identifier(schema, name.strip('"')), role)
+        )

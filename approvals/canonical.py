@@ -1,0 +1,169 @@
+"""Canonical JSON in a restricted profile, so that equal values have equal bytes and equal digests.
+
+The profile: objects, arrays, strings, booleans, null and integers within ±(2^53 - 1). What JSON has no word for is written as a
+tagged object with one key: `{"$float": "1.5"}`, `{"$decimal": "1.50"}`, `{"$bytes": "<base64>"}`, `{"$timestamp": "<ISO 8601>"}`;
+a person's own key that begins with `$` gets a second one. Keys are sorted by UTF-16 code unit and the text has no white space, as
+RFC 8785 asks; duplicate keys, floats, NaN and lone surrogates are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+
+from approvals.errors import BadCanonicalForm
+
+LARGEST_INTEGER: Final = 2**53 - 1
+DEEPEST: Final = 64
+
+
+def dumps(value: object) -> str:
+    """The canonical text of a value of the profile (no tags are made here: see `encode`).
+
+    Raises BadCanonicalForm for anything outside the profile.
+    """
+    try:
+        return orjson.dumps(_checked(value, 0)).decode("utf-8")
+    except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
+        raise BadCanonicalForm(f"This value cannot be written as canonical JSON: {error}.") from error
+
+
+def loads(text: str) -> Any:
+    """Parse canonical text; the inverse of `dumps`.
+
+    Raises BadCanonicalForm when the text is not exactly what `dumps` would write for its value, so that two readers can never
+    see two values in the same bytes.
+    """
+    value = parse(text)
+    if dumps(value) != text:
+        raise BadCanonicalForm("The text is JSON but not in canonical form (white space, key order or escapes differ).")
+    return value
+
+
+def parse(text: str) -> Any:
+    """Parse JSON of the profile in any layout: duplicate keys, floats, NaN and large integers are refused."""
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadCanonicalForm(f"Not JSON: {error}.") from error
+    return _checked(value, 0)
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a text's UTF-8 bytes, as 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def encode(value: object) -> Any:
+    """Python parameters (as boto3 takes them) to a value of the profile, with tags for what JSON has no word for."""
+    match value:
+        case None | bool() | str():
+            return value
+        case int():
+            return value if abs(value) <= LARGEST_INTEGER else {"$decimal": str(value)}
+        case float():
+            return {"$float": repr(value)}
+        case Decimal():
+            return {"$decimal": str(value)}
+        case bytes() | bytearray():
+            return {"$bytes": base64.b64encode(bytes(value)).decode("ascii")}
+        case datetime():
+            if value.tzinfo is None:
+                raise BadCanonicalForm("A timestamp without a time zone cannot be signed: say which instant is meant.")
+            return {"$timestamp": value.astimezone(UTC).isoformat()}
+        case date():
+            raise BadCanonicalForm("A date without a time cannot be signed: say which instant is meant.")
+        case Mapping():
+            return {_escaped(key): encode(item) for key, item in value.items()}
+        case list() | tuple():
+            return [encode(item) for item in value]
+    raise BadCanonicalForm(f"A value of type {type(value).__name__} cannot be signed.")
+
+
+def decode(value: Any) -> Any:
+    """The inverse of `encode`. Raises BadCanonicalForm for an unknown tag."""
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        (key, item), *_ = value.items()
+        if key.startswith("$") and not key.startswith("$$"):
+            return _untagged(key, item)
+    return {_unescaped(key): decode(item) for key, item in value.items()}
+
+
+def _untagged(tag: str, item: Any) -> Any:
+    if not isinstance(item, str):
+        raise BadCanonicalForm(f"The tag {tag} carries a {type(item).__name__}, not a string.")
+    try:
+        match tag:
+            case "$float":
+                return float(item)
+            case "$decimal":
+                return int(item) if item.lstrip("-").isdigit() else Decimal(item)
+            case "$bytes":
+                return base64.b64decode(item, validate=True)
+            case "$timestamp":
+                return datetime.fromisoformat(item)
+    except (ValueError, ArithmeticError) as error:
+        raise BadCanonicalForm(f"The tag {tag} carries {item!r}, which it cannot mean.") from error
+    raise BadCanonicalForm(f"{tag} is no tag of this profile.")
+
+
+def _escaped(key: object) -> str:
+    if not isinstance(key, str):
+        raise BadCanonicalForm(f"An object's key must be a string, not {type(key).__name__}.")
+    return "$" + key if key.startswith("$") else key
+
+
+def _unescaped(key: str) -> str:
+    if not key.startswith("$"):
+        return key
+    if not key.startswith("$$"):
+        raise BadCanonicalForm(f"{key} is a tag beside other keys.")
+    return key[1:]
+
+
+def _checked(value: object, depth: int) -> Any:
+    if depth > DEEPEST:
+        raise BadCanonicalForm(f"Nested deeper than {DEEPEST} levels.")
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        if abs(value) > LARGEST_INTEGER:
+            raise BadCanonicalForm(f"The integer {value} is beyond 2^53; readers would disagree on it.")
+        return value
+    if isinstance(value, list):
+        return [_checked(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise BadCanonicalForm(f"An object's key must be a string, not {type(key).__name__}.")
+        # RFC 8785 sorts by UTF-16 code unit, which differs from Python's order only beyond the basic plane.
+        return {key: _checked(value[key], depth + 1) for key in sorted(value, key=_utf16)}
+    raise BadCanonicalForm(f"A value of type {type(value).__name__} is outside the profile.")
+
+
+def _utf16(key: str) -> bytes:
+    return key.encode("utf-16-be", "surrogatepass")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise BadCanonicalForm(f"The key {twice!r} occurs twice; readers would disagree on its value.")
+    return value
+
+
+def _no_float(text: str) -> Any:
+    raise BadCanonicalForm(f"The number {text} is no integer; write it as a tagged string.")

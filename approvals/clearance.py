@@ -1,0 +1,168 @@
+"""May this execution be carried out? Everything that was decided is judged again, from stored bytes and the walked authority.
+
+The executor calls this with the request and the execution locked, right before it claims. Nothing that the web process could have
+written is believed: not the state, not the reviews' verdicts, not the passkey table, only signatures that verify under keys of the
+authority chain, over the digest of the very bytes that are about to be parsed and sent.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from fido2.utils import websafe_decode
+
+from approvals import canonical, permissions, policies, signatures
+from approvals.authority import Authority
+from approvals.errors import BadAuthority, BadPlan, BadSignature, Expired, Refused, StaleRevision, WrongState
+from approvals.models import ApprovalRequest, Execution, Revision, Signature
+from approvals.operations import catalog, inputs, resources, risk
+from approvals.operations.resources import Where
+from approvals.plan import Plan, parse
+from approvals.policies import Call, Mode, Outcome, Rules, Vote
+from approvals.signatures import Assertion, RelyingParty
+from approvals.states import RequestState, Verdict
+
+
+class Forged(BadAuthority):
+    """Rows that claim a decision which signatures and authority do not bear out. The gravest alert."""
+
+
+def clear(execution: Execution, authority: Authority, party: RelyingParty, *, now: datetime) -> Plan:
+    """The plan to carry out, if everything holds.
+
+    Raises WrongState or Expired when it was ended meanwhile, StaleRevision when it was edited, Refused when a right or a guardrail
+    no longer holds, and Forged (a BadAuthority) when rows do not verify.
+    """
+    revision = execution.revision
+    request = revision.request
+    _still_wanted(execution, request, revision, now)
+    plan = _plan(request, revision)
+    guardrails = _guardrails(plan, authority)
+    votes, confirmed_by, last_signed = _votes(revision, authority, party)
+    _in_time(plan, guardrails, execution, last_signed, now)
+    resolution = policies.resolve(
+        votes,
+        guardrails=guardrails,
+        confirmed_by=confirmed_by,
+        barred=frozenset(_editors(request)),
+        irreversible=risk.irreversible(plan.steps),
+    )
+    if resolution.outcome is Outcome.APPROVED:
+        return plan
+    if resolution.outcome is Outcome.DENIED:
+        raise WrongState("A reviewer denied it.")
+    lacking = [f"{one.guardrail} has {len(one.have)} of {one.need}" for one in resolution.progress if not one.met]
+    raise Refused(f"The approvals no longer suffice: {'; '.join(lacking)}. A right was taken away, or a signature is missing.")
+
+
+def _still_wanted(execution: Execution, request: ApprovalRequest, revision: Revision, now: datetime) -> None:
+    if request.request_state is not RequestState.APPROVED:
+        raise WrongState(f"The request is {request.state}. {request.ended_why}".strip())
+    if revision.number != request.revision_number:
+        raise StaleRevision("The plan was edited after it was approved.")
+    if execution.not_before > now:
+        raise Refused("The hold has not ended yet.")
+    if execution.valid_until <= now or (request.approved_until is not None and request.approved_until <= now):
+        raise Expired("The approval was good for a time that has run out.")
+
+
+def _plan(request: ApprovalRequest, revision: Revision) -> Plan:
+    if canonical.digest(revision.text) != revision.digest:
+        raise Forged("The revision's text does not have its digest: the row was changed.")
+    try:
+        plan = parse(revision.text)
+    except BadPlan as error:
+        raise Forged(f"The revision's text is no plan: {error}") from error
+    if (plan.request_id, plan.revision, plan.account) != (str(request.pk), revision.number, request.account_id):
+        raise Forged("The plan belongs to another request, revision or account.")
+    return plan
+
+
+def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
+    """Every rule set that must hold: the versions that were signed, and the newest ones that match now."""
+    account = authority.accounts.get(plan.account)
+    if account is None or account.executor_role_arn != plan.role or account.partition != plan.partition:
+        raise Forged("The plan's account or role is not one that the authority knows.")
+    if plan.region not in account.regions:
+        raise Forged(f"The account is not used in {plan.region}.")
+    demanded: dict[str, Rules] = {}
+    for pin in plan.guardrails:
+        known = authority.versions.get((pin.name, pin.number))
+        if known is None or known[0] != pin.hash or canonical.digest(known[1].text()) != pin.hash:
+            raise Forged(f"The plan pins guardrail {pin.name} version {pin.number}, which the authority does not know so.")
+        demanded[pin.name] = known[1]
+    where = Where(plan.account, plan.region, plan.partition)
+    calls = []
+    for step in plan.steps:
+        operation = catalog.get(step.name)
+        inputs.check(operation, step.parameters)
+        calls.append(Call(plan.account, plan.region, step.name, resources.arns(operation, step.parameters, where)))
+    for name, (_, _, rules) in authority.guardrails.items():
+        if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
+            signed = demanded.get(name)
+            if signed is None:
+                raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
+            if rules.approvals > signed.approvals or rules.irreversible.extra_approvals > signed.irreversible.extra_approvals:
+                demanded[name] = rules
+    if not demanded:
+        raise Refused("No guardrail protects this call any more; it needs no approval here.")
+    return demanded
+
+
+def _votes(revision: Revision, authority: Authority, party: RelyingParty) -> tuple[list[Vote], str | None, datetime | None]:
+    """Votes from verified signatures alone; the requester's confirmation; when the last of them was made."""
+    stored = list(revision.signatures.all())
+    live = permissions.rights_of([signature.person_id for signature in stored])
+    votes: list[Vote] = []
+    confirmed_by: str | None = None
+    for signature in stored:
+        person = _verified(signature, revision, authority, party)
+        if not authority.is_voter(person):
+            continue
+        if signature.verdict == Verdict.CONFIRM:
+            confirmed_by = person
+            continue
+        # A right counts when both the signed authority and today's tables have it: taking one away needs no quorum.
+        rights = authority.rights.get(person, frozenset()) & live[signature.person_id]
+        votes.append(Vote(person, Verdict(signature.verdict), rights))
+    _reviews_are_signed(revision, stored)
+    if confirmed_by is not None and revision.request.requester_id != UUID(confirmed_by):
+        raise Forged("The plan was confirmed by somebody who is not its requester.")
+    return votes, confirmed_by, max((signature.created_at for signature in stored), default=None)
+
+
+def _verified(signature: Signature, revision: Revision, authority: Authority, party: RelyingParty) -> str:
+    known = authority.passkeys.get(signature.credential_id)
+    if known is None or known[0] != str(signature.person_id):
+        raise Forged(f"A signature by {signature.person} was made with a passkey that the authority does not know as theirs.")
+    try:
+        expected = signatures.challenge(revision.digest, Verdict(signature.verdict), bytes(websafe_decode(signature.nonce)))
+        assertion = Assertion(signature.credential_id, signature.client_data, signature.authenticator_data, signature.signature)
+        signatures.verify(assertion, expected=expected, public_key=known[1], party=party)
+    except (BadSignature, ValueError) as error:
+        raise Forged(f"A signature by {signature.person} does not verify: {error}") from error
+    return known[0]
+
+
+def _reviews_are_signed(revision: Revision, stored: list[Signature]) -> None:
+    signed = {(signature.pk, signature.person_id, signature.verdict) for signature in stored}
+    for review in revision.reviews.all():
+        if (review.signature_id, review.person_id, review.verdict) not in signed:
+            raise Forged("A review does not rest on a signature of the same person, verdict and revision.")
+
+
+def _editors(request: ApprovalRequest) -> set[str]:
+    authors = request.revisions.exclude(author=None).values_list("author_id", flat=True)
+    return {str(person) for person in {*authors, request.requester_id} if person is not None}
+
+
+def _in_time(plan: Plan, guardrails: dict[str, Rules], execution: Execution, last_signed: datetime | None, now: datetime) -> None:
+    """The clocks from what was signed, not from columns that could be moved: the hold, and how long the approval is good."""
+    if last_signed is None:
+        raise Refused("Nobody signed this plan.")
+    hold = max(rules.irreversible.hold for rules in guardrails.values()) if risk.irreversible(plan.steps) else 0
+    if now < last_signed + timedelta(seconds=hold):
+        raise Refused("The hold that the guardrail asks for has not ended yet.")
+    if now > last_signed + timedelta(seconds=hold + plan.valid_for):
+        raise Expired("The approval was good for a time that has run out.")

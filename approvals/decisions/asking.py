@@ -1,0 +1,183 @@
+"""What is asked for: drafts from denied calls or filed in the portal, completed, and sent back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from approvals import audit, notifications, outbox, policies
+from approvals.audit import Trail
+from approvals.decisions.checks import (
+    must_be_in,
+    must_be_in_time,
+    must_be_requester,
+)
+from approvals.decisions.writing import (
+    Parameters,
+    actor_of,
+    calls_of,
+    locked,
+    matching,
+    move,
+    new_request,
+    revise,
+    step_of,
+    target_of,
+)
+from approvals.errors import (
+    BadParameters,
+    NothingMatches,
+    StaleRevision,
+)
+from approvals.models import (
+    Account,
+    ApprovalRequest,
+    AuditKind,
+    GuardrailVersion,
+    OutboxKind,
+    Person,
+    Revision,
+    Source,
+)
+from approvals.operations.trail import Conversion
+from approvals.plan import Step
+from approvals.states import Completeness, RequestState
+from approvals.trail_event import TrailEvent
+
+
+def submit(
+    trail: Trail,
+    event: TrailEvent,
+    *,
+    operation: str,
+    conversion: Conversion,
+    account: Account,
+    requester: Person | None,
+    versions: Sequence[GuardrailVersion],
+    merge_key: str,
+    now: datetime,
+) -> tuple[ApprovalRequest, bool]:
+    """Make a draft of a denied call, or count a repeat of one that is open. Returns (request, whether it is new).
+
+    Runs in the transaction of the feed's batch.
+    """
+    open_one = ApprovalRequest.objects.select_for_update().filter(merge_key=merge_key, state__in=["draft", "pending"]).first()
+    if open_one is not None:
+        ApprovalRequest.objects.filter(pk=open_one.pk).update(repeats=open_one.repeats + 1)
+        trail.add(AuditKind.REQUEST_REPEATED, actor="process:feed", request=open_one.pk, event=event.event_id)
+        return open_one, False
+    service, _, name = operation.partition(":")
+    steps = [Step(service, name, conversion.parameters)]
+    request = new_request(
+        Source.EVENT, account, event.region, steps, requester, versions, now, principal=event.caller.arn, merge_key=merge_key
+    )
+    whole = conversion.completeness in (Completeness.EXACT, Completeness.REBUILT)
+    revision = revise(request, steps, None, conversion.completeness, conversion.why, now, versions=versions if whole else ())
+    trail.add(
+        AuditKind.REQUEST_DRAFTED,
+        actor="process:feed",
+        request=request.pk,
+        event=event.event_id,
+        principal=event.caller.arn,
+        requester=requester.handle if requester else None,
+        operation=operation,
+        completeness=str(conversion.completeness),
+        digest=revision.digest or None,
+    )
+    if requester is not None:
+        notifications.tell(notifications.DRAFTED, request)
+    outbox.put(OutboxKind.MIRROR, request.pk)
+    if revision.digest:
+        outbox.put(OutboxKind.INSPECT, revision.pk)
+    return request, True
+
+
+def file(
+    person: Person, *, account_id: str, region: str, operation: str, parameters: Parameters, now: datetime | None = None
+) -> ApprovalRequest:
+    """Make a draft without any event; the person is its requester and author.
+
+    Raises BadParameters by field (`account`, `region`, `operation` or a parameter's path) and NothingMatches when no guardrail
+    protects the call: then it needs no approval.
+    """
+    now = now or timezone.now()
+    account = Account.objects.filter(pk=account_id).first()
+    if account is None:
+        raise BadParameters({"account": [f"Countersign does not know the account {account_id!r}. Choose one of the list."]})
+    if region not in account.regions:
+        raise BadParameters({"region": [f"{account.alias} is used in {', '.join(account.regions)}, not in {region!r}."]})
+    steps = [step_of(operation, parameters, account, region)]
+    versions = matching(calls_of(steps, account, region))
+    with audit.recorded() as trail:
+        request = new_request(Source.FILED, account, region, steps, person, versions, now)
+        why = "Filed in the portal with every parameter entered."
+        revision = revise(request, steps, person, Completeness.EXACT, why, now, versions=versions)
+        trail.add(
+            AuditKind.REQUEST_DRAFTED,
+            actor=actor_of(person),
+            request=request.pk,
+            operation=operation,
+            requester=person.handle,
+            completeness=str(Completeness.EXACT),
+            digest=revision.digest,
+        )
+        outbox.put(OutboxKind.MIRROR, request.pk)
+        outbox.put(OutboxKind.INSPECT, revision.pk)
+    return request
+
+
+def complete(request_id: UUID, person: Person, *, parameters: Parameters, number: int, now: datetime | None = None) -> Revision:
+    """Enter or edit the parameters of a draft: the next revision. `number` is the revision that the person saw.
+
+    Editing what is pending sends it back to draft and voids every review. Raises BadParameters by path, StaleRevision, NotAllowed,
+    NothingMatches, WrongState, Expired.
+    """
+    now = now or timezone.now()
+    with audit.recorded() as trail:
+        request = locked(request_id)
+        must_be_requester(request, person)
+        must_be_in(request, (RequestState.DRAFT, RequestState.PENDING))
+        must_be_in_time(request, now)
+        if number != request.revision_number:
+            raise StaleRevision("Somebody edited this plan while you did. Open the request again: it shows the current revision.")
+        steps = [step_of(request.operation, parameters, request.account, request.region)]
+        versions = matching(calls_of(steps, request.account, request.region))
+        if request.request_state is RequestState.PENDING:
+            move(request, RequestState.DRAFT, pending_until=None)
+        why = f"Completed in the portal by {person.handle}."
+        request.revision_number += 1
+        request.target = target_of(steps)
+        revision = revise(request, steps, person, Completeness.EXACT, why, now, versions=versions)
+        request.save(update_fields=["revision_number", "target"])
+        trail.add(
+            AuditKind.REQUEST_COMPLETED,
+            actor=actor_of(person),
+            request=request.pk,
+            revision=revision.number,
+            digest=revision.digest,
+        )
+        outbox.put(OutboxKind.MIRROR, request.pk)
+        outbox.put(OutboxKind.INSPECT, revision.pk)
+    return revision
+
+
+def reopen(trail: Trail, request: ApprovalRequest, why: str, *, now: datetime) -> Revision:
+    """After an aborted claim: back to draft as a new revision, prefilled. Called by the executor with the request locked."""
+    former = request.current_revision()
+    steps = list(former.plan.steps)
+    # Nothing may match any more; then the draft stays as it is until somebody ends it.
+    try:
+        versions: Sequence[GuardrailVersion] = matching(calls_of(steps, request.account, request.region))
+    except NothingMatches:
+        versions = ()
+    draft = min([v.rules.clocks.draft for v in versions], default=policies.Clocks().draft)
+    move(request, RequestState.DRAFT, pending_until=None, approved_until=None, draft_until=now + timedelta(seconds=draft))
+    request.revision_number += 1
+    request.save(update_fields=["revision_number"])
+    revision = revise(request, steps, former.author, Completeness.EXACT, why, now, versions=versions)
+    trail.add(AuditKind.REQUEST_REOPENED, actor="process:execution", request=request.pk, revision=revision.number, why=why)
+    outbox.put(OutboxKind.MIRROR, request.pk)
+    return revision

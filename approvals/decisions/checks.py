@@ -1,0 +1,105 @@
+"""What must hold before a verb may happen; each check raises one named refusal."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+from approvals import permissions
+from approvals.decisions.quorum import editors_of, guardrails_of
+from approvals.errors import (
+    AlreadyReviewed,
+    Expired,
+    NotAllowed,
+    OwnRequest,
+    Refused,
+    StaleRevision,
+    WrongState,
+)
+from approvals.models import (
+    ApprovalRequest,
+    Execution,
+    Person,
+    Review,
+    Revision,
+)
+from approvals.operations import risk
+from approvals.policies import Rules
+from approvals.states import REVIEWABLE_STATES, RequestState
+
+LONGEST_REASON = 2000
+
+
+def must_be_requester(request: ApprovalRequest, person: Person) -> None:
+    if request.requester_id != person.pk or not person.is_active:
+        raise NotAllowed("Only the requester can do this.")
+
+
+def must_be_in(request: ApprovalRequest, states: Sequence[RequestState] | frozenset[RequestState]) -> None:
+    if request.request_state not in states:
+        ended = f" {request.ended_why}" if request.ended_why else ""
+        raise WrongState(f"This request is {request.state}.{ended} Nothing was changed.")
+
+
+def must_be_in_time(request: ApprovalRequest, now: datetime) -> None:
+    until = {
+        RequestState.DRAFT: request.draft_until,
+        RequestState.PENDING: request.pending_until,
+        RequestState.APPROVED: request.approved_until,
+    }.get(request.request_state)
+    if until is not None and until <= now:
+        raise Expired("The time for this request has run out. File it again if it is still wanted.")
+
+
+def must_be_unclaimed(request: ApprovalRequest) -> None:
+    if Execution.objects.filter(revision__request=request).exclude(state__in=["ready", "aborted"]).exists():
+        raise WrongState("The call is being made or was made already; it can no longer be stopped here.")
+
+
+def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
+    must_be_requester(request, person)
+    if not person.is_human:
+        raise NotAllowed("A bot may ask, but only a person can sign.")
+    must_be_in(request, (RequestState.DRAFT,))
+    must_be_in_time(request, now)
+    if not revision.digest:
+        raise Refused(f"The plan is not complete, so there is nothing to sign yet. {revision.why}")
+
+
+def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
+    if not person.is_active or not person.is_human:
+        raise NotAllowed("Only an active person can review.")
+    if person.pk in editors_of(request):
+        raise OwnRequest("You asked for this, or edited it. Somebody else must review it.")
+    if not permissions.reviewable_by(person) & guardrails_of(revision).keys():
+        raise NotAllowed("You have no right to review requests under the guardrails that protect this resource.")
+    must_be_in(request, REVIEWABLE_STATES)
+    must_be_in_time(request, now)
+    must_be_unclaimed(request)
+    if Review.objects.filter(revision=revision, person=person).exists():
+        raise AlreadyReviewed("You have reviewed this revision already.")
+
+
+def must_be_current(revision: Revision, digest: str) -> None:
+    if not revision.digest or not secrets.compare_digest(revision.digest, digest):
+        raise StaleRevision(
+            "The plan was edited since you opened it, so your signature would be over something else. Read it again."
+        )
+
+
+def must_have_typed(typed: str, request: ApprovalRequest, revision: Revision, guardrails: dict[str, Rules]) -> None:
+    if risk.irreversible(revision.plan.steps) and any(rules.irreversible.typed_name for rules in guardrails.values()):
+        if typed.strip() != request.target:
+            raise Refused(f"This cannot be undone. Type the name of what it acts on, {request.target}, to approve it.")
+
+
+def given_reason(reason: str) -> str:
+    reason = reason.strip()
+    if not reason:
+        raise Refused("Give a reason; whoever reads this later will want to know why.")
+    if len(reason) > LONGEST_REASON:
+        raise Refused(f"The reason has {len(reason)} characters; at most {LONGEST_REASON} are kept. Shorten it.")
+    if "\0" in reason:
+        raise Refused("The reason holds a NUL character, which cannot be stored. Remove it.")
+    return reason

@@ -1,0 +1,42 @@
+"""What the stored reviews of a revision add up to."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from approvals import permissions, policies
+from approvals.models import (
+    ApprovalRequest,
+    Revision,
+)
+from approvals.operations import risk
+from approvals.policies import Resolution, Rules, Vote
+from approvals.states import Verdict
+
+
+def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None) -> Resolution:
+    """What the stored reviews of a revision add up to, under the rights that their authors hold now."""
+    guardrails = guardrails if guardrails is not None else guardrails_of(revision)
+    reviews = list(revision.reviews.select_related("person"))
+    rights = permissions.rights_of([review.person_id for review in reviews])
+    votes = [Vote(str(review.person_id), Verdict(review.verdict), rights[review.person_id]) for review in reviews]
+    confirmed = revision.signatures.filter(verdict=Verdict.CONFIRM).first()
+    return policies.resolve(
+        votes,
+        guardrails=guardrails,
+        confirmed_by=str(confirmed.person_id) if confirmed else None,
+        barred=frozenset(str(person) for person in editors_of(revision.request)),
+        irreversible=bool(revision.text) and risk.irreversible(revision.plan.steps),
+    )
+
+
+def guardrails_of(revision: Revision) -> dict[str, Rules]:
+    """The rules that a revision must satisfy, by the guardrail's name."""
+    matched = revision.guardrails.select_related("version", "guardrail")
+    return {match.guardrail.name: match.version.rules for match in matched}
+
+
+def editors_of(request: ApprovalRequest) -> set[UUID]:
+    """The persons who stand behind the request or edited its plan; they never review it."""
+    authors = set(request.revisions.exclude(author=None).values_list("author_id", flat=True))
+    return {person for person in authors | {request.requester_id} if person is not None}

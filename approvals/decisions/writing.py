@@ -1,0 +1,164 @@
+"""Writing a request and its revisions: the one place that changes a state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from approvals import canonical, policies
+from approvals.errors import (
+    BadParameters,
+    NothingMatches,
+    Refused,
+    UnknownOperation,
+    WrongState,
+)
+from approvals.models import (
+    Account,
+    ApprovalRequest,
+    GuardrailVersion,
+    Person,
+    Revision,
+    RevisionGuardrail,
+    Source,
+)
+from approvals.operations import catalog, inputs, resources
+from approvals.operations.resources import Where
+from approvals.plan import GuardrailPin, Plan, Step
+from approvals.policies import Call, Mode
+from approvals.states import Completeness, RequestState, may_move
+
+Parameters = dict[str, Any]
+
+
+def actor_of(person: Person) -> str:
+    return f"person:{person.handle}"
+
+
+def step_of(operation: str, parameters: Parameters, account: Account, region: str) -> Step:
+    try:
+        known = catalog.get(operation)
+    except UnknownOperation as error:
+        raise BadParameters({"operation": [str(error)]}) from error
+    clean = resources.normalised(known, parameters, Where(account.pk, region, account.partition))
+    inputs.check(known, clean)
+    return Step(known.service, known.name, clean)
+
+
+def calls_of(steps: Sequence[Step], account: Account, region: str) -> list[Call]:
+    where = Where(account.pk, region, account.partition)
+    return [Call(account.pk, region, step.name, resources.arns(catalog.get(step.name), step.parameters, where)) for step in steps]
+
+
+def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:
+    """The enforcing guardrail versions that protect at least one of the calls. Raises NothingMatches."""
+    found = [
+        version
+        for version in GuardrailVersion.objects.current().select_related("guardrail")
+        if version.rules.mode is Mode.ENFORCE and any(policies.matches(version.rules, call) for call in calls)
+    ]
+    if not found:
+        raise NothingMatches("No guardrail protects this call, so it needs no approval here: make it with your own AWS access.")
+    return found
+
+
+def target_of(steps: Sequence[Step]) -> str:
+    first = steps[0]
+    names = catalog.get(first.name).facts["identifies"]
+    return ", ".join(str(first.parameters.get(name, "")) for name in names)[:2048]
+
+
+def new_request(
+    source: Source,
+    account: Account,
+    region: str,
+    steps: Sequence[Step],
+    requester: Person | None,
+    versions: Sequence[GuardrailVersion],
+    now: datetime,
+    *,
+    principal: str = "",
+    merge_key: str = "",
+) -> ApprovalRequest:
+    return ApprovalRequest.objects.create(
+        id=uuid4(),
+        source=source,
+        account=account,
+        region=region,
+        operation=steps[0].name,
+        target=target_of(steps),
+        requester=requester,
+        principal=principal,
+        merge_key=merge_key,
+        created_at=now,
+        draft_until=now + timedelta(seconds=min(version.rules.clocks.draft for version in versions)),
+    )
+
+
+def revise(
+    request: ApprovalRequest,
+    steps: Sequence[Step],
+    author: Person | None,
+    completeness: Completeness,
+    why: str,
+    now: datetime,
+    *,
+    versions: Sequence[GuardrailVersion],
+) -> Revision:
+    """Write the revision of the request's current number; with guardrail versions it has a plan that can be signed."""
+    draft = [{"service": s.service, "operation": s.operation, "parameters": canonical.encode(s.parameters)} for s in steps]
+    text = _plan(request, steps, versions).text() if versions else ""
+    revision = Revision.objects.create(
+        request=request,
+        number=request.revision_number,
+        text=text,
+        digest=canonical.digest(text) if text else "",
+        draft=canonical.dumps(draft),
+        completeness=completeness,
+        why=why,
+        author=author,
+        created_at=now,
+    )
+    RevisionGuardrail.objects.bulk_create(
+        RevisionGuardrail(revision=revision, version=version, guardrail=version.guardrail, request=request, created_at=now)
+        for version in versions
+    )
+    return revision
+
+
+def _plan(request: ApprovalRequest, steps: Sequence[Step], versions: Sequence[GuardrailVersion]) -> Plan:
+    return Plan(
+        request_id=str(request.pk),
+        revision=request.revision_number,
+        account=request.account.pk,
+        partition=request.account.partition,
+        region=request.region,
+        role=request.account.executor_role_arn,
+        steps=tuple(steps),
+        guardrails=tuple(
+            GuardrailPin(version.guardrail.name, version.number, version.hash)
+            for version in sorted(versions, key=lambda version: version.guardrail.name)
+        ),
+        valid_for=min(version.rules.clocks.approval for version in versions),
+    )
+
+
+def move(request: ApprovalRequest, state: RequestState, **fields: Any) -> None:
+    """Change the state by a conditional UPDATE; the row count says whether it was still where we saw it."""
+    moved = ApprovalRequest.objects.filter(pk=request.pk, state=request.state, version=request.version).update(
+        state=state, version=request.version + 1, **fields
+    )
+    if not moved or not may_move(request.request_state, state):
+        raise WrongState("Somebody else moved this request a moment ago. Open it again.")
+    request.state, request.version = state, request.version + 1
+    for name, value in fields.items():
+        setattr(request, name, value)
+
+
+def locked(request_id: UUID) -> ApprovalRequest:
+    try:
+        return ApprovalRequest.objects.select_for_update(of=("self",)).select_related("account", "requester").get(pk=request_id)
+    except ApprovalRequest.DoesNotExist:
+        raise Refused("There is no such request.") from None

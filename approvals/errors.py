@@ -1,0 +1,90 @@
+"""What can go wrong in a judgement: one class a cause, each saying what happened and what to do next."""
+
+
+class CountersignError(Exception):
+    """The root. `str(error)` is a sentence for a person: what happened and what to do next."""
+
+
+class BadCanonicalForm(CountersignError):
+    """A text is not canonical JSON of the restricted profile, or a value cannot be written in it."""
+
+
+class BadPlan(CountersignError):
+    """A plan's bytes do not describe a plan."""
+
+
+class UnknownOperation(CountersignError):
+    """A service or operation that the operations table does not know."""
+
+
+class BadParameters(CountersignError):
+    """Parameters that do not fit the operation's shape. `fields` maps a dotted path to its messages."""
+
+    def __init__(self, fields: dict[str, list[str]]) -> None:
+        self.fields = fields
+        said = "; ".join(f"{path}: {' '.join(messages)}" if path else " ".join(messages) for path, messages in fields.items())
+        super().__init__(said)
+
+
+class BadTrailEvent(CountersignError):
+    """A message that is no CloudTrail record; the feed puts it into quarantine with this reason."""
+
+
+class BadGuardrail(CountersignError):
+    """Guardrail rules that cannot be read, or that nobody could satisfy."""
+
+
+class BadManifest(CountersignError):
+    """A genesis manifest that cannot be sealed."""
+
+
+class AlreadySealed(CountersignError):
+    """`bootstrap` ran before; authority changes only through two persons now."""
+
+
+class BadAuthority(CountersignError):
+    """The signed chain of authority does not hold; nothing may be executed on its strength."""
+
+
+class Refused(CountersignError):
+    """A verb of `decisions` that may not happen. Nothing was written."""
+
+
+class NotAllowed(Refused):
+    """The person has no right to this verb on this request."""
+
+
+class OwnRequest(NotAllowed):
+    """Somebody tried to review what he asked for or edited himself."""
+
+
+class WrongState(Refused):
+    """The request is no longer (or not yet) in a state that the verb starts from."""
+
+
+class StaleRevision(Refused):
+    """The digest signed is not that of the current revision: somebody edited the plan meanwhile."""
+
+
+class Expired(WrongState):
+    """The clock of the draft, of the pending request or of the approval has run out."""
+
+
+class AlreadyReviewed(Refused):
+    """This person has reviewed this revision before."""
+
+
+class NothingMatches(Refused):
+    """No enforcing guardrail protects this call, so there is nothing to approve."""
+
+
+class Unmapped(Refused):
+    """An AWS principal or a login that belongs to no person."""
+
+
+class BadSignature(Refused):
+    """A signature that does not verify, or whose challenge was used, has lapsed or belongs to something else."""
+
+
+class AuditUnavailable(CountersignError):
+    """The audit trail could not be written, so nothing happened."""

@@ -1,0 +1,304 @@
+"""From queue messages to requests, proofs and alerts: deduplicate, keep what matters, match guardrails, account for every message.
+
+One transaction a batch. A message that cannot be read goes into quarantine with its reason and the rest goes on; a message that
+breaks something unforeseen is taken alone, so that it cannot take its neighbours with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import DataError, IntegrityError, connection
+from django.db.models import F
+from django.utils import timezone
+from psycopg import sql
+
+from approvals import audit, canonical, outbox, policies, trail_event
+from approvals.alerts import raise_alert
+from approvals.audit import Trail
+from approvals.decisions import submit
+from approvals.errors import BadCanonicalForm, BadTrailEvent
+from approvals.models import (
+    Account,
+    AlertKind,
+    ApprovalRequest,
+    FeedBatch,
+    GuardrailVersion,
+    OutboxKind,
+    Person,
+    Principal,
+    QuarantinedMessage,
+    TrailRecord,
+)
+from approvals.operations import catalog, resources, trail
+from approvals.operations.catalog import Operation
+from approvals.operations.resources import Where
+from approvals.operations.trail import Conversion
+from approvals.policies import Call, Mode
+from approvals.trail_event import Outcome, TrailEvent
+
+log = logging.getLogger(__name__)
+KEPT_OF_A_BAD_MESSAGE = 64 * 1024
+Fate = TrailRecord.Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the queue: its id and its body as text."""
+
+    id: str
+    body: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What became of a batch: how many of each fate. `received` is their sum."""
+
+    received: int = 0
+    fates: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Protected:
+    """An event that concerns something protected: what it means and which guardrail versions match."""
+
+    event: TrailEvent
+    account: Account
+    operation: Operation
+    conversion: Conversion
+    resources: tuple[str, ...]
+    enforcing: tuple[GuardrailVersion, ...]
+
+
+def ingest(messages: Sequence[Message], *, now: datetime | None = None) -> Batch:
+    """Take a batch in. When it returns, every message is accounted for and may be deleted from the queue.
+
+    Raises DatabaseError (other than for one message's content) when the database cannot be written: then nothing was taken.
+    """
+    now = now or timezone.now()
+    try:
+        return _take_or_again(messages, now)
+    except (DataError, IntegrityError, BadCanonicalForm, ValueError, KeyError, TypeError) as error:
+        if len(messages) == 1:
+            log.exception("message quarantined: it broke the ingest")
+            return _quarantine_alone(messages[0], f"Reading it failed: {type(error).__name__}: {str(error)[:500]}", now)
+    whole = Batch()
+    for message in messages:
+        alone = ingest([message], now=now)
+        whole.received += alone.received
+        whole.fates += alone.fates
+    return whole
+
+
+def _take_or_again(messages: Sequence[Message], now: datetime) -> Batch:
+    try:
+        return _take(messages, now)
+    except IntegrityError:
+        # Another feed opened the same request a moment ago; the second time it is found and merged.
+        return _take(messages, now)
+
+
+def _take(messages: Sequence[Message], now: datetime) -> Batch:
+    batch = Batch(received=len(messages))
+    with audit.recorded() as entries:
+        accounts = {account.pk: account for account in Account.objects.all()}
+        versions = list(GuardrailVersion.objects.current().select_related("guardrail"))
+        for message in messages:
+            try:
+                event = trail_event.from_message(message.body)
+            except BadTrailEvent as reason:
+                _quarantine(message, str(reason), now)
+                batch.fates["quarantined"] += 1
+                continue
+            batch.fates[_one(entries, event, accounts, versions, now)] += 1
+        _account_for(batch, now)
+    return batch
+
+
+def _one(
+    entries: Trail, event: TrailEvent, accounts: dict[str, Account], versions: Sequence[GuardrailVersion], now: datetime
+) -> str:
+    protected = _protected(event, accounts, versions)
+    if protected is None:
+        return "ignored"
+    record = _record(event, now)
+    if record is None:
+        TrailRecord.objects.filter(event_id=event.event_id, account=event.account).update(duplicates=F("duplicates") + 1)
+        return "duplicates"
+    fate, why, request = _judge(entries, protected, record, now)
+    TrailRecord.objects.filter(pk=record.pk).update(fate=fate, why=why, request=request)
+    return _COLUMNS[fate]
+
+
+_COLUMNS = {
+    Fate.REQUEST: "requests",
+    Fate.MERGED: "merged",
+    Fate.EXECUTOR: "executor",
+    Fate.ALERT: "alerts",
+    Fate.OBSERVED: "observed",
+    Fate.HARMLESS: "harmless",
+}
+
+
+def _protected(event: TrailEvent, accounts: dict[str, Account], versions: Sequence[GuardrailVersion]) -> _Protected | None:
+    operation = catalog.of_event(event.event_source, event.event_name)
+    account = accounts.get(event.account)
+    if operation is None or account is None or event.read_only:
+        return None
+    where = Where(account.pk, event.region, account.partition)
+    conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
+    touched = resources.arns(operation, conversion.parameters, where)
+    call = Call(account.pk, event.region, operation.full_name, touched)
+    matching = [version for version in versions if policies.matches(version.rules, call)]
+    if not matching:
+        return None
+    enforcing = tuple(version for version in matching if version.rules.mode is Mode.ENFORCE)
+    return _Protected(event, account, operation, conversion, touched, enforcing)
+
+
+def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime) -> tuple[Fate, str, ApprovalRequest | None]:
+    event, caller = found.event, found.event.caller
+    if not found.enforcing:
+        return Fate.OBSERVED, "Only observing guardrails match.", None
+    if caller.session_issuer_arn == found.account.executor_role_arn:
+        outbox.put(OutboxKind.PROVE, record.pk)
+        return Fate.EXECUTOR, "The executor's role made this call; an attempt must account for it.", None
+    if event.outcome is Outcome.SUCCEEDED:
+        _bypass(entries, found, record)
+        return Fate.ALERT, "The call succeeded outside the portal.", None
+    if event.outcome is Outcome.FAILED:
+        return Fate.HARMLESS, f"AWS refused the call for another reason than permission: {event.error_code}.", None
+    if caller.type == "Root":
+        raise_alert(
+            entries,
+            AlertKind.ROOT,
+            title=f"The root user of {found.account} tried {found.operation.full_name}",
+            detail="Root stands for nobody in particular, so no request was opened. Find out who used it.",
+            actor="process:feed",
+            record=record,
+        )
+        return Fate.ALERT, "The root user stands for nobody in particular.", None
+    if caller.type == "AWSService" or (
+        caller.invoked_by.endswith(".amazonaws.com") and caller.invoked_by != "signin.amazonaws.com"
+    ):
+        return Fate.HARMLESS, "An AWS service made the call; no human stands behind it.", None
+    request, new = submit(
+        entries,
+        event,
+        operation=found.operation.full_name,
+        conversion=found.conversion,
+        account=found.account,
+        requester=_person(event),
+        versions=found.enforcing,
+        merge_key=_merge_key(found),
+        now=now,
+    )
+    return (
+        (Fate.REQUEST, "", request) if new else (Fate.MERGED, "The same call was denied before and its request is open.", request)
+    )
+
+
+def _bypass(entries: Trail, found: _Protected, record: TrailRecord) -> None:
+    event = found.event
+    names = ", ".join(version.guardrail.name for version in found.enforcing)
+    raise_alert(
+        entries,
+        AlertKind.BYPASS,
+        title=f"{found.operation.full_name} on {', '.join(found.resources) or 'an unknown resource'} succeeded outside the portal",
+        detail=(
+            f"{event.caller.arn or event.caller.type} called it on {event.event_time.isoformat()} from {event.source_ip or 'an unknown address'} "
+            f"with access key {event.caller.access_key_id or '(none)'}. Guardrail {names} should have stopped it: the key can do more "
+            "than it should, or a policy was taken away."
+        ),
+        actor="process:feed",
+        record=record,
+    )
+
+
+def _person(event: TrailEvent) -> Person | None:
+    """The active person behind the caller, by the best identity that can be trusted; None when nobody is mapped."""
+    for kind, value in event.caller.principals():
+        mapped = Principal.objects.select_related("person").filter(kind=kind, value=value).first()
+        if mapped is not None:
+            return mapped.person if mapped.person.is_active else None
+    return None
+
+
+def _merge_key(found: _Protected) -> str:
+    return canonical.digest(
+        canonical.dumps(
+            [
+                found.event.caller.arn,
+                found.account.pk,
+                found.event.region,
+                found.operation.full_name,
+                canonical.encode(found.conversion.parameters),
+            ]
+        )
+    )
+
+
+def _record(event: TrailEvent, now: datetime) -> TrailRecord | None:
+    """Keep the record, or None when it is here already: deliveries repeat, and two feeds may hold the same one."""
+    row = {
+        "event_id": event.event_id,
+        "account": event.account,
+        "region": event.region,
+        "event_source": event.event_source,
+        "event_name": event.event_name,
+        "event_time": event.event_time,
+        "outcome": str(event.outcome),
+        "error_code": event.error_code,
+        "principal": event.caller.arn,
+        "session_issuer": event.caller.session_issuer_arn,
+        "source_identity": event.caller.source_identity,
+        "access_key_id": event.caller.access_key_id,
+        "aws_request_id": event.request_id,
+        "fate": str(Fate.HARMLESS),
+        "why": "",
+        "received_at": now,
+        "duplicates": 0,
+        "raw": event.raw,
+    }
+    # The ORM's ignore_conflicts does not tell whether the row went in; RETURNING does.
+    insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT (event_id, account) DO NOTHING RETURNING id").format(
+        sql.Identifier(TrailRecord._meta.db_table),
+        sql.SQL(", ").join(map(sql.Identifier, row)),
+        sql.SQL(", ").join(sql.Placeholder() * len(row)),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(insert, list(row.values()))
+        inserted = cursor.fetchone()
+    return TrailRecord(id=inserted[0], **row) if inserted else None
+
+
+def _quarantine(message: Message, reason: str, now: datetime) -> None:
+    data = message.body.encode("utf-8", "surrogatepass")
+    kept = data[:KEPT_OF_A_BAD_MESSAGE].decode("utf-8", "replace").replace("\0", "\\u0000")
+    QuarantinedMessage.objects.create(
+        message_id=message.id[:200],
+        reason=reason[:2000].replace("\0", "\\u0000"),
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        body=kept,
+        received_at=now,
+    )
+    log.warning("message quarantined", extra={"message_id": message.id, "reason": reason})
+
+
+def _quarantine_alone(message: Message, reason: str, now: datetime) -> Batch:
+    batch = Batch(received=1)
+    with audit.recorded():
+        _quarantine(message, reason, now)
+        batch.fates["quarantined"] += 1
+        _account_for(batch, now)
+    return batch
+
+
+def _account_for(batch: Batch, now: datetime) -> None:
+    FeedBatch.objects.create(at=now, received=batch.received, **batch.fates)

@@ -1,0 +1,46 @@
+"""Facts, constraints and querysets. Verdicts are computed from them elsewhere and never stored."""
+
+from approvals.models.alerts import Alert, AlertKind
+from approvals.models.audit import AuditEntry, AuditKind, ChainHead
+from approvals.models.authority import AuthorityLink
+from approvals.models.events import FeedBatch, QuarantinedMessage, TrailRecord
+from approvals.models.executions import Attempt, Execution, Observation, Proof
+from approvals.models.guardrails import Account, Guardrail, GuardrailGroupPermission, GuardrailUserPermission, GuardrailVersion
+from approvals.models.outbox import OutboxKind, OutboxMessage
+from approvals.models.people import Login, Passkey, Person, Principal
+from approvals.models.requests import ApprovalRequest, Revision, RevisionGuardrail, Source
+from approvals.models.reviews import Review, Signature, SignatureChallenge
+
+__all__ = [
+    "Account",
+    "Alert",
+    "AlertKind",
+    "ApprovalRequest",
+    "Attempt",
+    "AuditEntry",
+    "AuditKind",
+    "AuthorityLink",
+    "ChainHead",
+    "Execution",
+    "FeedBatch",
+    "Guardrail",
+    "GuardrailGroupPermission",
+    "GuardrailUserPermission",
+    "GuardrailVersion",
+    "Login",
+    "Observation",
+    "OutboxKind",
+    "OutboxMessage",
+    "Passkey",
+    "Person",
+    "Principal",
+    "Proof",
+    "QuarantinedMessage",
+    "Review",
+    "Revision",
+    "RevisionGuardrail",
+    "Signature",
+    "SignatureChallenge",
+    "Source",
+    "TrailRecord",
+]

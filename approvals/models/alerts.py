@@ -1,0 +1,50 @@
+"""Alerts: what an administrator must look at."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from approvals.models.events import TrailRecord
+from approvals.models.people import Person
+from approvals.models.requests import ApprovalRequest
+
+
+class AlertKind(models.TextChoices):
+    """Why it was raised."""
+
+    BYPASS = "bypass", "A protected call succeeded outside the portal"
+    ROGUE_EXECUTOR = "rogue", "The executor's role made a call that no attempt accounts for"
+    UNPROVEN = "unproven", "CloudTrail shows no event for an execution"
+    UNKNOWN_OUTCOME = "unknown", "The outcome of a call is not known"
+    EXECUTION_FAILED = "failed", "An approved call failed"
+    DISOWNED = "disowned", "Somebody says that a denied call was not theirs"
+    ROOT = "root", "The root user tried a protected call"
+    FORGERY = "forgery", "Rows that do not verify were about to be executed"
+
+
+class Alert(models.Model):
+    """One thing that an administrator must look at. Closing it says who did and why."""
+
+    kind = models.CharField(max_length=10, choices=AlertKind)
+    title = models.CharField(max_length=500)
+    detail = models.TextField()
+    request = models.ForeignKey(ApprovalRequest, null=True, blank=True, on_delete=models.PROTECT, related_name="alerts")
+    record = models.ForeignKey(TrailRecord, null=True, blank=True, on_delete=models.PROTECT, related_name="alerts")
+    raised_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.ForeignKey(Person, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    closed_why = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("-raised_at", "-id")
+        constraints = (
+            models.UniqueConstraint(fields=("kind", "record"), condition=Q(record__isnull=False), name="alert_once_per_record"),
+            models.CheckConstraint(
+                condition=Q(closed_at__isnull=True) | (Q(closed_by__isnull=False) & ~Q(closed_why="")),
+                name="alert_closed_with_reason",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.title

@@ -1,0 +1,75 @@
+"""The audit trail: one link a step, each carrying the hash of the one before. Rows are appended by a database function alone."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class AuditKind(models.TextChoices):
+    """Every kind of entry. Another one is refused."""
+
+    GENESIS = "genesis", "authority sealed"
+    REQUEST_DRAFTED = "request.drafted", "request drafted"
+    REQUEST_REPEATED = "request.repeated", "denied call repeated"
+    REQUEST_COMPLETED = "request.completed", "plan completed"
+    REQUEST_CONFIRMED = "request.confirmed", "plan confirmed and signed"
+    REQUEST_REVIEWED = "request.reviewed", "reviewed and signed"
+    REQUEST_APPROVED = "request.approved", "approved"
+    REQUEST_DENIED = "request.denied", "denied"
+    REQUEST_EXPIRED = "request.expired", "expired"
+    REQUEST_WITHDRAWN = "request.withdrawn", "withdrawn"
+    REQUEST_DISOWNED = "request.disowned", "disowned"
+    REQUEST_REOPENED = "request.reopened", "sent back to draft"
+    EXECUTION_CLAIMED = "execution.claimed", "execution claimed"
+    EXECUTION_TAKEN_OVER = "execution.taken-over", "execution taken over"
+    EXECUTION_ABORTED = "execution.aborted", "execution aborted"
+    EXECUTION_SUCCEEDED = "execution.succeeded", "execution succeeded"
+    EXECUTION_FAILED = "execution.failed", "execution failed"
+    EXECUTION_UNKNOWN = "execution.unknown", "execution's outcome unknown"
+    ATTEMPT_SENT = "attempt.sent", "call about to be sent"
+    ATTEMPT_ANSWERED = "attempt.answered", "call answered"
+    ATTEMPT_SETTLED = "attempt.settled", "call settled"
+    ATTEMPT_PROVEN = "attempt.proven", "call proven by CloudTrail"
+    TARGET_OBSERVED = "target.observed", "target observed"
+    NOTIFICATION_SENT = "notification.sent", "notification sent"
+    ALERT_RAISED = "alert.raised", "alert raised"
+    ALERT_CLOSED = "alert.closed", "alert closed"
+    EXPORTED = "exported", "exported"
+
+
+class AuditEntry(models.Model):
+    """One link. `body` is canonical JSON and is what the hash covers; the other columns repeat parts of it for searching."""
+
+    sequence = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=40)
+    actor = models.CharField(max_length=200)
+    request_id = models.UUIDField(null=True, blank=True)
+    body = models.TextField()
+    previous = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        ordering = ("-sequence",)
+        indexes = (
+            models.Index(fields=("request_id", "sequence"), name="audit_of_request"),
+            models.Index(fields=("kind", "-sequence"), name="audit_of_kind"),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.sequence} {self.kind}"
+
+
+class ChainHead(models.Model):
+    """The newest link: one row, locked last in every transaction that appends."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    sequence = models.BigIntegerField(default=0)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="chain_has_one_head"),)
+
+    def __str__(self) -> str:
+        return f"head #{self.sequence}"

@@ -1,0 +1,115 @@
+"""Executions, attempts, proofs and observations. States are written by `executor.run` and `executor.reconcile` alone."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from approvals.models.events import TrailRecord
+from approvals.models.requests import Revision
+from approvals.states import AttemptState, ExecutionState
+
+
+class Execution(models.Model):
+    """One permission to carry out a revision. Its id is the SourceIdentity of the session that makes the call."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    revision = models.OneToOneField(Revision, on_delete=models.PROTECT, related_name="execution")
+    state = models.CharField(
+        max_length=10, choices=[(s.value, s.value.capitalize()) for s in ExecutionState], default=ExecutionState.READY.value
+    )
+    token = models.PositiveIntegerField(default=0, help_text="The fencing token: grows with each claim; only its holder may act.")
+    worker = models.CharField(max_length=200, blank=True)
+    not_before = models.DateTimeField(help_text="The end of the hold.")
+    valid_until = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.TextField(blank=True, help_text="AWS's answer, or why nothing was done, in words.")
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = (
+            models.CheckConstraint(condition=Q(state__in=[s.value for s in ExecutionState]), name="execution_state_is_known"),
+        )
+        indexes = (
+            models.Index(
+                fields=("state", "lease_until"), name="execution_open", condition=~Q(state__in=["succeeded", "failed", "aborted"])
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"execution {self.id}"
+
+    @property
+    def execution_state(self) -> ExecutionState:
+        """The state, typed."""
+        return ExecutionState(self.state)
+
+
+class Attempt(models.Model):
+    """One call on the wire. The row is committed as `sent` before the call is made, and never more than one call is made for it."""
+
+    execution = models.ForeignKey(Execution, on_delete=models.PROTECT, related_name="attempts")
+    step = models.PositiveIntegerField(help_text="Counted from 0.")
+    number = models.PositiveIntegerField(help_text="Counted from 1 within the step.")
+    state = models.CharField(
+        max_length=10, choices=[(s.value, s.value.capitalize()) for s in AttemptState], default=AttemptState.SENT.value
+    )
+    token = models.PositiveIntegerField(help_text="The fencing token of the claim that it was made under.")
+    operation = models.CharField(max_length=200)
+    region = models.CharField(max_length=64)
+    access_key_id = models.CharField(max_length=128, help_text="Of the session that makes the call; a proof must carry it.")
+    aws_request_id = models.CharField(max_length=256, blank=True)
+    sent_at = models.DateTimeField()
+    answered_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    answer = models.TextField(blank=True, help_text="What AWS answered, as JSON without secrets.")
+    error_code = models.CharField(max_length=256, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("step", "number")
+        constraints = (
+            models.UniqueConstraint(fields=("execution", "step", "number"), name="attempt_number_once"),
+            models.CheckConstraint(condition=Q(state__in=[s.value for s in AttemptState]), name="attempt_state_is_known"),
+        )
+        indexes = (models.Index(fields=("access_key_id",), name="attempt_by_access_key"),)
+
+    def __str__(self) -> str:
+        return f"{self.operation} attempt {self.number}: {self.state}"
+
+
+class Proof(models.Model):
+    """The CloudTrail event that matches an attempt, one to one."""
+
+    attempt = models.OneToOneField(Attempt, on_delete=models.PROTECT, related_name="proof")
+    record = models.OneToOneField(TrailRecord, on_delete=models.PROTECT, related_name="proof")
+    matched_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.record} proves {self.attempt}"
+
+
+class Observation(models.Model):
+    """The target's state as read from AWS at a time, as JSON text."""
+
+    class Moment(models.TextChoices):
+        REVIEW = "review", "before review"
+        AFTER = "after", "after the call"
+
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="observations")
+    step = models.PositiveIntegerField()
+    moment = models.CharField(max_length=10, choices=Moment)
+    taken_at = models.DateTimeField()
+    text = models.TextField(blank=True)
+    problem = models.TextField(blank=True, help_text="Why it could not be read.")
+
+    class Meta:
+        ordering = ("taken_at", "id")
+
+    def __str__(self) -> str:
+        return f"{self.revision} step {self.step + 1} {self.moment}"

@@ -1,0 +1,35 @@
+"""The outbox: a promise to tell somebody or to act, written in the transaction that made it true."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+
+class OutboxKind(models.TextChoices):
+    """What is promised. The delivery worker keeps the first three, the execution worker the last two."""
+
+    NOTIFY = "notify", "tell somebody"
+    MIRROR = "mirror", "write the mirror"
+    PROVE = "prove", "match a record to an attempt"
+    EXECUTE = "execute", "carry out"
+    INSPECT = "inspect", "read the target's state"
+
+
+class OutboxMessage(models.Model):
+    """One promise. The row stays when it is kept. `subject` is an id, never a command: workers trust verified rows only."""
+
+    kind = models.CharField(max_length=10, choices=OutboxKind)
+    subject = models.CharField(max_length=64)
+    topic = models.CharField(max_length=40, blank=True, help_text="For a notification: what happened.")
+    created_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    done_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        indexes = (models.Index(fields=("kind", "due_at"), condition=Q(done_at__isnull=True), name="outbox_due"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"

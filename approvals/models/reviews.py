@@ -1,0 +1,70 @@
+"""Challenges, signatures and reviews. Signatures are stored whole, so that they can be verified again from stored bytes."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from approvals.models.people import Person
+from approvals.models.requests import Revision
+from approvals.states import Verdict
+
+_VERDICTS = [(verdict.value, verdict.value.capitalize()) for verdict in Verdict]
+
+
+class SignatureChallenge(models.Model):
+    """A nonce that one person may use once to sign one verdict on one revision. Consumed by a conditional UPDATE."""
+
+    nonce = models.CharField(max_length=43, primary_key=True)
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="challenges")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    verdict = models.CharField(max_length=10, choices=_VERDICTS)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    consumed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.person} may sign {self.verdict}"
+
+
+class Signature(models.Model):
+    """One WebAuthn assertion, whole, by one person over one revision's digest. A trigger forbids every change."""
+
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="signatures")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="signatures")
+    verdict = models.CharField(max_length=10, choices=_VERDICTS)
+    nonce = models.CharField(max_length=43, unique=True)
+    credential_id = models.CharField(max_length=1400)
+    client_data = models.TextField()
+    authenticator_data = models.TextField()
+    signature = models.TextField()
+    counter = models.BigIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("revision", "person"), name="signature_per_revision_and_person"),)
+        indexes = (models.Index(fields=("credential_id", "-counter"), name="signature_counter"),)
+
+    def __str__(self) -> str:
+        return f"{self.person} signed {self.verdict}"
+
+
+class Review(models.Model):
+    """One signed verdict of one person on one revision. A trigger refuses the requester, an editor and a signature that differs."""
+
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="reviews")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="reviews")
+    verdict = models.CharField(max_length=10, choices=_VERDICTS)
+    reason = models.TextField()
+    signature = models.OneToOneField(Signature, on_delete=models.PROTECT, related_name="review")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("created_at", "id")
+        constraints = (
+            models.UniqueConstraint(fields=("revision", "person"), name="review_per_revision_and_person"),
+            models.CheckConstraint(condition=Q(verdict__in=["approve", "deny"]), name="review_approves_or_denies"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.person}: {self.verdict}"

@@ -1,0 +1,103 @@
+"""Whether parameters fit an operation's input shape, and how to say where they do not.
+
+botocore's validator is the first judge. It lets unknown members of a misspelt *enum* and patterns through, so those are checked
+here: what AWS would refuse is refused before anybody is asked to sign it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.model import Shape
+from botocore.validate import ParamValidator
+
+from approvals.errors import BadParameters
+from approvals.operations.catalog import Operation
+
+Path = str
+
+
+def check(operation: Operation, parameters: dict[str, Any]) -> None:
+    """Raise BadParameters, by dotted path, when the parameters do not fit the operation's input shape."""
+    problems: dict[Path, list[str]] = {}
+    for path, message in _problems(operation, parameters):
+        problems.setdefault(path, []).append(message)
+    if problems:
+        raise BadParameters(problems)
+
+
+def _problems(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    shape = operation.model.input_shape
+    if shape is None:
+        if parameters:
+            yield "", f"{operation.full_name} takes no parameters."
+        return
+    report = ParamValidator().validate(parameters, shape)
+    for kind, path, facts in report._errors:  # the report's own text cannot be laid beside a field
+        yield _botocore_path(path, kind, facts), _botocore_message(kind, facts)
+    yield from _values(shape, parameters, "")
+
+
+def _values(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """What botocore's validator lets pass: enum values, patterns and upper bounds."""
+    if shape.type_name == "structure" and isinstance(value, dict):
+        for name, item in value.items():
+            if name in shape.members:
+                yield from _values(shape.members[name], item, f"{path}.{name}" if path else name)
+    elif shape.type_name == "list" and isinstance(value, list):
+        if (most := shape.metadata.get("max")) is not None and len(value) > most:
+            yield path, f"At most {most} items."
+        for index, item in enumerate(value):
+            yield from _values(shape.member, item, f"{path}.{index}")
+    elif shape.type_name == "map" and isinstance(value, dict):
+        for key, item in value.items():
+            yield from _values(shape.value, item, f"{path}.{key}")
+    elif shape.type_name == "string" and isinstance(value, str):
+        yield from _string(shape, value, path)
+    elif shape.type_name in ("integer", "long") and isinstance(value, int) and (most := shape.metadata.get("max")) is not None:
+        if value > most:
+            yield path, f"At most {most}."
+
+
+def _string(shape: Shape, value: str, path: Path) -> Iterator[tuple[Path, str]]:
+    if shape.enum and value not in shape.enum:
+        yield path, f"{value!r} is none of {', '.join(shape.enum)}."
+    if (most := shape.metadata.get("max")) is not None and len(value) > most:
+        yield path, f"At most {most} characters."
+    if (pattern := shape.metadata.get("pattern")) and not _matches(pattern, value):
+        yield path, f"{value!r} does not fit the pattern {pattern}."
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        return True  # AWS's patterns are Java's; one that Python cannot read is left to AWS
+
+
+_BOTOCORE_MESSAGES = {
+    "missing required field": "This field is required.",
+    "unknown field": "There is no such field.",
+    "invalid type": "This value has the wrong type.",
+    "invalid range": "This value is out of range.",
+    "invalid length": "This value is too short.",
+    "invalid enum": "This value is none of those allowed.",
+}
+
+
+def _botocore_path(path: str, kind: str, facts: dict[str, Any]) -> Path:
+    dotted = re.sub(r"\[(\d+)\]", r".\1", path).strip(".")
+    if kind == "missing required field":
+        return ".".join(part for part in (dotted, str(facts.get("required_name", ""))) if part)
+    if kind == "unknown field":
+        return ".".join(part for part in (dotted, str(facts.get("unknown_param", ""))) if part)
+    return dotted
+
+
+def _botocore_message(kind: str, facts: dict[str, Any]) -> str:
+    message = _BOTOCORE_MESSAGES.get(kind, f"{kind[:1].upper()}{kind[1:]}.")
+    if kind in ("invalid range", "invalid length") and "min_allowed" in facts:
+        return f"At least {facts['min_allowed']}."
+    return message

@@ -1,0 +1,42 @@
+"""What a call destroys, whether it can be undone, and which of its members are the dangerous ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from approvals.operations import catalog
+from approvals.operations.catalog import Operation
+from approvals.plan import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """`dangerous` maps a member's name to what is dangerous about it."""
+
+    destroys: str
+    irreversible: bool
+    undo: str
+    dangerous: Mapping[str, str]
+
+
+def of(operation: Operation) -> Risk:
+    """The risk of one operation, from the table."""
+    facts = operation.facts
+    return Risk(facts["destroys"], facts["irreversible"], facts["undo"], facts["dangerous"])
+
+
+def irreversible(steps: tuple[Step, ...]) -> bool:
+    """Whether any step of a plan cannot be undone."""
+    return any(of(catalog.get(step.name)).irreversible for step in steps)
+
+
+def ordered(operation: Operation, parameters: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    """The members of a call as (name, value, danger), what identifies the target first, then the dangerous ones, then the rest."""
+    risk = of(operation)
+
+    def rank(name: str) -> tuple[int, str]:
+        return (0 if name in operation.facts["identifies"] else 1 if name in risk.dangerous else 2, name)
+
+    return [(name, parameters[name], risk.dangerous.get(name, "")) for name in sorted(parameters, key=rank)]

@@ -1,0 +1,68 @@
+"""The outbox: put a promise in the transaction that makes it true; take what is due; say done or put it off.
+
+A worker that takes a message holds it on a lease: if it dies, the message is due again when the lease runs out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from approvals.models import OutboxKind, OutboxMessage
+
+log = logging.getLogger(__name__)
+LEASE = timedelta(seconds=60)
+LONGEST_DELAY = timedelta(minutes=10)
+
+
+def put(kind: OutboxKind, subject: UUID | int, *, topic: str = "", due_at: datetime | None = None) -> None:
+    """Promise. Must be called inside the transaction that makes the promise true; workers are nudged when it commits."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("An outbox message belongs into the transaction that makes it true.")
+    now = timezone.now()
+    OutboxMessage.objects.create(kind=kind, subject=str(subject), topic=topic, created_at=now, due_at=due_at or now)
+    transaction.on_commit(partial(_nudge, str(kind)), robust=True)
+
+
+def take(kinds: Iterable[OutboxKind], *, most: int = 20) -> list[OutboxMessage]:
+    """Take what is due, oldest first, on a lease. Two workers never get the same message within it."""
+    now = timezone.now()
+    with transaction.atomic():
+        due = list(
+            OutboxMessage.objects.select_for_update(skip_locked=True)
+            .filter(kind__in=list(kinds), done_at__isnull=True, due_at__lte=now)
+            .order_by("due_at", "id")[:most]
+        )
+        for message in due:
+            message.attempts += 1
+            message.due_at = now + LEASE
+        OutboxMessage.objects.bulk_update(due, ["attempts", "due_at"])
+    return due
+
+
+def done(message: OutboxMessage) -> None:
+    """The promise is kept. The row stays."""
+    OutboxMessage.objects.filter(pk=message.pk).update(done_at=timezone.now(), error="")
+
+
+def put_off(message: OutboxMessage, why: str, *, until: datetime | None = None) -> None:
+    """The promise is not kept yet: due again after a delay that doubles with each attempt, or at `until`."""
+    delay = min(timedelta(seconds=2 ** min(message.attempts, 10)), LONGEST_DELAY)
+    OutboxMessage.objects.filter(pk=message.pk, done_at__isnull=True).update(
+        due_at=until or timezone.now() + delay, error=why[:2000]
+    )
+
+
+def _nudge(kind: str) -> None:
+    # A setting names what is called, so that this room knows no Celery. A nudge that fails loses nothing: the sweep finds the row.
+    name = getattr(settings, "OUTBOX_NUDGE", "")
+    if name:
+        import_string(name)(kind)

@@ -1,0 +1,127 @@
+"""Signed decisions: what a passkey signs, and whether it did.
+
+A signature is a WebAuthn assertion with user verification. Its challenge is not random: it is SHA-256 over a domain tag, the
+plan's digest, the verdict and a nonce that the database lets be used once, so the assertion can be verified again from stored
+bytes by anybody who knows the person's public key. Source: W3C Web Authentication Level 3, section 7.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from fido2 import cbor
+from fido2.cose import CoseKey
+from fido2.utils import websafe_decode, websafe_encode
+from fido2.webauthn import AuthenticatorData
+
+from approvals.errors import BadSignature
+from approvals.states import Verdict
+
+DOMAIN: Final = b"countersign/decision/1"
+NONCE_BYTES: Final = 32
+LARGEST: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What an authenticator answered, each part as base64url without padding, exactly as it came."""
+
+    credential_id: str
+    client_data: str
+    authenticator_data: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelyingParty:
+    """Who asks for the signature: the id (a host name) and the one origin (scheme, host, port) that may show the page."""
+
+    id: str
+    origin: str
+
+
+def challenge(digest: str, verdict: Verdict, nonce: bytes) -> bytes:
+    """The 32 bytes that the passkey is asked to sign, for a plan's digest (64 hexadecimal digits).
+
+    Every part has a fixed length or a terminator, so no two decisions share an input.
+    """
+    if len(digest) != 64 or len(nonce) != NONCE_BYTES:
+        raise BadSignature("A decision is signed over a 32 byte digest and a 32 byte nonce; begin again from the request's page.")
+    return hashlib.sha256(DOMAIN + b"\0" + bytes.fromhex(digest) + verdict.encode() + b"\0" + nonce).digest()
+
+
+def verify(assertion: Assertion, *, expected: bytes, public_key: bytes, party: RelyingParty) -> int:
+    """Check an assertion over the expected challenge with a COSE public key (CBOR bytes); return the signature counter.
+
+    Raises BadSignature with the reason: wrong type, challenge, origin, relying party, missing presence or user verification, or a
+    signature that the key did not make.
+    """
+    client_data, auth_data, signature = _parts(assertion)
+    said = _client_data(client_data)
+    if said.get("type") != "webauthn.get":
+        raise BadSignature("This is the answer to another ceremony than signing. Begin again from the request's page.")
+    if not hmac.compare_digest(_decoded(said.get("challenge")), expected):
+        raise BadSignature("The signature is over something else than this decision. Reload the page, read it again and sign.")
+    if said.get("origin") != party.origin or said.get("crossOrigin", False) is not False:
+        raise BadSignature(
+            f"The signature was asked for by {said.get('origin')!r}, not by this portal. Do not use that page again."
+        )
+    try:
+        authenticator = AuthenticatorData(auth_data)
+    except Exception as error:  # fido2 raises several kinds for malformed bytes; none of them has an effect
+        raise BadSignature("The authenticator's answer cannot be read. Try again, or with another passkey.") from error
+    if not hmac.compare_digest(authenticator.rp_id_hash, hashlib.sha256(party.id.encode()).digest()):
+        raise BadSignature("The passkey belongs to another site.")
+    if not authenticator.is_user_present() or not authenticator.is_user_verified():
+        raise BadSignature("The passkey did not verify that it was you (PIN or biometric). Sign again with verification.")
+    _check(public_key, auth_data + hashlib.sha256(client_data).digest(), signature)
+    return int(authenticator.counter)
+
+
+def counter_went_back(last: int, now: int) -> bool:
+    """Whether a counter shows a cloned authenticator. Synced passkeys report 0 for ever, so both being 0 says nothing."""
+    return not (last == 0 and now == 0) and now <= last
+
+
+def websafe(data: bytes) -> str:
+    """base64url without padding, as WebAuthn writes bytes."""
+    return websafe_encode(data)
+
+
+def _parts(assertion: Assertion) -> tuple[bytes, bytes, bytes]:
+    parts = (assertion.client_data, assertion.authenticator_data, assertion.signature)
+    if any(len(part) > LARGEST for part in parts):
+        raise BadSignature("The authenticator's answer is too large to be a signature.")
+    client_data, auth_data, signature = (_decoded(part) for part in parts)
+    return client_data, auth_data, signature
+
+
+def _decoded(text: Any) -> bytes:
+    try:
+        return bytes(websafe_decode(text))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadSignature("The authenticator's answer is not base64url. Reload the page and sign again.") from error
+
+
+def _client_data(data: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BadSignature("The browser's part of the signature cannot be read. Reload the page and sign again.") from error
+    if not isinstance(said, dict):
+        raise BadSignature("The browser's part of the signature cannot be read. Reload the page and sign again.")
+    return said
+
+
+def _check(public_key: bytes, message: bytes, signature: bytes) -> None:
+    try:
+        CoseKey.parse(cbor.decode(public_key)).verify(message, signature)
+    except InvalidSignature as error:
+        raise BadSignature("The signature was not made by the registered passkey.") from error
+    except (ValueError, KeyError, TypeError, NotImplementedError, UnsupportedAlgorithm) as error:
+        raise BadSignature("The registered passkey's public key cannot be used.") from error

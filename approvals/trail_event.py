@@ -1,0 +1,199 @@
+"""A frozen, typed view of one CloudTrail record. Reads hostile bytes; knows no Django."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from approvals.errors import BadTrailEvent
+
+LARGEST_MESSAGE: Final = 1024 * 1024
+DETAIL_TYPE: Final = "AWS API Call via CloudTrail"
+_DENIALS: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedException", "Client.UnauthorizedOperation"})
+_SSO_ROLE: Final = re.compile(r"arn:[^:]+:iam::\d{12}:role/aws-reserved/sso\.amazonaws\.com/(?:[^/]+/)?AWSReservedSSO_[^/]+")
+_ACCOUNT: Final = re.compile(r"\d{12}")
+
+
+class Outcome(StrEnum):
+    """What AWS answered."""
+
+    DENIED = "denied"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who made the call, as CloudTrail's `userIdentity` tells; empty strings where it does not."""
+
+    type: str
+    arn: str
+    account: str
+    access_key_id: str
+    session_issuer_arn: str
+    source_identity: str
+    invoked_by: str
+
+    def principals(self) -> tuple[tuple[str, str], ...]:
+        """What can be trusted to name the human, best first, as (kind, value) of a Principal. Empty: nobody in particular."""
+        if self.invoked_by.endswith(".amazonaws.com") and self.invoked_by != "signin.amazonaws.com":
+            return ()
+        if self.type == "IAMUser":
+            return (("iam_user", self.arn),)
+        if self.type != "AssumedRole":
+            return ()
+        found = []
+        if self.source_identity:
+            found.append(("source_identity", self.source_identity))
+        if _SSO_ROLE.fullmatch(self.session_issuer_arn):
+            # Any other role's session name can be chosen by whoever may assume it.
+            found.append(("sso_user", self.arn.rsplit("/", 1)[-1]))
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class TrailEvent:
+    """One CloudTrail record. `raw` is the record's JSON text as it came (compact), the rest is read from it."""
+
+    event_id: str
+    account: str
+    region: str
+    event_source: str
+    event_name: str
+    event_time: datetime
+    read_only: bool
+    error_code: str
+    error_message: str
+    request_parameters: dict[str, Any] | None
+    request_id: str
+    user_agent: str
+    source_ip: str
+    caller: Caller
+    raw: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """Denied, succeeded, or failed for another reason."""
+        if not self.error_code:
+            return Outcome.SUCCEEDED
+        return Outcome.DENIED if self.error_code in _DENIALS else Outcome.FAILED
+
+
+def from_message(body: str | bytes) -> TrailEvent:
+    """Read a queue message: an EventBridge envelope around a CloudTrail record.
+
+    Raises BadTrailEvent with the reason for the quarantine: too large, not JSON, no envelope, no record.
+    """
+    size = len(body.encode("utf-8", "surrogatepass")) if isinstance(body, str) else len(body)
+    if size > LARGEST_MESSAGE:
+        raise BadTrailEvent(f"The message has {size} bytes; the most that is read is {LARGEST_MESSAGE}.")
+    envelope = _json(body)
+    if not isinstance(envelope, dict) or "detail" not in envelope or "detail-type" not in envelope:
+        raise BadTrailEvent("The message is JSON but no EventBridge envelope (no detail-type and detail).")
+    if envelope["detail-type"] != DETAIL_TYPE:
+        raise BadTrailEvent(f"The envelope is of type {str(envelope['detail-type'])[:80]!r}, not {DETAIL_TYPE!r}.")
+    event = from_record(envelope["detail"])
+    account = envelope.get("account")
+    if account is not None and account != event.account:
+        raise BadTrailEvent(f"The envelope is of account {str(account)[:20]!r}, the record in it of {event.account!r}.")
+    return event
+
+
+def from_record(record: Any) -> TrailEvent:
+    """Read one CloudTrail record (parsed JSON). Raises BadTrailEvent naming what it lacks."""
+    if not isinstance(record, dict):
+        raise BadTrailEvent("The envelope's detail is no CloudTrail record (not an object).")
+    wanted = ("eventID", "eventSource", "eventName", "eventTime", "awsRegion", "userIdentity")
+    if lacking := [name for name in wanted if not record.get(name)]:
+        raise BadTrailEvent(f"No CloudTrail record: it lacks {', '.join(lacking)}.")
+    identity = record["userIdentity"]
+    if not isinstance(identity, dict):
+        raise BadTrailEvent("No CloudTrail record: its userIdentity is no object.")
+    caller = _caller(identity)
+    account = _text(record, "recipientAccountId") or caller.account
+    if not _ACCOUNT.fullmatch(account):
+        raise BadTrailEvent("No CloudTrail record: it names no recipientAccountId of 12 digits.")
+    parameters = record.get("requestParameters")
+    if parameters is not None and not isinstance(parameters, dict):
+        raise BadTrailEvent("No CloudTrail record: its requestParameters are no object.")
+    return TrailEvent(
+        event_id=_text(record, "eventID", 64),
+        account=account,
+        region=_text(record, "awsRegion", 64),
+        event_source=_text(record, "eventSource", 128),
+        event_name=_text(record, "eventName", 128),
+        event_time=_time(record["eventTime"]),
+        read_only=record.get("readOnly") in (True, "true"),
+        error_code=_text(record, "errorCode", 256),
+        error_message=_text(record, "errorMessage", 8192),
+        request_parameters=parameters,
+        request_id=_text(record, "requestID", 256),
+        user_agent=_text(record, "userAgent", 1024),
+        source_ip=_text(record, "sourceIPAddress", 256),
+        caller=caller,
+        raw=json.dumps(record, ensure_ascii=True, separators=(",", ":")),
+    )
+
+
+def _caller(identity: dict[str, Any]) -> Caller:
+    context = _object(identity, "sessionContext")
+    issuer = _object(context, "sessionIssuer")
+    return Caller(
+        type=_text(identity, "type", 64),
+        arn=_text(identity, "arn"),
+        account=_text(identity, "accountId", 12) or _text(issuer, "accountId", 12),
+        access_key_id=_text(identity, "accessKeyId", 128),
+        session_issuer_arn=_text(issuer, "arn"),
+        source_identity=_text(context, "sourceIdentity", 256),
+        invoked_by=_text(identity, "invokedBy", 256),
+    )
+
+
+def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(value: dict[str, Any], key: str, longest: int = 2048) -> str:
+    found = value.get(key)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise BadTrailEvent(f"No CloudTrail record: its {key} is a {type(found).__name__}, not a string.")
+    if len(found) > longest:
+        raise BadTrailEvent(f"No CloudTrail record: its {key} has {len(found)} characters; AWS writes at most {longest}.")
+    if "\0" in found:
+        raise BadTrailEvent(f"No CloudTrail record: its {key} holds a NUL character.")
+    return found
+
+
+def _time(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise BadTrailEvent("No CloudTrail record: its eventTime is no string.")
+    try:
+        found = datetime.fromisoformat(value)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadTrailEvent(f"No CloudTrail record: its eventTime is {value[:40]!r}.") from error
+
+
+def _json(body: str | bytes) -> Any:
+    try:
+        return json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise BadTrailEvent(f"The message is no JSON: {str(error)[:200]}.") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
