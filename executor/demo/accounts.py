@@ -70,9 +70,14 @@ def unprivileged() -> Account | None:
     )
 
 
+def refuge_path(state: Path) -> Path:
+    """Where `refuge` would be for this state folder, made or not."""
+    return REFUGE / hashlib.sha256(str(state).encode()).hexdigest()[:12]
+
+
 def refuge(state: Path) -> Path:
     """A folder of root's for what the account must reach on behalf of the state folder at `state`."""
-    path = REFUGE / hashlib.sha256(str(state).encode()).hexdigest()[:12]
+    path = refuge_path(state)
     try:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
@@ -85,4 +90,4 @@ def refuge(state: Path) -> Path:
 
 def remove_refuge(state: Path) -> None:
     """Remove what `refuge` made for this state folder, if anything."""
-    shutil.rmtree(REFUGE / hashlib.sha256(str(state).encode()).hexdigest()[:12], ignore_errors=True)
+    shutil.rmtree(refuge_path(state), ignore_errors=True)

@@ -52,6 +52,7 @@ def spawn(child: Child, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
         child.argv,
         env=dict(child.environ),
         cwd=child.cwd,
+        bufsize=0,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,

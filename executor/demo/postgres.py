@@ -111,6 +111,13 @@ def provision(postgres: Postgres, owner: str, password: str, database: str) -> s
     return postgres.url(owner, password, database)
 
 
+def stop_leftover(state: StateFolder) -> None:
+    """Stop a server that a killed demo left running on this state folder's data, wherever that is."""
+    for home in (state.path / "postgres", accounts.refuge_path(state.path) / "postgres"):
+        if (home / "cluster").is_dir():
+            _clear_what_a_crash_left(home / "cluster")
+
+
 def _answers(url: str) -> bool:
     try:
         psycopg.connect(url, connect_timeout=2).close()

@@ -100,7 +100,9 @@ def with_database(url: str, database: str) -> str:
 
 
 def forget(state: StateFolder) -> None:
-    """Remove everything the servers kept for this state folder. They must be stopped."""
+    """Begin anew: remove everything in the state folder and what the servers kept for it elsewhere."""
+    postgres.stop_leftover(state)
+    valkey.stop_leftover(state)
     state.empty()
     accounts.remove_refuge(state.path)
 

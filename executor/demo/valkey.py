@@ -76,6 +76,12 @@ def prepare(state: StateFolder, *, durable: bool = True) -> Valkey:
     return valkey
 
 
+def stop_leftover(state: StateFolder) -> None:
+    """Stop a server that a killed demo left running on this state folder's file."""
+    folder = state.path / "valkey"
+    _stop_what_a_crash_left(folder, folder / "valkey.conf")
+
+
 def _answers(url: str) -> bool:
     try:
         with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
