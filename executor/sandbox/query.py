@@ -1,8 +1,8 @@
 """Parameters of the AWS Query protocol: a flat form read back into the nested structure of an operation's input shape.
 
 Source: Smithy, "AWS Query protocol", "Query key resolution". Lists are `Name.member.N` or flattened `Name.N`, maps
-`Name.entry.N.key` and `.value`; both forms are read, since some services (SQS) left the traits behind when they changed
-protocol.
+`Name.entry.N.key` and `.value`. SQS left its traits behind when it changed protocol, so the names that its older clients
+write are read too: the singular (`Attribute.N.Name`, `Tag.N.Key`) or the name of the element.
 """
 
 import re
@@ -31,7 +31,9 @@ def _keys(name: str, member: Shape) -> list[str]:
     """The names under which a member may stand in a form, most likely first."""
     keys = [member.serialization.get("name", name), name]
     if isinstance(member, ListShape):
-        keys.append(member.member.serialization.get("name", name))
+        keys += [member.member.serialization.get("name", name), member.member.name]
+    if isinstance(member, ListShape | MapShape):
+        keys.append(name.removesuffix("s"))
     return list(dict.fromkeys(keys))
 
 
@@ -52,12 +54,13 @@ def _value(shape: Shape, inside: Form) -> Any:
 
 
 def _map(shape: MapShape, inside: Form) -> dict[str, Any]:
-    key_name = shape.key.serialization.get("name", "key")
-    value_name = shape.value.serialization.get("name", "value")
+    key_names = (shape.key.serialization.get("name", "key"), "key", "Name", "Key")
+    value_names = (shape.value.serialization.get("name", "value"), "value", "Value")
     read = {}
     for entry in _elements(inside):
-        key = entry.get(key_name, entry.get("key", ""))
-        read[key] = _value(shape.value, _below(value_name, entry) or _below("value", entry))
+        key = next((entry[name] for name in key_names if name in entry), "")
+        value = next((found for name in value_names if (found := _below(name, entry))), {})
+        read[key] = _value(shape.value, value)
     return read
 
 

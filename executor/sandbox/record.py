@@ -58,8 +58,8 @@ _READING = ("Get", "List", "Describe", "BatchGet", "Lookup", "Search", "Head", "
 # EC2 keeps the parameters of denied calls, so do a few services; all others write null.
 _PROTOCOLS_WITH_DENIED_PARAMETERS = frozenset({"ec2"})
 _SERVICES_WITH_DENIED_PARAMETERS = frozenset({"s3", "eks", "guardduty", "appsync"})
-# Secrets that CloudTrail leaves out of answers without a trace.
-_LEFT_OUT = frozenset({"SecretAccessKey"})
+# Secrets that CloudTrail leaves out without a trace, where it writes HIDDEN for others.
+_LEFT_OUT = frozenset({"SecretAccessKey", "Password", "OldPassword", "NewPassword"})
 _GLOBAL_SERVICES = frozenset({"iam"})
 _RESOURCE_TYPES = {
     ("dynamodb", "TableName"): ("AWS::DynamoDB::Table", "arn:{partition}:dynamodb:{region}:{account}:table/{value}"),
@@ -152,7 +152,7 @@ def trail_value(shape: Shape | None, value: Any) -> Any:
         return [trail_value(shape.member, inner) for inner in value]
     if isinstance(shape, MapShape) and isinstance(value, Mapping):
         return {key: trail_value(shape.value, inner) for key, inner in value.items()}
-    if shape is not None and getattr(shape, "sensitive", False):
+    if shape is not None and shape.metadata.get("sensitive"):
         return HIDDEN
     return _scalar(value)
 

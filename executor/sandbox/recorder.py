@@ -18,13 +18,14 @@ from executor.sandbox.assume import fault, is_assume_role, opened_session, with_
 from executor.sandbox.deliver import Delivery, Faults
 from executor.sandbox.identity import Caller, Sessions, find_caller
 from executor.sandbox.judge import denial
+from executor.sandbox.passing import for_moto
 from executor.sandbox.polling import is_receive, wait_for_message, without_waiting
 from executor.sandbox.recognise import Call, recognise, spoken_protocol
 from executor.sandbox.record import Record, answered_record, denied_record, is_data_event
 from executor.sandbox.refuse import Refusal, refused
 from executor.sandbox.settling import Settling
-from executor.sandbox.signing import is_genuine, read_signature
-from executor.sandbox.wire import BodyTooLargeError, HttpRequest, HttpResponse, call_app, passed_on, read_request
+from executor.sandbox.signing import Signature, is_genuine, read_signature
+from executor.sandbox.wire import BodyTooLargeError, HttpRequest, HttpResponse, call_app, read_request
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class _Verified:
     """A request of which it is known what it asks for and who asks."""
 
     request: HttpRequest
+    signature: Signature
     call: Call
     caller: Caller
     request_id: str
@@ -110,7 +112,7 @@ class Recorder:
             )
         if refusal or caller is None:
             return refused(refusal or _UNKNOWN_KEY, protocol, call.model.service_model, request_id)
-        return _Verified(request, call, caller, request_id)
+        return _Verified(request, signature, call, caller, request_id)
 
     def _carry_out(self, asked: _Verified, environ: dict[str, Any]) -> HttpResponse:
         """Judges a call and, when it is allowed, lets moto answer; either way it is recorded in the same breath."""
@@ -143,7 +145,7 @@ class Recorder:
         body = without_waiting(call, asked.request.body) if is_receive(call) else asked.request.body
         response = self._settling.answer(call, caller)
         if response is None:
-            response = self._settling.deleted(call, caller, self._ask_moto(asked, passed_on(environ, body)))
+            response = self._settling.deleted(call, caller, self._ask_moto(asked, for_moto(environ, call, asked.signature, body)))
         if is_assume_role(call) and response.status == 200:
             inherited = caller.session.source_identity if caller.session else None
             response = with_source_identity(response, call.parameters.get("SourceIdentity") or inherited)

@@ -137,6 +137,7 @@ def _processes(iam: IAMBackend, facts: DemoWorldFacts) -> None:
         facts.feed_user: feed_policy(facts.queue_arn),
         facts.delivery_user: delivery_policy(facts.topic_arn, facts.table_arn(facts.mirror_table)),
         facts.execution_user: execution_policy([facts.executor_role_arn]),
+        facts.inbox_user: _inbox_policy(facts.inbox_arn),
     }
     for user, document in least.items():
         iam.put_user_policy(user, "Countersign", json.dumps(document))
@@ -156,6 +157,12 @@ def _processes(iam: IAMBackend, facts: DemoWorldFacts) -> None:
 def _policy(iam: IAMBackend, name: str, document: dict[str, Any]) -> str:
     """A managed policy's ARN."""
     return iam.create_policy("", "/", json.dumps(document), name, []).arn
+
+
+def _inbox_policy(queue_arn: str) -> dict[str, Any]:
+    """Enough to read what the topic delivered; the demo's inbox is no part of a real deployment."""
+    actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": queue_arn}]}
 
 
 def _allow(action: str) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class LocalAws:
 
     def __init__(
         self,
-        facts: DemoWorldFacts | None = DEMO,
+        facts: DemoWorldFacts = DEMO,
         *,
         keys: Keys | None = None,
         host: str = "127.0.0.1",
@@ -64,8 +64,7 @@ class LocalAws:
     def start(self) -> "LocalAws":
         """Clears moto's state, seeds it with the facts and serves. Raises OSError when the port is taken."""
         BackendDict.reset()
-        if self.facts:
-            self.keys = seed(self.facts, self.keys)
+        self.keys = seed(self.facts, self.keys)
         moto = DomainDispatcherApplication(create_backend_app)
         for service in _WARM:
             moto.app_instances[service] = create_backend_app(service)  # type: ignore[arg-type]
@@ -109,5 +108,5 @@ class LocalAws:
         return {
             "aws_access_key_id": key["access_key_id"],
             "aws_secret_access_key": key["secret_access_key"],
-            "region_name": self.facts.region if self.facts else "eu-west-1",
+            "region_name": self.facts.region,
         }

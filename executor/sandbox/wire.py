@@ -1,6 +1,5 @@
 """HTTP requests and responses as plain values, between the WSGI server and the rest of the sandbox."""
 
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,17 +54,6 @@ def read_request(environ: Mapping[str, Any]) -> HttpRequest:
         body=environ["wsgi.input"].read(length) if length else b"",
         peer=environ.get("REMOTE_ADDR", ""),
     )
-
-
-def passed_on(environ: Mapping[str, Any], body: bytes) -> dict[str, Any]:
-    """The environment that moto sees: with this body, and without what would make moto act elsewhere than was judged.
-
-    moto lets a header name the account and the user agent name the region.
-    """
-    kept = {name: value for name, value in environ.items() if name != "HTTP_X_MOTO_ACCOUNT_ID"}
-    if "region/" in kept.get("HTTP_USER_AGENT", "").lower():
-        kept["HTTP_USER_AGENT"] = "sandbox"
-    return kept | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
 def call_app(app: Any, environ: dict[str, Any]) -> HttpResponse:

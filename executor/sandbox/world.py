@@ -26,6 +26,7 @@ class DemoWorldFacts:
     feed_user: str = "countersign-feed"
     delivery_user: str = "countersign-delivery"
     execution_user: str = "countersign-execution"
+    inbox_user: str = "demo-inbox"
     tables: tuple[str, ...] = ("prod-orders", "prod-customers", "staging-orders")
     queue: str = "countersign-events"
     rule: str = "countersign-guardrails"
@@ -52,9 +53,9 @@ class DemoWorldFacts:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Every IAM user: people first, then Countersign's own processes."""
+        """Every IAM user: people first, then Countersign's own processes and the reader of the inbox."""
         people = (*self.requesters, *self.approvers, *self.administrators)
-        return (*people, self.feed_user, self.delivery_user, self.execution_user)
+        return (*people, self.feed_user, self.delivery_user, self.execution_user, self.inbox_user)
 
     @property
     def executor_role_arn(self) -> str:
