@@ -126,7 +126,7 @@ class Launch:
         self._supervisor.start(
             Child(name="web", argv=web, environ=environments.web(), cwd=PROJECT, ready=lambda: _healthy(self._port))
         )
-        beat = (python, "-m", "celery", "--app", "config.celery", "beat", "--loglevel", "WARNING", "--pidfile", "")
+        beat = (python, "-m", "celery", "--quiet", "--app", "config.celery", "beat", "--loglevel", "WARNING", "--pidfile", "")
         self._supervisor.start(Child(name="beat", argv=beat, environ=environments.beat(), cwd=PROJECT))
 
     def _manage(self, *arguments: str) -> None:
@@ -156,7 +156,7 @@ def _worker(python: str, process: str, concurrency: int) -> tuple[str, ...]:
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING")
     name = f"{process}@countersign"
     return (
-        *(python, "-m", "celery", "--app", "config.celery", "worker", "--queues", process, "--hostname", name),
+        *(python, "-m", "celery", "--quiet", "--app", "config.celery", "worker", "--queues", process, "--hostname", name),
         *("--concurrency", str(concurrency), *quiet),
     )
 

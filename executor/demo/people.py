@@ -81,7 +81,8 @@ def write_manifest(state: StateFolder, keys: dict[str, dict[str, str]]) -> Path:
 def public_key(private_key: str) -> str:
     """The COSE public key (CBOR bytes, base64url without padding) of a private key in PEM."""
     private = load_pem_private_key(private_key.encode(), password=None)
-    return websafe_encode(cbor.encode(ES256.from_cryptography_key(private.public_key())))
+    cose = ES256.from_cryptography_key(private.public_key())  # type: ignore[no-untyped-call]
+    return websafe_encode(cbor.encode(cose))
 
 
 def _new_key() -> dict[str, str]:

@@ -170,13 +170,18 @@ class Supervisor:
         pipe = running.process.stdout
         if pipe is None or pipe.closed:
             return
+        data: bytes | None
         while data := pipe.read(65536):
             running.log.write(data)
             *lines, running.unfinished = (running.unfinished + data).split(b"\n")
             for line in lines:
                 self._say(running, line.decode(errors="replace"))
         running.log.flush()
-        if data == b"" and pipe in (key.fileobj for key in self._pipes.get_map().values()):
+        if data is not None:  # the child closed it; None would only mean that there is nothing more yet
+            self._forget(pipe)
+
+    def _forget(self, pipe: IO[bytes]) -> None:
+        if pipe in (key.fileobj for key in self._pipes.get_map().values()):
             self._pipes.unregister(pipe)
 
     def _say(self, running: _Running, line: str) -> None:
@@ -197,8 +202,7 @@ class Supervisor:
             self._read(running)
             pipe = running.process.stdout
             if pipe:
-                if pipe in (key.fileobj for key in self._pipes.get_map().values()):
-                    self._pipes.unregister(pipe)
+                self._forget(pipe)
                 pipe.close()
             running.log.close()
 
@@ -206,7 +210,8 @@ class Supervisor:
 def readable(line: str, *, verbose: bool) -> str | None:
     """A line for a person, or None for one that need not be shown.
 
-    A structured log line becomes its message's first line, below WARNING only when `verbose`; others are as they are. Anything that a terminal would obey instead of show is escaped.
+    A structured log line becomes its message's first line, below WARNING only when `verbose`; others are as they are.
+    Anything that a terminal would obey instead of show is escaped.
     """
     if not line.strip():
         return None

@@ -74,6 +74,8 @@ class Environments:
         return {name: os.environ[name] for name in _FROM_SHELL if name in os.environ} | {
             "HOME": str(self.state.folder("home")),
             "PYTHONUNBUFFERED": "1",
+            # Celery warns of root because of pickle, which is switched off.
+            "PYTHONWARNINGS": "ignore:::celery.platforms",
         }
 
     def _countersign(self, process: str) -> dict[str, str]:
