@@ -168,3 +168,15 @@ def valkey_url(request: pytest.FixtureRequest) -> Iterator[str]:
     given = getattr(request.config, "workerinput", {}).get("given", databases.GIVEN)
     with databases.broker(given["REDIS_URL"]) as url:
         yield url
+
+
+@pytest.fixture
+def cast(request: pytest.FixtureRequest, tmp_path, settings):
+    """The demo's world, sealed in the test's database (`tests.cast.Cast`), with its genesis pinned in the settings."""
+    from tests.cast import seal
+
+    if "cloned_database" in request.fixturenames:
+        request.getfixturevalue("cloned_database")
+    else:
+        request.getfixturevalue("db")
+    return seal(tmp_path, settings)

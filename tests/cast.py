@@ -1,0 +1,186 @@
+"""The standing cast on a sealed world: alice asks, bob and carol review (carol without the right), mallory attacks.
+
+The fixture `cast` (tests/conftest.py) seals the demo's world in the test's database: `db`, or `cloned_database` where a test takes it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+from fido2.utils import websafe_encode
+
+from approvals import decisions, genesis, ingest
+from approvals.models import ApprovalRequest, Execution, Person
+from approvals.signatures import Assertion
+from approvals.states import Verdict
+from executor.demo import people
+from executor.sandbox.world import DEMO
+from portal import software_authenticator
+
+ACCOUNT = DEMO.account
+REGION = DEMO.region
+# Made once: P-256 keys are quick, but hundreds of tests are more.
+_KEYS = {person.handle: people._new_key() for person in people.PEOPLE}
+
+
+def table_arn(table: str) -> str:
+    return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}"
+
+
+def trail_record(
+    operation: str = "DeleteTable", table: str = "prod-orders", user: str = "alice", *, denied: bool = True, **changes: Any
+) -> dict[str, Any]:
+    """A CloudTrail record as AWS writes it for a DynamoDB call by an IAM user; denied without parameters, succeeded with."""
+    arn = f"arn:aws:iam::{ACCOUNT}:user/{user}"
+    record: dict[str, Any] = {
+        "eventVersion": "1.11",
+        "userIdentity": {
+            "type": "IAMUser",
+            "principalId": f"AIDA{user.upper()}",
+            "arn": arn,
+            "accountId": ACCOUNT,
+            "accessKeyId": f"AKIA{user.upper()}",
+            "userName": user,
+        },
+        "eventTime": "2026-11-23T10:00:00Z",
+        "eventSource": "dynamodb.amazonaws.com",
+        "eventName": operation,
+        "awsRegion": REGION,
+        "sourceIPAddress": "192.0.2.7",
+        "userAgent": "aws-cli/2.31 md/command#dynamodb.delete-table",
+        "requestParameters": None if denied else {"tableName": table},
+        "responseElements": None,
+        "requestID": uuid4().hex.upper(),
+        "eventID": str(uuid4()),
+        "readOnly": False,
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": ACCOUNT,
+        "eventCategory": "Management",
+    }
+    if denied:
+        record["errorCode"] = "AccessDenied"
+        record["errorMessage"] = (
+            f"User: {arn} is not authorized to perform: dynamodb:{operation} on resource: {table_arn(table)} "
+            "with an explicit deny in an identity-based policy"
+        )
+    return record | changes
+
+
+def envelope(record: Any, **changes: Any) -> str:
+    """The EventBridge envelope around a record, as the queue carries it."""
+    return json.dumps(
+        {
+            "version": "0",
+            "id": str(uuid4()),
+            "detail-type": "AWS API Call via CloudTrail",
+            "source": "aws.dynamodb",
+            "account": ACCOUNT,
+            "time": "2026-11-23T10:00:00Z",
+            "region": REGION,
+            "resources": [],
+            "detail": record,
+        }
+        | changes
+    )
+
+
+@dataclass
+class Cast:
+    """A sealed world. Keys are the software authenticators' of the demo's people."""
+
+    genesis: str
+    keys: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def person(self, handle: str) -> Person:
+        return Person.objects.get(handle=handle)
+
+    def denied_event(self, operation: str = "DeleteTable", table: str = "prod-orders", user: str = "alice") -> ApprovalRequest:
+        """A denied call came through the queue: the draft that it became."""
+        record = trail_record(operation, table, user)
+        ingest.ingest([ingest.Message(str(uuid4()), envelope(record))])
+        return ApprovalRequest.objects.get(records__event_id=record["eventID"])
+
+    def filed(self, operation: str = "dynamodb:DeleteTable", by: str = "alice", **parameters: Any) -> ApprovalRequest:
+        """A draft filed in the portal."""
+        return decisions.file(
+            self.person(by), account_id=ACCOUNT, region=REGION, operation=operation, parameters=parameters or {"TableName": "prod-orders"}
+        )
+
+    def assertion(self, handle: str, ceremony: decisions.Ceremony) -> Assertion:
+        """What this person's passkey answers."""
+        key = self.keys[handle]
+        return software_authenticator.assertion(key["credential_id"], key["private_key"], ceremony)
+
+    def sign_confirm(self, request: ApprovalRequest, handle: str = "alice", reason: str = "the table is empty") -> ApprovalRequest:
+        ceremony = decisions.begin(request.pk, self.person(handle), Verdict.CONFIRM)
+        return decisions.confirm(
+            request.pk,
+            self.person(handle),
+            digest=ceremony.digest,
+            nonce=ceremony.nonce,
+            assertion=self.assertion(handle, ceremony),
+            reason=reason,
+        )
+
+    def sign_review(
+        self, request: ApprovalRequest, handle: str = "bob", verdict: Verdict = Verdict.APPROVE, reason: str = "looked at it"
+    ) -> ApprovalRequest:
+        ceremony = decisions.begin(request.pk, self.person(handle), verdict)
+        return decisions.review(
+            request.pk,
+            self.person(handle),
+            digest=ceremony.digest,
+            verdict=verdict,
+            nonce=ceremony.nonce,
+            assertion=self.assertion(handle, ceremony),
+            reason=reason,
+        )
+
+    def pending(self, **filed: Any) -> ApprovalRequest:
+        """A request that alice filed and confirmed."""
+        return self.sign_confirm(self.filed(**filed))
+
+    def approved(self, **filed: Any) -> Execution:
+        """The execution of a request that bob approved."""
+        request = self.sign_review(self.pending(**filed))
+        return Execution.objects.get(revision__request=request)
+
+
+def forged(assertion: Assertion, **changes: str) -> Assertion:
+    """The same assertion with parts replaced."""
+    parts = {
+        "credential_id": assertion.credential_id,
+        "client_data": assertion.client_data,
+        "authenticator_data": assertion.authenticator_data,
+        "signature": assertion.signature,
+    }
+    return Assertion(**(parts | changes))
+
+
+def noise() -> str:
+    return websafe_encode(b"\x30\x06\x02\x01\x01\x02\x01\x01")
+
+
+def seal(tmp_path: Any, settings: Any, **guardrail: Any) -> Cast:
+    """Seal the demo's world; `guardrail` replaces fields of its one guardrail."""
+    path = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)  # type: ignore[arg-type]
+    text = path.read_text()
+    if guardrail:
+        import yaml
+
+        manifest = yaml.safe_load(text)
+        manifest["guardrails"][0].update(guardrail)
+        text = yaml.safe_dump(manifest)
+    sealed = genesis.seal(genesis.read(text))
+    settings.GENESIS = sealed.hash
+    return Cast(sealed.hash, _KEYS)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
