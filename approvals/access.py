@@ -45,9 +45,8 @@ _AUTHORITY: Final = (
     "portal.User.user_permissions",
 )
 _OUTBOX_KEPT: Final = "SELECT, INSERT, UPDATE (attempts, due_at, done_at, error)"
-_HISTORY: Final = {
-    label: _READ
-    for label in (
+_HISTORY: Final = dict.fromkeys(
+    (
         "approvals.ApprovalRequest",
         "approvals.Revision",
         "approvals.RevisionGuardrail",
@@ -61,8 +60,9 @@ _HISTORY: Final = {
         "approvals.Alert",
         "approvals.AuditEntry",
         "approvals.ChainHead",
-    )
-}
+    ),
+    _READ,
+)
 
 GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
     WEB: {

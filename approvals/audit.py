@@ -32,7 +32,7 @@ class Trail:
     bodies: list[str] = field(default_factory=list)
 
     def add(self, kind: AuditKind, *, actor: str, request: UUID | None = None, at: datetime | None = None, **detail: Any) -> None:
-        """Note one entry. `actor` is `person:<handle>` or `process:<name>`; `detail` is what happened, in canonical JSON values."""
+        """Note one entry. `actor` is `person:<handle>` or `process:<name>`; `detail` says what happened, in canonical values."""
         moment = (at or timezone.now()).astimezone(UTC).isoformat()
         body = {
             "at": moment,
@@ -70,6 +70,17 @@ def append(kind: AuditKind, *, actor: str, request: UUID | None = None, **detail
         trail.add(kind, actor=actor, request=request, **detail)
 
 
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """A read-only transaction in which every query sees the same moment. Inside another transaction it is that one."""
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with the chain: the sequence number it was found at, and what in words."""
@@ -97,24 +108,27 @@ def link_hash(previous: str, sequence: int, body: str) -> str:
     return hashlib.sha256(f"{previous}\n{sequence}\n{body}".encode()).hexdigest()
 
 
-def verify(*, most_faults: int = 20) -> Verification:
+def verify(*, kept_head: str | None = None, most_faults: int = 20) -> Verification:
     """Walk the whole chain from its beginning and name every link that does not hold. Memory stays flat.
 
-    Finds an edited body or column, a deleted, inserted or re-ordered link, and a head that does not fit. What it cannot find alone
-    is the whole chain rewritten, or its end cut off together with the head: for that, keep the head that it prints elsewhere.
+    Finds an edited body or column, a deleted, inserted or re-ordered link, and a head that does not fit. What it cannot find
+    alone is the whole chain rewritten, or its end cut off together with the head: `kept_head` is a hash from an earlier verification,
+    kept elsewhere, that the chain must still contain.
     """
+    seen_head = kept_head in (None, FIRST)
     found = Verification()
-    outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        if outermost:
-            # One snapshot: entries appended while we read must not look like a head that does not fit.
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    # One snapshot: entries appended while we read must not look like a head that does not fit.
+    with snapshot():
         for entry in AuditEntry.objects.order_by("sequence").iterator(chunk_size=5000):
             _check(entry, found)
+            seen_head = seen_head or entry.hash == kept_head
             if len(found.faults) >= most_faults:
                 return found
         _check_head(found)
+    if not seen_head:
+        found.faults.append(
+            Fault(found.links, f"the kept head {kept_head} is no link of this chain (it was rewritten, or its end cut off)")
+        )
     return found
 
 
@@ -158,6 +172,6 @@ def _check_head(found: Verification) -> None:
         found.faults.append(
             Fault(
                 head.sequence,
-                f"the chain's head says #{head.sequence}, the entries end at #{found.links} (cut off, or the head was changed)",
+                f"the chain's head says #{head.sequence}, the entries end at #{found.links} (cut off, or the head changed)",
             )
         )

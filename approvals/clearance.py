@@ -1,8 +1,8 @@
 """May this execution be carried out? Everything that was decided is judged again, from stored bytes and the walked authority.
 
-The executor calls this with the request and the execution locked, right before it claims. Nothing that the web process could have
-written is believed: not the state, not the reviews' verdicts, not the passkey table, only signatures that verify under keys of the
-authority chain, over the digest of the very bytes that are about to be parsed and sent.
+The executor calls this with the request and the execution locked, right before it claims. Nothing that the web process could
+have written is believed: not the state, the reviews' verdicts or the passkey table, only signatures that verify under keys of
+the authority chain, over the digest of the very bytes that are about to be parsed and sent.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Forged(BadAuthority):
 def clear(execution: Execution, authority: Authority, party: RelyingParty, *, now: datetime) -> Plan:
     """The plan to carry out, if everything holds.
 
-    Raises WrongState or Expired when it was ended meanwhile, StaleRevision when it was edited, Refused when a right or a guardrail
-    no longer holds, and Forged (a BadAuthority) when rows do not verify.
+    Raises WrongState or Expired when it was ended meanwhile, StaleRevision when it was edited, Refused when a right or a
+    guardrail no longer holds, and Forged (a BadAuthority) when rows do not verify.
     """
     revision = execution.revision
     request = revision.request

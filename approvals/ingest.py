@@ -1,4 +1,4 @@
-"""From queue messages to requests, proofs and alerts: deduplicate, keep what matters, match guardrails, account for every message.
+"""From queue messages to requests, proofs and alerts: deduplicate, keep what matters, match guardrails, account for each one.
 
 One transaction a batch. A message that cannot be read goes into quarantine with its reason and the rest goes on; a message that
 breaks something unforeseen is taken alone, so that it cannot take its neighbours with it.
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import DataError, IntegrityError, connection
 from django.db.models import F
@@ -206,14 +207,15 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
 def _bypass(entries: Trail, found: _Protected, record: TrailRecord) -> None:
     event = found.event
     names = ", ".join(version.guardrail.name for version in found.enforcing)
+    touched = ", ".join(found.resources) or "an unknown resource"
     raise_alert(
         entries,
         AlertKind.BYPASS,
-        title=f"{found.operation.full_name} on {', '.join(found.resources) or 'an unknown resource'} succeeded outside the portal",
+        title=f"{found.operation.full_name} on {touched} succeeded outside the portal",
         detail=(
-            f"{event.caller.arn or event.caller.type} called it on {event.event_time.isoformat()} from {event.source_ip or 'an unknown address'} "
-            f"with access key {event.caller.access_key_id or '(none)'}. Guardrail {names} should have stopped it: the key can do more "
-            "than it should, or a policy was taken away."
+            f"{event.caller.arn or event.caller.type} called it at {event.event_time.isoformat()} from "
+            f"{event.source_ip or 'an unknown address'} with access key {event.caller.access_key_id or '(none)'}. "
+            f"Guardrail {names} should have stopped it: the key can do more than it should, or a policy was taken away."
         ),
         actor="process:feed",
         record=record,
@@ -245,7 +247,7 @@ def _merge_key(found: _Protected) -> str:
 
 def _record(event: TrailEvent, now: datetime) -> TrailRecord | None:
     """Keep the record, or None when it is here already: deliveries repeat, and two feeds may hold the same one."""
-    row = {
+    row: dict[str, Any] = {
         "event_id": event.event_id,
         "account": event.account,
         "region": event.region,

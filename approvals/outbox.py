@@ -62,7 +62,7 @@ def put_off(message: OutboxMessage, why: str, *, until: datetime | None = None) 
 
 
 def _nudge(kind: str) -> None:
-    # A setting names what is called, so that this room knows no Celery. A nudge that fails loses nothing: the sweep finds the row.
+    # A setting names what is called, so that this room knows no Celery. A nudge that fails loses nothing: a sweep finds the row.
     name = getattr(settings, "OUTBOX_NUDGE", "")
     if name:
         import_string(name)(kind)

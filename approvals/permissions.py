@@ -1,4 +1,4 @@
-"""Object-level rights on guardrails, through django-guardian's tables. A right is necessary to review; it is never the two-person rule.
+"""Object-level rights on guardrails, through django-guardian. A right is necessary to review, never the two-person rule.
 
 Superusers get nothing here: the flag is not read.
 """
@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 
 from approvals.models import Guardrail, GuardrailGroupPermission, GuardrailUserPermission, Login, Person
@@ -18,14 +19,14 @@ REVIEW = "review_guardrail"
 
 def person_of(user: object) -> Person | None:
     """The active person behind a portal user, or None: unmapped, anonymous, inactive."""
-    if not getattr(user, "is_authenticated", False) or not getattr(user, "is_active", False):
+    if not isinstance(user, get_user_model()) or not user.is_active:
         return None
-    login = Login.objects.select_related("person").filter(user_id=getattr(user, "pk", None)).first()
+    login = Login.objects.select_related("person").filter(user=user).first()
     return login.person if login is not None and login.person.is_active else None
 
 
 def rights_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
-    """For each person, the names of the guardrails that he may review now: active humans with an active login only. Two queries."""
+    """For each person, the names of the guardrails reviewable now: active humans with an active login only. Two queries."""
     found: dict[UUID, set[str]] = defaultdict(set)
     active = {
         "user__login__person__in": persons,

@@ -1,6 +1,6 @@
 """Pure verdicts: does a guardrail match a call, how many approvals does it ask for, and what do the reviews add up to.
 
-Nothing here reads a database: facts go in, a verdict comes out, so the same code judges at the decision, at the claim and in tests.
+Nothing here reads a database: facts go in, a verdict comes out, so one code judges at the decision, the claim and in tests.
 """
 
 from __future__ import annotations

@@ -88,6 +88,14 @@ def counter_went_back(last: int, now: int) -> bool:
     return not (last == 0 and now == 0) and now <= last
 
 
+def cose_key(public_key: bytes) -> CoseKey:
+    """The public key that these CBOR bytes say. Raises ValueError when they say none."""
+    found = cbor.decode(public_key)
+    if not isinstance(found, dict):
+        raise ValueError("a COSE key is a map")  # noqa: TRY004 - callers take one kind for unusable bytes
+    return CoseKey.parse(found)
+
+
 def websafe(data: bytes) -> str:
     """base64url without padding, as WebAuthn writes bytes."""
     return websafe_encode(data)
@@ -120,7 +128,7 @@ def _client_data(data: bytes) -> dict[str, Any]:
 
 def _check(public_key: bytes, message: bytes, signature: bytes) -> None:
     try:
-        CoseKey.parse(cbor.decode(public_key)).verify(message, signature)
+        cose_key(public_key).verify(message, signature)
     except InvalidSignature as error:
         raise BadSignature("The signature was not made by the registered passkey.") from error
     except (ValueError, KeyError, TypeError, NotImplementedError, UnsupportedAlgorithm) as error:

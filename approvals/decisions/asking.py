@@ -132,8 +132,8 @@ def file(
 def complete(request_id: UUID, person: Person, *, parameters: Parameters, number: int, now: datetime | None = None) -> Revision:
     """Enter or edit the parameters of a draft: the next revision. `number` is the revision that the person saw.
 
-    Editing what is pending sends it back to draft and voids every review. Raises BadParameters by path, StaleRevision, NotAllowed,
-    NothingMatches, WrongState, Expired.
+    Editing what is pending sends it back to draft and voids every review. Raises BadParameters by path, StaleRevision,
+    NotAllowed, NothingMatches, WrongState, Expired.
     """
     now = now or timezone.now()
     with audit.recorded() as trail:

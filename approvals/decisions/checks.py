@@ -89,9 +89,9 @@ def must_be_current(revision: Revision, digest: str) -> None:
 
 
 def must_have_typed(typed: str, request: ApprovalRequest, revision: Revision, guardrails: dict[str, Rules]) -> None:
-    if risk.irreversible(revision.plan.steps) and any(rules.irreversible.typed_name for rules in guardrails.values()):
-        if typed.strip() != request.target:
-            raise Refused(f"This cannot be undone. Type the name of what it acts on, {request.target}, to approve it.")
+    asked_for = risk.irreversible(revision.plan.steps) and any(rules.irreversible.typed_name for rules in guardrails.values())
+    if asked_for and typed.strip() != request.target:
+        raise Refused(f"This cannot be undone. Type the name of what it acts on, {request.target}, to approve it.")
 
 
 def given_reason(reason: str) -> str:

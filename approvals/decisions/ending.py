@@ -76,7 +76,7 @@ def _end(
 
 
 def expire(*, now: datetime | None = None, most: int = 500) -> int:
-    """End what has run out of its clock, each in a transaction of its own; return how many. Every other verb checks the clock too."""
+    """End what has run out of its clock, each in its own transaction; return how many. Every other verb checks the clock too."""
     now = now or timezone.now()
     due = ApprovalRequest.objects.filter(state="draft", draft_until__lte=now)
     due |= ApprovalRequest.objects.filter(state="pending", pending_until__lte=now)

@@ -51,8 +51,8 @@ def confirm(
 ) -> ApprovalRequest:
     """The requester signs the plan: draft -> pending.
 
-    Raises NotAllowed, WrongState, Expired, StaleRevision, BadSignature; Refused when the guardrails changed since the revision was
-    frozen (edit it to freeze it anew).
+    Raises NotAllowed, WrongState, Expired, StaleRevision, BadSignature; Refused when the guardrails changed since the revision
+    was frozen (edit it to freeze it anew).
     """
     now = now or timezone.now()
     reason = given_reason(reason)

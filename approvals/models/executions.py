@@ -51,7 +51,7 @@ class Execution(models.Model):
 
 
 class Attempt(models.Model):
-    """One call on the wire. The row is committed as `sent` before the call is made, and never more than one call is made for it."""
+    """One call on the wire. The row is committed as `sent` before the call is made, and never a second call is made for it."""
 
     execution = models.ForeignKey(Execution, on_delete=models.PROTECT, related_name="attempts")
     step = models.PositiveIntegerField(help_text="Counted from 0.")

@@ -1,4 +1,4 @@
-"""Persons, and what belongs to them: portal logins, AWS principals, passkeys. Tables of authority: the web role only reads them."""
+"""Persons, and what belongs to them: portal logins, AWS principals, passkeys. Authority: the web role only reads it."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def _execution_of(revision: Revision) -> list[Any]:
 class Revision(models.Model):
     """An immutable plan with its digest. A trigger forbids every change; editing makes the next revision.
 
-    While parameters are missing there is no plan: `text` and `digest` are empty and `draft` holds what is known, as canonical text.
+    While parameters are missing there is no plan: `text` and `digest` are empty and `draft` holds what is known, canonically.
     """
 
     request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="revisions")

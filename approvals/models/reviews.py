@@ -50,7 +50,7 @@ class Signature(models.Model):
 
 
 class Review(models.Model):
-    """One signed verdict of one person on one revision. A trigger refuses the requester, an editor and a signature that differs."""
+    """One signed verdict of one person on one revision. A trigger refuses the requester, editors, and another signature."""
 
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="reviews")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="reviews")

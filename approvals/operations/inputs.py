@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.model import Shape
+from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 from botocore.validate import ParamValidator
 
 from approvals.errors import BadParameters
@@ -42,26 +42,25 @@ def _problems(operation: Operation, parameters: dict[str, Any]) -> Iterator[tupl
 
 def _values(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     """What botocore's validator lets pass: enum values, patterns and upper bounds."""
-    if shape.type_name == "structure" and isinstance(value, dict):
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
         for name, item in value.items():
             if name in shape.members:
                 yield from _values(shape.members[name], item, f"{path}.{name}" if path else name)
-    elif shape.type_name == "list" and isinstance(value, list):
+    elif isinstance(shape, ListShape) and isinstance(value, list):
         if (most := shape.metadata.get("max")) is not None and len(value) > most:
             yield path, f"At most {most} items."
         for index, item in enumerate(value):
             yield from _values(shape.member, item, f"{path}.{index}")
-    elif shape.type_name == "map" and isinstance(value, dict):
+    elif isinstance(shape, MapShape) and isinstance(value, dict):
         for key, item in value.items():
             yield from _values(shape.value, item, f"{path}.{key}")
-    elif shape.type_name == "string" and isinstance(value, str):
+    elif isinstance(shape, StringShape) and isinstance(value, str):
         yield from _string(shape, value, path)
-    elif shape.type_name in ("integer", "long") and isinstance(value, int) and (most := shape.metadata.get("max")) is not None:
-        if value > most:
-            yield path, f"At most {most}."
+    elif isinstance(value, int) and (most := shape.metadata.get("max")) is not None and value > most:
+        yield path, f"At most {most}."
 
 
-def _string(shape: Shape, value: str, path: Path) -> Iterator[tuple[Path, str]]:
+def _string(shape: StringShape, value: str, path: Path) -> Iterator[tuple[Path, str]]:
     if shape.enum and value not in shape.enum:
         yield path, f"{value!r} is none of {', '.join(shape.enum)}."
     if (most := shape.metadata.get("max")) is not None and len(value) > most:

@@ -33,7 +33,7 @@ def irreversible(steps: tuple[Step, ...]) -> bool:
 
 
 def ordered(operation: Operation, parameters: dict[str, Any]) -> list[tuple[str, Any, str]]:
-    """The members of a call as (name, value, danger), what identifies the target first, then the dangerous ones, then the rest."""
+    """The members of a call as (name, value, danger): what identifies the target, then the dangerous ones, then the rest."""
     risk = of(operation)
 
     def rank(name: str) -> tuple[int, str]:

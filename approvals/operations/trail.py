@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from botocore.model import Shape
+from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from approvals.errors import BadParameters
 from approvals.operations import inputs, resources
@@ -16,7 +16,8 @@ from approvals.states import Completeness
 
 _MESSAGE: Final = re.compile(
     r"User: (?P<user>\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?"
-    r"(?: (?:with an explicit deny in an? (?P<deny>[\w -]+?) policy|because no (?P<allow>[\w -]+?) policy allows the \S+ action))?"
+    r"(?: (?:with an explicit deny in an? (?P<deny>[\w -]+?) policy"
+    r"|because no (?P<allow>[\w -]+?) policy allows the \S+ action))?"
     r"(?:: (?P<policy>arn:\S+))?$"
 )
 _HIDDEN: Final = ("HIDDEN_DUE_TO_SECURITY_REASONS", "***OMITTED***", "<sensitiveDataRemoved>", "***(Redacted)")
@@ -70,8 +71,8 @@ def denial(message: str) -> Denial | None:
 def convert(operation: Operation, recorded: dict[str, Any] | None, message: str, where: Where) -> Conversion:
     """What a record tells of the call's parameters.
 
-    `recorded` is CloudTrail's `requestParameters`, `message` its `errorMessage`. Never guesses: a key that the model does not know,
-    a hidden value or a member that cannot be recovered makes the conversion something that a person completes.
+    `recorded` is CloudTrail's `requestParameters`, `message` its `errorMessage`. Never guesses: a key that the model does not
+    know, a hidden value or a member that cannot be recovered makes the conversion something that a person completes.
     """
     if recorded is None:
         return _rebuilt(operation, message, where)
@@ -107,8 +108,8 @@ def _rebuilt(operation: Operation, message: str, where: Where) -> Conversion:
         )
     if known:
         why = (
-            f"CloudTrail recorded no parameters of the denied call; only {', '.join(sorted(known))} could be rebuilt from the denial "
-            "message. You must complete the rest."
+            f"CloudTrail recorded no parameters of the denied call; only {', '.join(sorted(known))} could be rebuilt from the "
+            "denial message. You must complete the rest."
         )
     else:
         why = "CloudTrail recorded no parameters of the denied call, and its message names no resource. You must complete them."
@@ -119,16 +120,16 @@ def _converted(shape: Shape, value: Any, path: str, seen: _Seen) -> Any:
     if isinstance(value, str) and (value in _HIDDEN or (value and set(value) == {"*"} and len(value) >= 4)):
         seen.redacted.append(path)
         return value
-    if shape.type_name == "structure" and isinstance(value, dict):
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
         return _structure(shape, value, path, seen)
-    if shape.type_name == "list" and isinstance(value, list):
+    if isinstance(shape, ListShape) and isinstance(value, list):
         return [_converted(shape.member, item, f"{path}.{index}", seen) for index, item in enumerate(value)]
-    if shape.type_name == "map" and isinstance(value, dict):
+    if isinstance(shape, MapShape) and isinstance(value, dict):
         return {key: _converted(shape.value, item, f"{path}.{key}", seen) for key, item in value.items()}
     return value
 
 
-def _structure(shape: Shape, value: dict[str, Any], path: str, seen: _Seen) -> dict[str, Any]:
+def _structure(shape: StructureShape, value: dict[str, Any], path: str, seen: _Seen) -> dict[str, Any]:
     # CloudTrail writes lowerCamelCase; matching without case is safe (4 collisions in 34,577 structures).
     names = {name.lower(): name for name in shape.members}
     found: dict[str, Any] = {}
