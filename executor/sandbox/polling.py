@@ -26,7 +26,7 @@ def wait_for_message(call: Call, caller: Caller, state: threading.RLock, stoppin
     if name not in queues:
         return
     wanted = call.parameters.get("WaitTimeSeconds")
-    seconds = float(queues[name].attributes.get("ReceiveMessageWaitTimeSeconds", 0) if wanted is None else wanted)
+    seconds = float(getattr(queues[name], "receive_message_wait_time_seconds", 0) if wanted is None else wanted)
     end = time.monotonic() + min(seconds, _LONGEST_WAIT)
     while time.monotonic() < end and not stopping():
         with state:

@@ -1,14 +1,14 @@
 """The recorder: every request is recognised, verified, judged and recorded before and after moto answers it."""
 
+import base64
 import json
 import logging
 import re
 import secrets
-import string
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -54,8 +54,8 @@ class Recorder:
     What fails at one of the first three is refused in the service's own format and never reaches moto.
     """
 
-    def __init__(self, moto: Any, faults: Faults, settle_seconds: float) -> None:
-        self._moto = moto
+    def __init__(self, moto: Callable[[str], Any], faults: Faults, settle_seconds: float) -> None:
+        self._moto = moto  # the WSGI application of a service
         self._state = threading.RLock()
         self._sessions = Sessions()
         self._settling = Settling(settle_seconds)
@@ -156,7 +156,7 @@ class Recorder:
     def _ask_moto(self, asked: _Verified, environ: dict[str, Any]) -> HttpResponse:
         """moto's answer; what moto cannot do is an error of the service, as a client understands it."""
         try:
-            return call_app(self._moto, environ)
+            return call_app(self._moto(asked.call.service), environ)
         except Exception as error:  # moto raises whatever its code stumbles over; the client must get an answer
             log.exception("moto failed at %s:%s", asked.call.service, asked.call.operation)
             refusal = Refusal("broken", f"The local AWS failed at {asked.call.operation}: {type(error).__name__}")
@@ -186,5 +186,5 @@ def _untrusted(request: HttpRequest, caller: Caller | None) -> Refusal | None:
 def _new_request_id(call: Call) -> str:
     """DynamoDB's request ids are 52 capitals and digits, those of the other services are UUIDs."""
     if call.service in ("dynamodb", "dynamodbstreams"):
-        return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(52))
+        return base64.b32encode(secrets.token_bytes(33)).decode()[:52]
     return str(uuid.uuid4())

@@ -2,6 +2,8 @@
 
 import os
 import threading
+import time
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
@@ -9,6 +11,7 @@ from typing import Any
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
 os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "false")
 
+import moto.sqs.models
 from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -18,6 +21,15 @@ from executor.sandbox.record import Record
 from executor.sandbox.recorder import Recorder
 from executor.sandbox.seed import Keys, seed
 from executor.sandbox.world import DEMO, DemoWorldFacts
+
+
+def _milliseconds(dt: datetime | None = None) -> float:
+    return (dt.replace(tzinfo=UTC).timestamp() if dt else time.time()) * 1000
+
+
+# moto asks the time twice for each message of a queue at each call, through five datetimes each time: with a thousand
+# messages that is nearly all that it does. This is the same number, straight from the clock.
+moto.sqs.models.unix_time_millis = _milliseconds  # type: ignore[attr-defined]
 
 # Built beforehand, so that no client waits for moto's imports.
 _WARM = ("dynamodb", "events", "iam", "sns", "sqs", "sts")
@@ -68,7 +80,8 @@ class LocalAws:
         moto = DomainDispatcherApplication(create_backend_app)
         for service in _WARM:
             moto.app_instances[service] = create_backend_app(service)  # type: ignore[arg-type]
-        self._recorder = Recorder(moto, self._faults, self._settle_seconds)
+        # Straight to a service's application where it is known: the dispatcher lists a directory for every request.
+        self._recorder = Recorder(lambda service: moto.app_instances.get(service, moto), self._faults, self._settle_seconds)
         self._recorder.start()
         host, port = self._address
         self._server = make_server(host, port, self._recorder, threaded=True, request_handler=_QuietHandler)
