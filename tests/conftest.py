@@ -43,6 +43,8 @@ from django.db import connections  # noqa: E402
 # The test client speaks http, hashing need not be slow here, and nobody collects static files before a test.
 django_settings.SECURE_SSL_REDIRECT = False
 django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+django_settings.WHITENOISE_AUTOREFRESH = True
+django_settings.WHITENOISE_USE_FINDERS = True
 django_settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
 _running = ExitStack()

@@ -1,0 +1,133 @@
+"""The environment is read once, strictly, and says everything that is wrong at once."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from config import environment
+from config.environment import WrongEnvironment, read
+
+WEB = {
+    "COUNTERSIGN_ORIGIN": "https://countersign.example.com:8443",
+    "COUNTERSIGN_SECRET_KEY": "k" * 50,
+    "DATABASE_URL": "postgresql://web:p%40ss@db.example.com:6543/countersign?sslmode=verify-full",
+    "REDIS_URL": "rediss://:secret@broker.example.com:6380/0",
+}
+OIDC = {"OIDC_ISSUER": "https://id.example.com/", "OIDC_CLIENT_ID": "countersign", "OIDC_CLIENT_SECRET": "hush"}
+
+
+def test_production_is_the_default():
+    """Without a word about it, a process is the web process of a deployment and no demo."""
+    found = read(WEB)
+    assert (found.process, found.demo, found.demo_keys, found.behind_proxy) == ("web", False, None, False)
+    assert (found.time_zone, found.log_level, found.mirror_table, found.home_region) == (
+        "UTC",
+        "INFO",
+        "ApprovalRequests",
+        "eu-west-1",
+    )
+
+
+def test_a_database_url_is_taken_apart_and_decoded():
+    assert read(WEB).database == environment.Database(
+        "db.example.com", 6543, "countersign", "web", "p@ss", (("sslmode", "verify-full"),)
+    )
+
+
+def test_the_relying_party_is_the_origins_host():
+    found = read(WEB)
+    assert (found.origin, found.rp_id) == ("https://countersign.example.com:8443", "countersign.example.com")
+
+
+def test_what_was_read_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        read(WEB).demo = True  # type: ignore[misc]
+
+
+def test_every_missing_variable_is_named_at_once():
+    with pytest.raises(WrongEnvironment) as wrong:
+        read({})
+    for name in WEB:
+        assert f"- {name} is missing: " in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("COUNTERSIGN_PROCESS", "webb", "must be one of web, feed"),
+        ("COUNTERSIGN_ORIGIN", "http://countersign.example.com", "must be https"),
+        ("COUNTERSIGN_ORIGIN", "https://countersign.example.com/portal", "with nothing after it"),
+        ("COUNTERSIGN_ORIGIN", "https://host:port", "is not a URL"),
+        ("COUNTERSIGN_ORIGIN", "http://localhost:8000", "must be https outside the demo"),
+        ("COUNTERSIGN_SECRET_KEY", "short", "at least 50"),
+        ("COUNTERSIGN_DEMO", "yes", "must be 0 or 1"),
+        ("COUNTERSIGN_DEMO_KEYS", "keys.json", "for the demo alone"),
+        ("COUNTERSIGN_GENESIS", "ABC", "64 hexadecimal digits"),
+        ("COUNTERSIGN_TIME_ZONE", "Mars/Olympus", "tz database"),
+        ("COUNTERSIGN_TIME_ZONE", "../../etc/passwd", "tz database"),
+        ("COUNTERSIGN_LOG_LEVEL", "LOUD", "must be one of DEBUG"),
+        ("DATABASE_URL", "sqlite:///db", "PostgreSQL is the only engine"),
+        ("DATABASE_URL", "postgresql://host/db", "role:password"),
+        ("REDIS_URL", "memory://", "must read redis://"),
+        ("OIDC_SECOND_FACTOR", "maybe", "must be one of amr, provider"),
+        ("OIDC_ISSUER", "http://id.example.com", "must be an https address"),
+        ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE", "has no business with AWS"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_to_do(name, value, says):
+    with pytest.raises(WrongEnvironment) as wrong:
+        read({**WEB, **OIDC, name: value})
+    (line,) = [line for line in str(wrong.value).splitlines() if line.startswith("  - ")]
+    assert name in line
+    assert says in line
+
+
+def test_a_password_never_stands_in_the_error():
+    with pytest.raises(WrongEnvironment) as wrong:
+        read({**WEB, "DATABASE_URL": "mysql://web:hunter2hunter2@db/x", "REDIS_URL": "amqp://u:hunter2hunter2@b"})
+    assert "hunter2" not in str(wrong.value)
+
+
+def test_half_a_provider_is_refused():
+    """All of the single sign-on variables or none."""
+    with pytest.raises(WrongEnvironment, match="OIDC_CLIENT_SECRET is missing"):
+        read({**WEB, "OIDC_ISSUER": "https://id.example.com", "OIDC_CLIENT_ID": "countersign"})
+    found = read({**WEB, **OIDC}).oidc
+    assert found == environment.SingleSignOn("https://id.example.com", "countersign", "hush", "amr")
+
+
+def test_the_owners_url_is_for_the_owner_alone():
+    """Another process that is given the owner's URL by mistake does not use it."""
+    both = {**WEB, "DATABASE_OWNER_URL": "postgresql://owner:x@db/countersign"}
+    assert _user(read(both)) == "web"
+    assert _user(read({**both, "COUNTERSIGN_PROCESS": "owner"})) == "owner"
+
+
+@pytest.mark.parametrize(
+    ("process", "name"),
+    [("feed", "COUNTERSIGN_QUEUE_URL"), ("delivery", "COUNTERSIGN_TOPIC_ARN"), ("execution", "COUNTERSIGN_GENESIS")],
+)
+def test_each_worker_says_what_it_cannot_work_without(process, name):
+    with pytest.raises(WrongEnvironment, match=f"{name} is missing"):
+        read({**WEB, "COUNTERSIGN_PROCESS": process})
+
+
+def test_a_worker_needs_no_key_that_signs_values():
+    """Feed reads hostile input: taken over, it must not be able to forge what the web process signs."""
+    worker = {name: value for name, value in WEB.items() if name != "COUNTERSIGN_SECRET_KEY"}
+    assert read({**worker, "COUNTERSIGN_PROCESS": "feed", "COUNTERSIGN_QUEUE_URL": "http://q"}).secret_key == ""
+
+
+def test_beat_needs_the_broker_alone():
+    found = read({name: WEB[name] for name in ("COUNTERSIGN_ORIGIN", "REDIS_URL")} | {"COUNTERSIGN_PROCESS": "beat"})
+    assert found.database is None
+
+
+def test_a_tool_needs_nothing():
+    found = read({"COUNTERSIGN_PROCESS": "tool"})
+    assert (found.database, found.redis_url, found.secret_key) == (None, "", "")
+
+
+def _user(found: Any) -> str:
+    return found.database.user
