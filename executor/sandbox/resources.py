@@ -45,7 +45,8 @@ _PARTIQL_ACTIONS = {
     "EXISTS": "PartiQLSelect",
 }
 _PARTIQL = re.compile(
-    r"^\s*(?P<verb>SELECT|INSERT|UPDATE|DELETE|EXISTS)\b(?:.*?\b(?:FROM|INTO)\b)?\s*[\"']?(?P<table>[A-Za-z0-9_.:/-]+)",
+    r"^\s*(?P<verb>SELECT|INSERT|UPDATE|DELETE|EXISTS)\b(?:.*?\b(?:FROM|INTO)\b)?\s*"
+    r"(?:\"(?P<quoted>[^\"]+)\"|(?P<table>[A-Za-z0-9_-]+))",
     re.IGNORECASE | re.DOTALL,
 )
 # Batches are permitted by the action of a single entry.
@@ -116,7 +117,7 @@ def _dynamodb_many(call: Call) -> Iterator[tuple[str, str]]:
         text = statement.get("Statement") if isinstance(statement, dict) else None
         match = _PARTIQL.match(text) if isinstance(text, str) else None
         if match:
-            yield _PARTIQL_ACTIONS[match["verb"].upper()], match["table"].partition(".")[0]
+            yield _PARTIQL_ACTIONS[match["verb"].upper()], match["quoted"] or match["table"]
 
 
 def _sqs(call: Call, caller: Caller) -> Iterator[Asked]:

@@ -1,6 +1,8 @@
 """AssumeRole: who may become the executor, and what such a session may do."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -169,6 +171,19 @@ def test_a_session_needs_its_token(client: Any, assume: Any) -> None:
     for token in (None, other["aws_session_token"]):
         dynamodb = client("alice", "dynamodb", **{**session, "aws_session_token": token})
         assert refused(dynamodb.list_tables).startswith("UnrecognizedClientException")
+
+
+def test_a_session_ends(client: Any, assume: Any, aws: LocalAws) -> None:
+    """Past its expiration a session's key is refused as expired, in the service's words."""
+    session = assume()
+    assert aws._recorder is not None
+    sessions = aws._recorder._sessions
+    caller = sessions.find(session["aws_access_key_id"])
+    assert caller is not None
+    assert caller.session is not None
+    sessions.remember(replace(caller, session=replace(caller.session, expires=datetime.now(UTC))))
+    assert refused(client("alice", "dynamodb", **session).list_tables).startswith("ExpiredTokenException")
+    assert refused(client("alice", "sts", **session).get_caller_identity).startswith("ExpiredToken:")
 
 
 def test_the_source_identity_stays_along_a_chain(client: Any, assume: Any, aws: LocalAws) -> None:

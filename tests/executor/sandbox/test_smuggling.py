@@ -68,6 +68,15 @@ def test_values_come_through_unchanged(client: Any) -> None:
     assert dynamodb.get_item(TableName="prod-orders", Key={"OrderId": item["OrderId"]})["Item"] == item
 
 
+def test_the_bytes_of_a_denial_are_dynamodbs(send: Send) -> None:
+    """Clients other than botocore read the type with its namespace and a capital Message."""
+    status, answer = send("alice", "dynamodb", PROD_ORDERS, {**DESCRIBE, "X-Amz-Target": "DynamoDB_20120810.DeleteTable"})
+    assert status == 400
+    body = json.loads(answer)
+    assert body.pop("Message").startswith("User: arn:aws:iam::111122223333:user/alice is not authorized")
+    assert body == {"__type": "com.amazon.coral.service#AccessDeniedException"}
+
+
 def test_sqs_in_its_old_protocol(send: Send, aws: LocalAws) -> None:
     """A client that still speaks the query protocol to SQS is judged and answered in it."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
