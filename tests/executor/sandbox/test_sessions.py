@@ -187,7 +187,7 @@ def test_a_session_ends(client: Any, assume: Any, aws: LocalAws) -> None:
 
 
 def test_the_source_identity_stays_along_a_chain(client: Any, assume: Any, aws: LocalAws) -> None:
-    """A session that assumes a further role hands its source identity on and cannot change it."""
+    """A session that assumes a further role hands its source identity on, cannot change it, and gets an hour at most."""
     iam = client("mallory", "iam")
     trust = {
         "Version": "2012-10-17",
@@ -195,7 +195,7 @@ def test_the_source_identity_stays_along_a_chain(client: Any, assume: Any, aws: 
             {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"]},
         ],
     }
-    iam.create_role(RoleName="Second", AssumeRolePolicyDocument=json.dumps(trust))
+    iam.create_role(RoleName="Second", AssumeRolePolicyDocument=json.dumps(trust), MaxSessionDuration=7200)
     permission = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:*", "Resource": "*"}]}
     iam.put_role_policy(RoleName="CountersignExecutor", PolicyName="Chain", PolicyDocument=json.dumps(permission))
     second = {"RoleArn": ROLE.replace("CountersignExecutor", "Second"), "ExternalId": "none"}
@@ -205,6 +205,8 @@ def test_the_source_identity_stays_along_a_chain(client: Any, assume: Any, aws: 
     assert aws.records()[-1]["userIdentity"]["sessionContext"]["sourceIdentity"] == "execution-1"
     with pytest.raises(ClientError, match="sts:SetSourceIdentity"):
         assume(credentials=first, SourceIdentity="execution-2", **second)
+    with pytest.raises(ClientError, match="role chaining"):
+        assume(credentials=first, DurationSeconds=3601, **second)
 
 
 def test_a_permissions_boundary_limits_a_role(client: Any, assume: Any) -> None:
