@@ -87,6 +87,7 @@ class Environment:
     genesis: str
     demo: bool
     demo_keys: Path | None
+    stop_at: str
     oidc: SingleSignOn | None
     time_zone: str
     log_level: LogLevel
@@ -275,6 +276,7 @@ def read(environ: Mapping[str, str]) -> Environment:
         genesis=reader.parsed("COUNTERSIGN_GENESIS", reader.text("COUNTERSIGN_GENESIS"), _genesis, ""),
         demo=reader.flag("COUNTERSIGN_DEMO"),
         demo_keys=Path(demo_keys) if demo_keys else None,
+        stop_at=reader.text("COUNTERSIGN_STOP_AT"),
         oidc=_read_oidc(reader),
         time_zone=reader.parsed("COUNTERSIGN_TIME_ZONE", reader.text("COUNTERSIGN_TIME_ZONE"), _time_zone, "UTC"),
         log_level=cast("LogLevel", log_level),
@@ -299,5 +301,7 @@ def _wants(reader: _Reader, environment: Environment) -> None:
         reader.problems.append("COUNTERSIGN_TOPIC_ARN is missing: delivery publishes notifications to this SNS topic.")
     if environment.process == "execution" and not environment.genesis:
         reader.problems.append("COUNTERSIGN_GENESIS is missing: the executor trusts only the authority that begins with it.")
+    if environment.stop_at and not environment.demo:
+        reader.problems.append("COUNTERSIGN_STOP_AT kills a worker for a test: unset it, or set COUNTERSIGN_DEMO=1.")
     if environment.demo_keys and not environment.demo:
         reader.problems.append("COUNTERSIGN_DEMO_KEYS is for the demo alone: unset it, or set COUNTERSIGN_DEMO=1.")

@@ -1,0 +1,417 @@
+"""The one door to AWS: nothing else imports boto3.
+
+A *mutation* goes out exactly once (`total_max_attempts=1`; botocore would resend it) and its answer is named: Accepted,
+Rejected (definitely no effect) or Unknown. Reads, sessions, queue and topic are repeated by botocore's standard retries and
+raise AwsError. No call is made while a database transaction is open: a rollback could not take it back, and a slow answer
+would hold its locks.
+
+Works unchanged against AWS_ENDPOINT_URL. Keys and session tokens are never logged and never part of an error's text.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore import xform_name
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+from botocore.parsers import ResponseParserError
+from django.db import connection
+
+from approvals.authority import KnownAccount
+from executor.errors import AwsRefused, AwsUnavailable, PolicyTooLarge, WrongAccount
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sts import STSClient
+
+log = logging.getLogger(__name__)
+
+# Seconds. An answer that takes longer than READ_TIMEOUT is no answer; run.LEASE is longer than both together.
+CONNECT_TIMEOUT: Final = 5
+READ_TIMEOUT: Final = 30
+SESSION_SECONDS: Final = 900
+# Said before any effect. Sources: botocore.retries.standard, EC2 and S3 "Error responses" (503 there is throttling).
+THROTTLING: Final = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "EC2ThrottledException",
+    }
+)
+# 4xx codes under which the request may have been taken in part: not definite.
+_NOT_DEFINITE: Final = frozenset({"RequestTimeout", "RequestTimeoutException"})
+# Raised before a byte of the request was sent.
+_NEVER_SENT: Final = (
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+# What an unreadable answer makes botocore's parsers stumble over.
+_GARBLED: Final = (
+    BotoCoreError,
+    ResponseParserError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+
+_ONCE: Final = Config(
+    connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1, "mode": "standard"}
+)
+_AGAIN: Final = Config(
+    connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 3, "mode": "standard"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """AWS said yes. `answer` is what it said, as boto3 gives it without the metadata."""
+
+    answer: Mapping[str, Any]
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """AWS said no, or the request was never sent: definitely no effect."""
+
+    code: str
+    message: str
+    request_id: str = ""
+    throttled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No answer, or one that decides nothing: a time-out, a closed connection, a 5xx, a body that cannot be read."""
+
+    what: str
+    request_id: str = ""
+
+
+Answer = Accepted | Rejected | Unknown
+
+
+class _GarbledAnswer(Exception):
+    """A 2xx whose body is not what its headers or its protocol promise; botocore takes it for an empty success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Credentials. Only the id may be shown."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+
+
+@dataclass
+class Session:
+    """The executor's role in one account and region, for 900 seconds. Close it, or use it as a context manager."""
+
+    keys: Keys
+    region: str
+    arn: str
+    _clients: dict[tuple[str, bool], Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def access_key_id(self) -> str:
+        """What CloudTrail writes beside every call of this session."""
+        return self.keys.access_key_id
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the credentials simply run out."""
+        for one in self._clients.values():
+            one.close()
+        self._clients.clear()
+
+    def mutate(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Answer:
+        """Make the call once, on one wire attempt, and name the answer. Never raises for what AWS or the network does."""
+        _no_open_transaction()
+        call = getattr(self._client(service, once=True), xform_name(operation))
+        try:
+            found = call(**parameters)
+        except ClientError as error:
+            return _named(error)
+        except _NEVER_SENT as error:
+            return Rejected("NotSent", f"The request was not sent: {_words(error)}")
+        except (_GarbledAnswer, *_GARBLED) as error:
+            log.exception("a call has no answer that can be used", extra={"operation": f"{service}:{operation}"})
+            return Unknown(f"No answer that could be used came back: {_words(error)}")
+        metadata = found.pop("ResponseMetadata", {})
+        return Accepted(found, str(metadata.get("RequestId", "")))
+
+    def read(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a reading call. Raises AwsRefused with AWS's code, AwsUnavailable."""
+        with _translated():
+            found: dict[str, Any] = getattr(self._client(service, once=False), xform_name(operation))(**parameters)
+        found.pop("ResponseMetadata", None)
+        return found
+
+    def _client(self, service: str, *, once: bool) -> Any:
+        if (service, once) not in self._clients:
+            made = client(service, self.region, keys=self.keys, config=_ONCE if once else _AGAIN)
+            made.meta.events.register("after-call", _whole)
+            self._clients[service, once] = made
+        return self._clients[service, once]
+
+
+_base: dict[tuple[str, str], Any] = {}
+_boto: list[boto3.Session] = []
+# A boto3 session is not safe to make clients with from two threads; the clients it makes are.
+_making = threading.RLock()
+
+
+def client(service: str, region: str, *, keys: Keys | None = None, config: Config = _AGAIN) -> Any:
+    """A new boto3 client, with the given keys or this process's own."""
+    given = (
+        {
+            "aws_access_key_id": keys.access_key_id,
+            "aws_secret_access_key": keys.secret_access_key,
+            "aws_session_token": keys.session_token or None,
+        }
+        if keys
+        else {}
+    )
+    with _making:
+        if not _boto:
+            _boto.append(boto3.Session())
+        make: Any = _boto[0].client  # typed for services written out, which these are not
+        return make(service, region_name=region, config=config, **given)
+
+
+def forget() -> None:
+    """Close this process's own clients and forget its credentials; the next call reads the environment again."""
+    with _making:
+        for one in _base.values():
+            one.close()
+        _base.clear()
+        _boto.clear()
+
+
+def _own(service: str, region: str) -> Any:
+    with _making:
+        if (service, region) not in _base:
+            _base[service, region] = client(service, region)
+        return _base[service, region]
+
+
+# --- the executor's role ---
+
+
+def session_policy(statements: Sequence[tuple[Sequence[str], Sequence[str]]]) -> str:
+    """The inline policy that allows exactly these (actions, ARNs)."""
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Action": list(actions), "Resource": list(arns)} for actions, arns in statements if actions
+            ],
+        },
+        separators=(",", ":"),
+    )
+
+
+def assume(
+    account: KnownAccount,
+    source_identity: str,
+    policy: str,
+    *,
+    region: str,
+    name: str,
+    tags: Mapping[str, str] | None = None,
+) -> Session:
+    """A fresh session of the account's executor role, held down to `policy`.
+
+    `source_identity` is the execution's id, which CloudTrail then writes beside every call; `name` the session's name. Tags are
+    dropped when policy and tags together are too large. Raises AwsRefused, AwsUnavailable, PolicyTooLarge, WrongAccount.
+    """
+    wanted: dict[str, Any] = {
+        "RoleArn": account.executor_role_arn,
+        "RoleSessionName": name,
+        "ExternalId": account.external_id,
+        "SourceIdentity": source_identity,
+        "DurationSeconds": SESSION_SECONDS,
+        "Policy": policy,
+    }
+    sts: STSClient = _own("sts", region)
+    try:
+        with _translated():
+            found = sts.assume_role(**wanted, Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()])
+    except AwsRefused as error:
+        if error.code != "PackedPolicyTooLarge":
+            raise
+        if tags:
+            return assume(account, source_identity, policy, region=region, name=name)
+        raise PolicyTooLarge(f"The session policy is larger than AWS takes: split the plan. {error}") from error
+    arn = found["AssumedRoleUser"]["Arn"]
+    role = account.executor_role_arn.rsplit("/", 1)[-1]
+    expected = f"arn:{account.partition}:sts::{account.id}:assumed-role/{role}/{name}"
+    if arn != expected:
+        raise WrongAccount(f"The session is {arn}, not {expected}. Nothing was done with it.")
+    given = found["Credentials"]
+    return Session(Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]), region, arn)
+
+
+# --- the queue, the topic, the mirror: each with this process's own keys ---
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message of the queue and the handle that deletes it."""
+
+    id: str
+    body: str
+    handle: str
+
+
+def receive(queue_url: str, *, region: str, wait: int) -> list[Received]:
+    """Up to ten messages, waiting at most `wait` seconds for the first. Raises AwsRefused, AwsUnavailable."""
+    sqs: SQSClient = _own("sqs", region)
+    with _translated():
+        answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
+    return [Received(one["MessageId"], one["Body"], one["ReceiptHandle"]) for one in answer.get("Messages", [])]
+
+
+def delete(queue_url: str, messages: Sequence[Received], *, region: str) -> list[str]:
+    """Delete up to ten messages; return, in words, which AWS did not delete. Raises AwsRefused, AwsUnavailable."""
+    sqs: SQSClient = _own("sqs", region)
+    with _translated():
+        answer = sqs.delete_message_batch(
+            QueueUrl=queue_url,
+            Entries=[{"Id": str(index), "ReceiptHandle": message.handle} for index, message in enumerate(messages)],
+        )
+    return [f"{messages[int(one['Id'])].id}: {one['Code']}" for one in answer.get("Failed", [])]
+
+
+def publish(topic_arn: str, *, region: str, subject: str, body: str, attributes: Mapping[str, str | Sequence[str]]) -> str:
+    """Publish to the topic and return the message id. A list becomes an attribute that subscriptions can filter on."""
+    sns: SNSClient = _own("sns", region)
+    with _translated():
+        answer = sns.publish(
+            TopicArn=topic_arn,
+            Subject=subject,
+            Message=body,
+            MessageAttributes={name: _attribute(value) for name, value in attributes.items() if value},
+        )
+    return answer["MessageId"]
+
+
+def _attribute(value: str | Sequence[str]) -> Any:
+    if isinstance(value, str):
+        return {"DataType": "String", "StringValue": value}
+    return {"DataType": "String.Array", "StringValue": json.dumps(list(value))}
+
+
+def mirror(table: str, item: Mapping[str, str | int], *, region: str) -> bool:
+    """Write the row unless the table holds the same or a newer `Version`; return whether it was written."""
+    dynamodb: DynamoDBClient = _own("dynamodb", region)
+    typed: dict[str, Any] = {name: {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in item.items()}
+    try:
+        with _translated():
+            dynamodb.put_item(
+                TableName=table,
+                Item=typed,
+                ConditionExpression="attribute_not_exists(ApprovalId) OR #version < :version",
+                ExpressionAttributeNames={"#version": "Version"},
+                ExpressionAttributeValues={":version": typed["Version"]},
+            )
+    except AwsRefused as error:
+        if error.code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
+# --- naming what came back ---
+
+
+def _named(error: ClientError) -> Answer:
+    """A ClientError of a mutation: definite only when a 4xx carries a code of AWS's own."""
+    code, message, status, request_id = _facts(error)
+    throttled = code in THROTTLING and (400 <= status < 500 or status == 503)
+    definite = 400 <= status < 500 and status != 408 and bool(code) and code != str(status) and code not in _NOT_DEFINITE
+    if throttled or definite:
+        return Rejected(code, message, request_id, throttled)
+    return Unknown(f"AWS answered {status} {code}: {message}".strip(), request_id)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Around a call that may be repeated: errors become AwsError, and no transaction is open."""
+    _no_open_transaction()
+    try:
+        yield
+    except ClientError as error:
+        code, message, _, request_id = _facts(error)
+        raise AwsRefused(code, message, request_id=request_id, throttled=code in THROTTLING) from error
+    except _GARBLED as error:
+        raise AwsUnavailable(f"AWS gave no answer that could be used: {_words(error)}") from error
+
+
+def _facts(error: ClientError) -> tuple[str, str, int, str]:
+    said, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    request_id = str(metadata.get("RequestId", ""))
+    return str(said.get("Code", "")), str(said.get("Message", "")), int(metadata.get("HTTPStatusCode", 0)), request_id
+
+
+def _whole(http_response: Any, model: Any, **_: Any) -> None:
+    """Refuse a 2xx that was cut off or is no JSON where JSON was promised: botocore would read it as an empty success."""
+    if not 200 <= http_response.status_code < 300:
+        return
+    body, headers = http_response.content, http_response.headers
+    promised = headers.get("content-length")
+    if promised is not None and "content-encoding" not in headers and promised.isdecimal() and int(promised) != len(body):
+        raise _GarbledAnswer(f"the answer has {len(body)} of {promised} bytes")
+    if "json" in model.service_model.resolved_protocol:
+        try:
+            json.loads(body or b"null")
+        except ValueError as error:
+            raise _GarbledAnswer("the answer is no JSON") from error
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
+
+
+def _no_open_transaction() -> None:
+    if connection.in_atomic_block:
+        raise RuntimeError("A call to AWS inside a database transaction: commit first, then call.")

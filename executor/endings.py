@@ -1,0 +1,142 @@
+"""Writing how a call and its execution went, for run and reconcile: every write is conditional on the claim's fencing token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.utils import timezone
+
+from approvals import audit, notifications, outbox
+from approvals.alerts import raise_alert
+from approvals.audit import Trail
+from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, OutboxKind
+from approvals.states import EXECUTION_MOVES, SETTLED_EXECUTIONS, AttemptState, ExecutionState
+from executor.errors import Superseded
+
+ACTOR: Final = "process:execution"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to act for one execution: worth nothing once the execution's token has grown."""
+
+    execution_id: UUID
+    request_id: UUID
+    token: int
+
+
+_KINDS: Final[Mapping[ExecutionState, AuditKind]] = {
+    ExecutionState.SUCCEEDED: AuditKind.EXECUTION_SUCCEEDED,
+    ExecutionState.FAILED: AuditKind.EXECUTION_FAILED,
+    ExecutionState.ABORTED: AuditKind.EXECUTION_ABORTED,
+    ExecutionState.UNKNOWN: AuditKind.EXECUTION_UNKNOWN,
+}
+_ALERTS: Final[Mapping[ExecutionState, tuple[AlertKind, str]]] = {
+    ExecutionState.FAILED: (AlertKind.EXECUTION_FAILED, "Failed: {0.operation} {0.target}"),
+    ExecutionState.UNKNOWN: (AlertKind.UNKNOWN_OUTCOME, "Outcome unknown: {0.operation} {0.target}"),
+}
+
+
+def locked(execution_id: UUID) -> Execution | None:
+    """The execution with its request, both locked in the order that decisions lock them; None when there is none."""
+    request_id = Execution.objects.filter(pk=execution_id).values_list("revision__request_id", flat=True).first()
+    if request_id is None:
+        return None
+    ApprovalRequest.objects.select_for_update().get(pk=request_id)
+    rows = Execution.objects.select_for_update(of=("self",)).select_related("revision__request__account")
+    return rows.get(pk=execution_id)
+
+
+def claim_of(execution: Execution) -> Claim:
+    """The claim that the row says is current."""
+    return Claim(execution.pk, execution.revision.request_id, execution.token)
+
+
+def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell: bool = True) -> None:
+    """End an execution, or say that its outcome is unknown, in the caller's transaction. Raises Superseded.
+
+    Tells the requester, writes the mirror, and raises an alert for `failed` and `unknown`.
+    """
+    now = timezone.now()
+    moved = Execution.objects.filter(pk=claim.execution_id, token=claim.token, state__in=_before(state)).update(
+        state=state, outcome=outcome, ended_at=now if state in SETTLED_EXECUTIONS else None, lease_until=None
+    )
+    if not moved:
+        raise Superseded("The claim was taken over or ended meanwhile.")
+    request = ApprovalRequest.objects.get(pk=claim.request_id)
+    trail.add(_KINDS[state], actor=ACTOR, request=request.pk, execution=str(claim.execution_id), outcome=outcome)
+    if state in _ALERTS:
+        kind, title = _ALERTS[state]
+        raise_alert(trail, kind, title=title.format(request), detail=outcome, actor=ACTOR, request=request)
+    if tell:
+        notifications.tell(notifications.FINISHED, request)
+    outbox.put(OutboxKind.MIRROR, request.pk)
+    if state is ExecutionState.SUCCEEDED:
+        revision = Execution.objects.values_list("revision_id", flat=True).get(pk=claim.execution_id)
+        outbox.put(OutboxKind.INSPECT, revision)
+
+
+def answered(
+    trail: Trail,
+    claim: Claim,
+    attempt: Attempt,
+    state: AttemptState,
+    *,
+    request_id: str = "",
+    answer: str = "",
+    code: str = "",
+    message: str = "",
+) -> None:
+    """Record the answer to an attempt: once, unless it was called unknown before. Raises Superseded."""
+    moved = Attempt.objects.filter(pk=attempt.pk, token=claim.token, state__in=[AttemptState.SENT, AttemptState.UNKNOWN]).update(
+        state=state,
+        answered_at=timezone.now(),
+        aws_request_id=request_id[:256],
+        answer=answer,
+        error_code=code[:256],
+        error_message=message,
+    )
+    if not moved:
+        raise Superseded("The attempt was settled by evidence meanwhile.")
+    trail.add(
+        AuditKind.ATTEMPT_ANSWERED,
+        actor=ACTOR,
+        request=claim.request_id,
+        execution=str(claim.execution_id),
+        step=attempt.step,
+        number=attempt.number,
+        state=str(state),
+        aws_request_id=request_id,
+        error=f"{code}: {message}"[:2000] if code else None,
+    )
+
+
+def settled(claim: Claim, attempt: Attempt, *, how: str = "described") -> None:
+    """Record that the call's effect is complete. Raises Superseded."""
+    with audit.recorded() as trail:
+        settle(trail, claim, attempt, how=how)
+
+
+def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str) -> None:
+    """The same in the caller's transaction."""
+    moved = Attempt.objects.filter(
+        pk=attempt.pk, execution__token=claim.token, state__in=[AttemptState.ACCEPTED, AttemptState.UNKNOWN]
+    ).update(state=AttemptState.SUCCEEDED, settled_at=timezone.now())
+    if not moved:
+        raise Superseded("The attempt was settled, or its claim taken over, meanwhile.")
+    trail.add(
+        AuditKind.ATTEMPT_SETTLED,
+        actor=ACTOR,
+        request=claim.request_id,
+        execution=str(claim.execution_id),
+        step=attempt.step,
+        number=attempt.number,
+        how=how,
+    )
+
+
+def _before(state: ExecutionState) -> list[ExecutionState]:
+    return [old for old, new in EXECUTION_MOVES.items() if state in new]

@@ -1,0 +1,33 @@
+"""What can go wrong between us and AWS, or between two workers: one class a cause."""
+
+from __future__ import annotations
+
+from approvals.errors import CountersignError
+
+
+class AwsError(CountersignError):
+    """The root of what AWS answered, or did not. Carries no secret: its text is shown and stored."""
+
+
+class AwsRefused(AwsError):
+    """AWS said no, and nothing happened. `code` is AWS's own, `throttled` says that the same call may succeed later."""
+
+    def __init__(self, code: str, message: str, *, request_id: str = "", throttled: bool = False) -> None:
+        self.code, self.message, self.request_id, self.throttled = code, message, request_id, throttled
+        super().__init__(f"AWS refused: {code}: {message}" if message else f"AWS refused: {code}")
+
+
+class AwsUnavailable(AwsError):
+    """A call that may be repeated (a read, a queue, a topic, a session) got no answer that could be used."""
+
+
+class PolicyTooLarge(AwsError):
+    """The session policy for a step is larger than AWS takes; the plan has to be split."""
+
+
+class WrongAccount(AwsError):
+    """The session that was assumed is not one of the account and role that were signed."""
+
+
+class Superseded(CountersignError):
+    """The claim was taken over, or ended, by somebody else: this worker must not act any more."""

@@ -1,0 +1,343 @@
+"""Carrying out what was approved, at most once. The only writer of an execution's state besides `executor.reconcile`.
+
+1. Lock the request, then the execution. It must be `ready` and past its hold, or its owner's lease ran out with no call sent.
+2. Judge all of it again: walk the chain of authority from the pinned genesis, verify signatures, rights, clocks and guardrails.
+3. Commit `claimed` with a new fencing token and a lease. Whatever does not hold aborts here, and nothing is sent.
+4. For each step: assume the account's role afresh, held down to this call on this target.
+5. Commit `running` and the attempt as `sent`, with the session's access key id, on condition that the token is still ours.
+6. Make one wire call. Nobody ever makes it again for this attempt.
+7. Commit the answer: accepted, rejected (failed, no effect) or unknown.
+8. Look at the target until the call has settled; commit that.
+9. Commit the end; tell the requester, write the mirror, raise an alert where it did not go well.
+
+A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 7 leaves `unknown`; see `executor.reconcile`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.utils import timezone
+
+from approvals import audit, authority, correlation, decisions, outbox
+from approvals.alerts import raise_alert
+from approvals.audit import Trail
+from approvals.authority import KnownAccount
+from approvals.clearance import clear
+from approvals.errors import AuditUnavailable, BadAuthority, CountersignError, Refused, WrongState
+from approvals.models import AlertKind, Attempt, AuditKind, Execution, OutboxMessage
+from approvals.operations import catalog
+from approvals.plan import Plan, Step
+from approvals.states import AttemptState, ExecutionState, RequestState
+from executor import aws, endings, points, target
+from executor.aws import Accepted, Answer, Rejected, Session
+from executor.endings import Claim
+from executor.errors import AwsError, AwsRefused, AwsUnavailable, Superseded
+from executor.points import Point
+from executor.target import PATIENCE, Patience
+
+log = logging.getLogger(__name__)
+ACTOR: Final = endings.ACTOR
+# Longer than a session's assumption or one wire call can take; the owner renews it while a target settles.
+LEASE: Final = timedelta(seconds=120)
+# A call is only begun when its whole time-out fits into what is left of the lease.
+LONGEST_CALL: Final = timedelta(seconds=aws.CONNECT_TIMEOUT + aws.READ_TIMEOUT)
+BACK_OFF: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not now: when to come back, and why."""
+
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """A claim that was won and what it permits: the plan parsed from the signed bytes, the account as the chain knows it."""
+
+    claim: Claim
+    plan: Plan
+    account: KnownAccount
+    done: frozenset[int]
+
+
+def keep(message: OutboxMessage, *, patience: Patience = PATIENCE) -> None:
+    """Keep an `execute` promise. Repeats are harmless: the second finds the claim and stops."""
+    with correlation.bound(execution_id=message.subject):
+        try:
+            later = carry_out(_id(message.subject), patience=patience)
+        except AuditUnavailable as error:
+            log.exception("nothing was executed: the audit trail cannot be written")
+            outbox.put_off(message, str(error))
+            return
+        if later is not None:
+            outbox.put_off(message, later.why, until=later.until)
+            return
+        points.reached(Point.FINISHED)
+        outbox.done(message)
+
+
+def _id(subject: str) -> UUID:
+    # Whoever can write the outbox can write anything into it; what is no id names no execution.
+    try:
+        return UUID(subject)
+    except ValueError:
+        return UUID(int=0)
+
+
+def carry_out(execution_id: UUID, *, patience: Patience = PATIENCE) -> Later | None:
+    """Carry out one execution as far as it goes now. None: nothing is left for this promise. See the module's numbered steps.
+
+    Raises AuditUnavailable, and DatabaseError when the database is down: then nothing was sent that is not recorded as `sent`.
+    """
+    found = _claim(execution_id)
+    if not isinstance(found, Cleared):
+        return found
+    points.reached(Point.CLAIMED)
+    try:
+        return _steps(found, patience)
+    except Superseded as error:
+        log.warning("stopped: %s", error)
+        return None
+
+
+# --- 1 to 3: the claim ---
+
+
+def _claim(execution_id: UUID) -> Cleared | Later | None:
+    now = timezone.now()
+    with audit.recorded() as trail:
+        execution = endings.locked(execution_id)
+        if execution is None:
+            log.error("a promise names an execution that does not exist")
+            return None
+        was, attempts = execution.execution_state, list(execution.attempts.all())
+        if was is ExecutionState.READY and execution.not_before > now:
+            return Later(execution.not_before, "The hold has not ended yet.")
+        if was is not ExecutionState.READY and not _may_be_taken_over(execution, attempts, now):
+            return None
+        try:
+            known = authority.walk(settings.GENESIS)
+            plan = clear(execution, known, decisions.relying_party(), now=now)
+        except CountersignError as reason:
+            _abort(trail, execution, reason, now)
+            return None
+        token = execution.token + 1
+        claim = Claim(execution.pk, execution.revision.request_id, token)
+        Execution.objects.filter(pk=execution.pk, state=was, token=execution.token).update(
+            state=ExecutionState.CLAIMED if was is ExecutionState.READY else was,
+            token=token,
+            worker=worker_name(),
+            lease_until=now + LEASE,
+            claimed_at=now,
+        )
+        trail.add(
+            AuditKind.EXECUTION_CLAIMED if was is ExecutionState.READY else AuditKind.EXECUTION_TAKEN_OVER,
+            actor=ACTOR,
+            request=claim.request_id,
+            execution=str(claim.execution_id),
+            token=token,
+            digest=execution.revision.digest,
+            worker=worker_name(),
+        )
+        points.reached(Point.JUDGED)
+    done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
+    return Cleared(claim, plan, known.accounts[plan.account], done)
+
+
+def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now: datetime) -> bool:
+    """Whether its owner is gone and every call that was sent is known to have succeeded."""
+    return (
+        execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
+        and execution.lease_until is not None
+        and execution.lease_until <= now
+        and all(attempt.state == AttemptState.SUCCEEDED for attempt in attempts)
+    )
+
+
+def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: datetime) -> None:
+    """A check did not hold, so nothing is sent. A lost right or a changed plan goes back to draft; a forgery is an alert."""
+    request = execution.revision.request
+    under_way = execution.execution_state is ExecutionState.RUNNING
+    wanted = request.request_state is RequestState.APPROVED
+    endings.end(
+        trail,
+        Claim(execution.pk, request.pk, execution.token),
+        ExecutionState.FAILED if under_way else ExecutionState.ABORTED,
+        f"Stopped before the next step: {reason}" if under_way else str(reason),
+        tell=wanted,
+    )
+    if isinstance(reason, BadAuthority):
+        raise_alert(
+            trail,
+            AlertKind.FORGERY,
+            title=f"Not executed: {request.operation} {request.target} does not verify",
+            detail=f"{reason} Nothing was sent to AWS. Find out who wrote these rows before anything else is approved.",
+            actor=ACTOR,
+            request=request,
+        )
+        log.critical("nothing was executed: %s", reason)
+    elif isinstance(reason, Refused) and not isinstance(reason, WrongState) and not under_way:
+        decisions.reopen(trail, request, str(reason), now=now)
+
+
+# --- 4 to 8: the steps ---
+
+
+def _steps(cleared: Cleared, patience: Patience) -> Later | None:
+    claim, last = cleared.claim, ""
+    for index, step in enumerate(cleared.plan.steps):
+        if index in cleared.done:
+            continue
+        session = _assume(cleared, index, step)
+        if not isinstance(session, Session):
+            return session
+        with session:
+            points.reached(Point.ASSUMED)
+            attempt = _sent(cleared, index, step, session)
+            points.reached(Point.SENT)
+            answer = _call(claim, step, session)
+            points.reached(Point.CALLED)
+            if not _answered(cleared, attempt, step, answer):
+                return None
+            points.reached(Point.ANSWERED)
+            keep_claim = partial(renew, claim)
+            trouble = target.wait_until_settled(session, step, patience, still_mine=keep_claim)
+        if trouble:
+            _end_alone(claim, ExecutionState.UNKNOWN, f"AWS accepted {step.operation}, but its end was not seen: {trouble}.")
+            return None
+        endings.settled(claim, attempt)
+        points.reached(Point.SETTLED)
+        last = step.operation
+    _end_alone(claim, ExecutionState.SUCCEEDED, f"AWS carried out {last or 'every step'}, and the target has settled.")
+    return None
+
+
+def _assume(cleared: Cleared, index: int, step: Step) -> Session | Later | None:
+    """A session for this step alone. None: AWS refused it for good, and the execution has failed without a call."""
+    claim = cleared.claim
+    try:
+        return aws.assume(
+            cleared.account,
+            str(claim.execution_id),
+            target.policy(step, target.where(cleared.plan), acting=True),
+            region=cleared.plan.region,
+            name=f"countersign-step-{index + 1}",
+            tags={"countersign:request": str(claim.request_id)},
+        )
+    except AwsError as error:
+        if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and error.throttled):
+            # Nothing was sent: whoever comes next may take over at once, and judges everything again.
+            _move(claim, lease_until=timezone.now())
+            return Later(timezone.now() + BACK_OFF, str(error))
+        _end_alone(claim, ExecutionState.FAILED, f"The executor's role could not be assumed, so no call was made. {error}")
+        return None
+
+
+def _sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt:
+    """Say, before the call, that it is being made and under which access key."""
+    claim, now = cleared.claim, timezone.now()
+    try:
+        with audit.recorded() as trail:
+            _move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
+            attempt = Attempt.objects.create(
+                execution_id=claim.execution_id,
+                step=index,
+                number=Attempt.objects.filter(execution_id=claim.execution_id, step=index).count() + 1,
+                token=claim.token,
+                operation=step.name,
+                region=cleared.plan.region,
+                access_key_id=session.access_key_id,
+                sent_at=now,
+            )
+            trail.add(
+                AuditKind.ATTEMPT_SENT,
+                actor=ACTOR,
+                request=claim.request_id,
+                execution=str(claim.execution_id),
+                step=index,
+                number=attempt.number,
+                operation=step.name,
+                access_key_id=session.access_key_id,
+            )
+    except IntegrityError as error:
+        raise Superseded(f"The database refused the attempt: {error}") from error
+    return attempt
+
+
+def _call(claim: Claim, step: Step, session: Session) -> Answer:
+    """The one wire call; not made any more when this worker was held up for so long that somebody may have given it up."""
+    mine = Execution.objects.filter(
+        pk=claim.execution_id,
+        token=claim.token,
+        state=ExecutionState.RUNNING,
+        lease_until__gt=timezone.now() + LONGEST_CALL,
+    )
+    if not mine.exists():
+        return Rejected("NotSent", "The worker was held up and lost its claim before the call, so the call was not made.")
+    return session.mutate(step.service, step.operation, step.parameters)
+
+
+def _answered(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) -> bool:
+    """Commit what AWS said; whether it said yes. An answer that comes after somebody called it unknown still counts."""
+    claim, operation = cleared.claim, catalog.get(step.name)
+    log.info("AWS answered", extra={"operation": step.name, "aws_request_id": answer.request_id, "answer": type(answer).__name__})
+    with audit.recorded() as trail:
+        if isinstance(answer, Accepted):
+            text = target.answer_text(operation, answer.answer)
+            endings.answered(trail, claim, attempt, AttemptState.ACCEPTED, request_id=answer.request_id, answer=text)
+            _move(claim, lease_until=timezone.now() + LEASE)
+        elif isinstance(answer, Rejected):
+            endings.answered(
+                trail,
+                claim,
+                attempt,
+                AttemptState.REJECTED,
+                request_id=answer.request_id,
+                code=answer.code,
+                message=answer.message,
+            )
+            endings.end(trail, claim, ExecutionState.FAILED, f"AWS refused {step.operation}: {answer.code}: {answer.message}")
+        else:
+            endings.answered(
+                trail, claim, attempt, AttemptState.UNKNOWN, request_id=answer.request_id, code="Unknown", message=answer.what
+            )
+            what = f"It is not known whether {step.operation} took effect. {answer.what}"
+            endings.end(trail, claim, ExecutionState.UNKNOWN, what)
+    return isinstance(answer, Accepted)
+
+
+def renew(claim: Claim) -> None:
+    """Keep the claim while the target settles. Raises Superseded."""
+    _move(claim, lease_until=timezone.now() + LEASE)
+
+
+def _move(claim: Claim, **fields: object) -> None:
+    open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
+    if "state" in fields:
+        open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING]
+    moved = Execution.objects.filter(pk=claim.execution_id, token=claim.token, state__in=open_states).update(**fields)
+    if not moved:
+        raise Superseded("The claim was taken over or ended meanwhile.")
+
+
+def _end_alone(claim: Claim, state: ExecutionState, outcome: str) -> None:
+    with audit.recorded() as trail:
+        endings.end(trail, claim, state, outcome)
+
+
+def worker_name() -> str:
+    """Which process holds a claim, for people."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:200]

@@ -1,0 +1,135 @@
+"""What a step acts on, from the operations table: the rights a session needs, the target's state, whether a call has settled."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from botocore.model import Shape
+
+from approvals.operations import catalog, resources
+from approvals.operations.catalog import Operation
+from approvals.operations.resources import Where
+from approvals.plan import Plan, Step
+from executor import aws
+from executor.aws import Session
+from executor.errors import AwsError, AwsRefused
+
+HIDDEN: Final = "(hidden)"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a call to settle, in seconds: between the first two looks, between any two, and in all."""
+
+    first: float = 0.2
+    longest: float = 5.0
+    bound: float = 300.0
+    # Describe is eventually consistent: what it says counts when it says it again after this long.
+    again_after: float = 0.5
+
+
+PATIENCE: Final = Patience()
+
+
+def where(plan: Plan) -> Where:
+    """The place that a plan's calls are made in."""
+    return Where(plan.account, plan.region, plan.partition)
+
+
+def policy(step: Step, place: Where, *, acting: bool) -> str:
+    """The session policy for one step: its describe, and the call itself when `acting`, on exactly its ARNs."""
+    operation = catalog.get(step.name)
+    actions = [f"{operation.service}:{operation.facts['describe']['operation']}"]
+    if acting:
+        actions.insert(0, operation.facts["iam_action"])
+    return aws.session_policy([(actions, resources.arns(operation, step.parameters, place))])
+
+
+def read(session: Session, step: Step) -> dict[str, Any]:
+    """What AWS says of the step's target. Raises AwsRefused (its code says whether the target is gone), AwsUnavailable."""
+    operation = catalog.get(step.name)
+    describe = operation.facts["describe"]
+    parameters = {name: step.parameters[member] for name, member in describe["parameters"].items()}
+    found = session.read(operation.service, describe["operation"], parameters)
+    state: dict[str, Any] = found.get(describe["result"], {})
+    return state
+
+
+def read_text(session: Session, step: Step) -> str:
+    """The target's state as JSON text without secrets."""
+    operation = catalog.get(step.name)
+    describe = operation.facts["describe"]
+    shape: Any = operation.model.service_model.operation_model(describe["operation"]).output_shape
+    return as_text(shape.members[describe["result"]], read(session, step))
+
+
+def has_settled(session: Session, step: Step) -> bool:
+    """Whether the call's effect is complete, by the table's rule. Raises AwsError when AWS cannot be asked."""
+    settled = catalog.get(step.name).facts["settled"]
+    try:
+        state: Any = read(session, step)
+    except AwsRefused as error:
+        if error.code == settled.get("gone"):
+            return True
+        raise
+    if "path" not in settled:
+        return False
+    for part in settled["path"].split("."):
+        state = state.get(part) if isinstance(state, dict) else None
+    return bool(state == settled["is"])
+
+
+def wait_until_settled(session: Session, step: Step, patience: Patience, *, still_mine: Callable[[], None]) -> str:
+    """Look until the call has settled, twice in a row; return "" then, or in words why it is not known to have settled.
+
+    `still_mine` is called before every look: it keeps the claim, and raises when it is lost.
+    """
+    end = time.monotonic() + patience.bound
+    pause, seen, trouble = patience.first, False, ""
+    while True:
+        still_mine()
+        try:
+            now, trouble = has_settled(session, step), ""
+        except AwsError as error:
+            now, trouble = False, str(error)
+        if now and seen:
+            return ""
+        seen = now
+        wait = patience.again_after if now else pause
+        if time.monotonic() + wait > end:
+            return trouble or f"it has not settled within {patience.bound:.0f} seconds"
+        time.sleep(wait)
+        pause = min(pause * 1.6, patience.longest)
+
+
+def answer_text(operation: Operation, answer: Mapping[str, Any]) -> str:
+    """AWS's answer as JSON text without secrets."""
+    return as_text(operation.model.output_shape, answer)
+
+
+def as_text(shape: Shape | None, value: Any) -> str:
+    """A boto3 value as JSON text; what botocore's model calls sensitive is hidden."""
+    return json.dumps(without_secrets(shape, value), sort_keys=True, ensure_ascii=True)
+
+
+def without_secrets(shape: Shape | None, value: Any) -> Any:
+    """The value as JSON can say it, with every sensitive member replaced."""
+    if shape is not None and shape.metadata.get("sensitive"):
+        return HIDDEN
+    members: Any = getattr(shape, "members", {})
+    if isinstance(value, Mapping):
+        inner = getattr(shape, "value", None)
+        return {str(name): without_secrets(members.get(name, inner), item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(getattr(shape, "member", None), item) for item in value]
+    if isinstance(value, bytes):
+        return b64encode(value).decode("ascii")
+    if isinstance(value, date):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,48 @@
+"""Celery's tasks: load, call, return. A task carries no arguments; its work is in verified rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from celery import shared_task
+
+from approvals import decisions, outbox
+from approvals.models import OutboxKind, OutboxMessage
+from executor import delivery, feed, inspect, reconcile, run
+
+_HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
+    OutboxKind.EXECUTE: run.keep,
+    OutboxKind.INSPECT: inspect.keep,
+}
+
+
+@shared_task(name="executor.tasks.poll_queue")
+def poll_queue() -> None:
+    """Take in what is on the event queue."""
+    feed.poll()
+
+
+@shared_task(name="executor.tasks.deliver")
+def deliver() -> None:
+    """Notify, mirror, match evidence."""
+    delivery.drain()
+
+
+@shared_task(name="executor.tasks.execute_due")
+def execute_due() -> None:
+    """Carry out what is approved and read what is to be shown: one at a time, since one can take minutes."""
+    while due := outbox.take(_HANDS, most=1):
+        _HANDS[OutboxKind(due[0].kind)](due[0])
+
+
+@shared_task(name="executor.tasks.reconcile")
+def reconcile_open() -> None:
+    """Look after executions without an owner and outcomes that are not known."""
+    reconcile.sweep()
+
+
+@shared_task(name="executor.tasks.expire")
+def expire() -> None:
+    """End what has run out of its clock."""
+    decisions.expire()
