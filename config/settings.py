@@ -25,6 +25,11 @@ GENESIS = ENVIRONMENT.genesis
 QUEUE_URL = ENVIRONMENT.queue_url
 TOPIC_ARN = ENVIRONMENT.topic_arn
 MIRROR_TABLE = ENVIRONMENT.mirror_table
+# Seconds: how long a call of the executor's role may wait for its attempt, and a success for CloudTrail's record of it.
+PROOF_GRACE = 60
+UNPROVEN_AFTER = 20 * 60
+# Where a test kills or freezes a worker (executor.points); the environment refuses it outside the demo.
+STOP_AT = ENVIRONMENT.stop_at
 HOME_REGION = ENVIRONMENT.home_region
 BROKER_URL = ENVIRONMENT.redis_url
 BEHIND_PROXY = ENVIRONMENT.behind_proxy
