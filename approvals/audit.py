@@ -112,7 +112,7 @@ def verify(*, kept_head: str | None = None, most_faults: int = 20) -> Verificati
     """Walk the whole chain from its beginning and name every link that does not hold. Memory stays flat.
 
     Finds an edited body or column, a deleted, inserted or re-ordered link, and a head that does not fit. What it cannot find
-    alone is the whole chain rewritten, or its end cut off together with the head: `kept_head` is a hash from an earlier verification,
+    alone is the whole chain rewritten, or its end cut off together with the head: `kept_head` is a hash from an earlier run,
     kept elsewhere, that the chain must still contain.
     """
     seen_head = kept_head in (None, FIRST)

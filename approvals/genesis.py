@@ -244,8 +244,8 @@ def _consistent(manifest: Manifest) -> None:
     administrators = [person for person in manifest.persons if person["administrator"] and person["human"]]
     if len(administrators) < LEAST_ADMINISTRATORS:
         raise BadManifest(
-            f"The manifest has {len(administrators)} administrators; at least {LEAST_ADMINISTRATORS} persons are needed, so that a "
-            "lost key does not lock everybody out."
+            f"The manifest has {len(administrators)} administrators; at least {LEAST_ADMINISTRATORS} persons are needed, so that "
+            "a lost key does not lock everybody out."
         )
     _once([f"{kind}:{value}" for person in manifest.persons for kind, value in person["principals"]], "principal")
     _once([key["credential_id"] for person in manifest.persons for key in person["passkeys"]], "passkey")

@@ -90,10 +90,13 @@ def counter_went_back(last: int, now: int) -> bool:
 
 def cose_key(public_key: bytes) -> CoseKey:
     """The public key that these CBOR bytes say. Raises ValueError when they say none."""
-    found = cbor.decode(public_key)
-    if not isinstance(found, dict):
-        raise ValueError("a COSE key is a map")  # noqa: TRY004 - callers take one kind for unusable bytes
-    return CoseKey.parse(found)
+    try:
+        found = cbor.decode(public_key)
+        if isinstance(found, dict):
+            return CoseKey.parse(found)
+    except (IndexError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError("these bytes are no COSE key") from error
+    raise ValueError("a COSE key is a map")
 
 
 def websafe(data: bytes) -> str:

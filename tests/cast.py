@@ -1,6 +1,6 @@
 """The standing cast on a sealed world: alice asks, bob and carol review (carol without the right), mallory attacks.
 
-The fixture `cast` (tests/conftest.py) seals the demo's world in the test's database: `db`, or `cloned_database` where a test takes it.
+The fixture `cast` (tests/conftest.py) seals the demo's world in the test's database: `db`, or `cloned_database` if taken.
 """
 
 from __future__ import annotations
@@ -109,7 +109,11 @@ class Cast:
     def filed(self, operation: str = "dynamodb:DeleteTable", by: str = "alice", **parameters: Any) -> ApprovalRequest:
         """A draft filed in the portal."""
         return decisions.file(
-            self.person(by), account_id=ACCOUNT, region=REGION, operation=operation, parameters=parameters or {"TableName": "prod-orders"}
+            self.person(by),
+            account_id=ACCOUNT,
+            region=REGION,
+            operation=operation,
+            parameters=parameters or {"TableName": "prod-orders"},
         )
 
     def assertion(self, handle: str, ceremony: decisions.Ceremony) -> Assertion:
@@ -117,7 +121,9 @@ class Cast:
         key = self.keys[handle]
         return software_authenticator.assertion(key["credential_id"], key["private_key"], ceremony)
 
-    def sign_confirm(self, request: ApprovalRequest, handle: str = "alice", reason: str = "the table is empty") -> ApprovalRequest:
+    def sign_confirm(
+        self, request: ApprovalRequest, handle: str = "alice", reason: str = "the table is empty"
+    ) -> ApprovalRequest:
         ceremony = decisions.begin(request.pk, self.person(handle), Verdict.CONFIRM)
         return decisions.confirm(
             request.pk,

@@ -146,7 +146,9 @@ class TestReviewing:
         revision, alice = request.current_revision(), cast.person("alice")
         confirmation = revision.signatures.get()
         for row in (
-            Review(revision=revision, person=alice, verdict="approve", reason="me", signature=confirmation, created_at=timezone.now()),
+            Review(
+                revision=revision, person=alice, verdict="approve", reason="me", signature=confirmation, created_at=timezone.now()
+            ),
             _signature(revision, alice, "approve"),
         ):
             with pytest.raises(IntegrityError, match="never a reviewer"), transaction.atomic():
@@ -157,7 +159,9 @@ class TestReviewing:
         request = cast.pending()
         bob = cast.person("bob")
         revision = request.current_revision()
-        Revision.objects.create(request=request, number=7, draft="[]", completeness="exact", why="", author=bob, created_at=timezone.now())
+        Revision.objects.create(
+            request=request, number=7, draft="[]", completeness="exact", why="", author=bob, created_at=timezone.now()
+        )
         with pytest.raises(IntegrityError, match="never a reviewer"), transaction.atomic():
             _signature(revision, bob, "approve").save(force_insert=True)
 

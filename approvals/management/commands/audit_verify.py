@@ -16,8 +16,8 @@ class Command(BaseCommand):
     """Walks every link from the beginning."""
 
     help = (
-        "Verify every link of the audit trail and name each that does not hold: edited, deleted, inserted or re-ordered entries, and "
-        "a head that does not fit. The chain alone cannot show that all of it was written anew: compare the head that is printed "
+        "Verify every link of the audit trail and name each that does not hold: edited, deleted, inserted or re-ordered entries, "
+        "and a head that does not fit. The chain alone cannot show that all of it was written anew: compare the printed head "
         "with one that you keep elsewhere (--head).\n\n"
         "Example: manage.py audit_verify --head 5c1d…9f   (the hash that an earlier run printed)\n\n"
         "Exit status: 0 every link holds, 1 a link does not, 2 usage or environment."

@@ -1,0 +1,131 @@
+"""The database roles: each process may do what its work needs, and PostgreSQL refuses the rest."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from django.db import connection
+
+from approvals import access
+
+
+@pytest.fixture
+def as_role(cloned_database, cast, role_url):
+    """Run one statement as a process's role on a sealed world with an approved request."""
+    cast.approved()
+
+    def run(process, statement):
+        with psycopg.connect(role_url(process), autocommit=True) as session:
+            return session.execute(statement)
+
+    return run
+
+
+def test_every_table_is_spoken_for(db):
+    """A new table belongs to somebody by declaration, not by accident."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = {row[0] for row in cursor.fetchall()}
+    declared = {access.table_of(label) for grants in access.GRANTS.values() for label in grants}
+    assert tables - declared == access.OWNERS_ONLY & tables
+    assert not declared & access.OWNERS_ONLY
+
+
+def test_what_is_declared_is_what_the_database_says(db):
+    """Rights of each role on each table, asked of PostgreSQL, are those of the declaration and no more."""
+    with connection.cursor() as cursor:
+        for role, grants in access.GRANTS.items():
+            rights = {access.table_of(label): rights for label, rights in grants.items()}
+            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            for (table,) in cursor.fetchall():
+                for right in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "REFERENCES"):
+                    cursor.execute("SELECT has_table_privilege(%s, %s, %s)", [role, table, right])
+                    whole = right in [word.strip() for word in rights.get(table, "").split(",")]
+                    assert cursor.fetchone()[0] is whole, (role, table, right)
+
+
+AUTHORITY = ("person", "login", "principal", "passkey", "account", "guardrail", "guardrailversion", "guardrailuserpermission",
+             "guardrailgrouppermission", "authoritylink")  # fmt: skip
+
+
+FORBIDDEN = (
+    "INSERT INTO approvals_auditentry (sequence, at, kind, actor, body, previous, hash) "
+    "VALUES (99, now(), 'x', 'x', '{}', 'x', 'x')",
+    "UPDATE approvals_auditentry SET kind = 'x'",
+    "DELETE FROM approvals_auditentry",
+    "UPDATE approvals_chainhead SET sequence = 0",
+    "ALTER TABLE approvals_auditentry DISABLE TRIGGER USER",
+    "SET session_replication_role = replica",
+    "DROP FUNCTION approvals_audit_append(text[])",
+    "CREATE TABLE mine (id int)",
+    "CREATE FUNCTION public.sha256(bytea) RETURNS bytea LANGUAGE sql AS 'SELECT $1'",
+    "DELETE FROM approvals_review",
+    "UPDATE approvals_revision SET text = ''",
+    "UPDATE approvals_signature SET verdict = 'approve'",
+    "UPDATE approvals_signaturechallenge SET nonce = 'x'",
+    "UPDATE approvals_guardrailversion SET text = ''",
+    "DELETE FROM approvals_approvalrequest",
+    "UPDATE approvals_approvalrequest SET requester_id = NULL",
+    "UPDATE approvals_execution SET revision_id = revision_id",
+    "UPDATE portal_user SET is_superuser = true",
+    "UPDATE portal_user SET password = 'x'",
+    "INSERT INTO auth_group (name) VALUES ('mine')",
+    "INSERT INTO portal_user_groups (user_id, group_id) VALUES (1, 1)",
+)
+
+
+@pytest.mark.parametrize("process", ["web", "feed", "delivery", "execution"])
+class TestNoProcess:
+    """What none of them may do."""
+
+    def test_writes_authority(self, as_role, process):
+        """Persons, keys, grants, guardrails and accounts are read only."""
+        for table in AUTHORITY:
+            for statement in (
+                f"DELETE FROM approvals_{table}",
+                f"INSERT INTO approvals_{table} DEFAULT VALUES",
+                f"TRUNCATE approvals_{table} CASCADE",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    as_role(process, statement)
+
+    def test_changes_what_stays(self, as_role, process):
+        """The trail, its function, revisions, signatures, rights: refused by PostgreSQL, whatever our code does."""
+        for statement in FORBIDDEN:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                as_role(process, statement)
+
+
+def test_the_web_role_cannot_move_an_execution(as_role):
+    """Whether and how a call is made is the executor's to write."""
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_role("web", "UPDATE approvals_execution SET state = 'claimed'")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_role("web", "INSERT INTO approvals_attempt DEFAULT VALUES")
+
+
+def test_the_web_role_cannot_approve_by_writing_the_state(as_role):
+    """It may write a request's state, yet a trigger wants two persons' signatures for `approved`."""
+    as_role("web", "UPDATE approvals_approvalrequest SET state = 'draft', version = version + 1")
+    with pytest.raises(psycopg.errors.CheckViolation, match="never moves"):
+        as_role("web", "UPDATE approvals_approvalrequest SET state = 'approved', version = version + 1")
+
+
+@pytest.mark.parametrize("process", ["feed", "delivery"])
+def test_feed_and_delivery_cannot_sign_or_permit(as_role, process):
+    """What reads hostile input, and what talks to the world, can neither review nor create an execution."""
+    for table in ("signature", "review", "execution", "attempt"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_role(process, f"INSERT INTO approvals_{table} DEFAULT VALUES")
+
+
+def test_every_process_appends_through_the_function_alone(as_role):
+    """The function computes the link; a body that is no JSON is refused."""
+    body = '{"actor":"process:test","at":"2026-11-23T10:00:00+00:00","detail":{},"kind":"exported","request":null}'
+    for process in ("web", "feed", "delivery", "execution"):
+        as_role(process, f"SELECT approvals_audit_append(ARRAY['{body}'])")
+    from approvals import audit
+
+    assert audit.verify().holds
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation):
+        as_role("web", "SELECT approvals_audit_append(ARRAY['junk'])")

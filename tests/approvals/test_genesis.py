@@ -1,0 +1,203 @@
+"""The genesis manifest: read strictly, sealed once, pinned by the executor."""
+
+from __future__ import annotations
+
+import io
+import json
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+
+from approvals import authority, genesis
+from approvals.errors import AlreadySealed, BadAuthority, BadManifest
+from approvals.models import AuthorityLink, GuardrailUserPermission, GuardrailVersion, Passkey, Person
+from executor.demo import people
+from tests import cast as the_cast
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    path = people.write_manifest(SimpleNamespace(path=tmp_path_factory.mktemp("genesis")), the_cast._KEYS)
+    return yaml.safe_load(path.read_text())
+
+
+def changed(manifest, path, value):
+    """A deep copy of the manifest with one place replaced (or removed, with `...`)."""
+    copy = json.loads(json.dumps(manifest))
+    place = copy
+    for key in path[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return yaml.safe_dump(copy)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (("schema",), "countersign/genesis/9", "schema"),
+        (("guardrails",), ..., "lacks guardrails"),
+        (("colour",), "red", "unknown field: colour"),
+        (("accounts", 0, "id"), "1234", "12 digits"),
+        (("accounts", 0, "id"), 111122223333, "12 digits"),
+        (("accounts", 0, "executor_role_arn"), "arn:aws:iam::999999999999:role/x", "role in this account"),
+        (("accounts", 0, "regions"), [], "regions"),
+        (("persons", 0, "handle"), "Alice!", "handle"),
+        (("persons", 0, "handle"), "bob", "occurs twice"),
+        (("persons", 0, "principals"), ["user:x"], "kind:value"),
+        (("persons", 0, "principals"), ["iam_user:alice"], "no IAM user"),
+        (("persons", 0, "principals"), ["iam_user:arn:aws:iam::111122223333:user/bob"], "principal .* occurs twice"),
+        (("persons", 0, "passkeys", 0, "public_key"), "AAAA", "cannot be read"),
+        (("persons", 0, "admin"), True, "unknown field: admin"),
+        (("persons", 3, "administrator"), False, "2 administrators"),
+        (("persons", 0, "id"), "1", "UUID"),
+        (("groups", "Requesters"), ["nobody"], "no person of this manifest"),
+        (("grants", 0, "guardrail"), "other", "no guardrail"),
+        (("grants", 0, "person"), "nobody", "no person"),
+        (("grants", 0, "group"), "Approvers", "one person or one group"),
+        (("grants",), [], "asks for 1 approvals and 0 persons"),
+        (("guardrails", 0, "approvals"), 2, "asks for 2 approvals and 1 persons"),
+        (("guardrails", 0, "operations"), [], "operations"),
+    ],
+)
+def test_each_wrong_field_is_named(manifest, path, value, says):
+    """A manifest that cannot be sealed says which field is wrong and why."""
+    with pytest.raises(BadManifest, match=says):
+        genesis.read(changed(manifest, path, value))
+
+
+@pytest.mark.parametrize("text", ["", "- a", "a: [", "schema: x\nschema: y", "!!python/object/apply:os.system ['true']"])
+def test_a_text_that_is_no_manifest_is_refused(text):
+    """Neither empty, broken, duplicate nor code-carrying YAML is read."""
+    with pytest.raises(BadManifest):
+        genesis.read(text)
+
+
+def test_sealing_happens_once(cast, manifest):
+    """bootstrap seals itself: afterwards authority changes only through two persons."""
+    with pytest.raises(AlreadySealed):
+        genesis.seal(genesis.read(yaml.safe_dump(manifest)))
+
+
+def test_the_command_checks_seals_and_seals_itself(db, manifest, tmp_path):
+    """--check writes nothing; the first run prints the hash to pin; the second is refused with exit status 1."""
+    path = tmp_path / "genesis.yaml"
+    path.write_text(yaml.safe_dump(manifest))
+    call_command("bootstrap", str(path), "--check", stdout=io.StringIO())
+    assert not Person.objects.exists()
+    out = io.StringIO()
+    call_command("bootstrap", str(path), "--json", stdout=out)
+    pin = json.loads(out.getvalue())["genesis"]
+    assert authority.walk(pin).is_voter(str(Person.objects.get(handle="bob").pk))
+    with pytest.raises(CommandError) as refusal:
+        call_command("bootstrap", str(path))
+    assert refusal.value.returncode == 1
+
+
+@pytest.mark.parametrize("content", [None, "junk: ["])
+def test_a_manifest_that_cannot_be_read_is_a_usage_error(db, tmp_path, content):
+    """A missing or broken file exits with 2 and writes nothing."""
+    path = tmp_path / "genesis.yaml"
+    if content:
+        path.write_text(content)
+    with pytest.raises(CommandError) as refusal:
+        call_command("bootstrap", str(path))
+    assert refusal.value.returncode == 2
+    assert not Person.objects.exists()
+
+
+class TestWalking:
+    """The executor walks from the pinned genesis; whatever was written beside it is found."""
+
+    def test_the_pinned_genesis_is_believed(self, cast):
+        """The chain says who may do what: bob has the right on the guardrail, carol has not."""
+        found = authority.walk(cast.genesis)
+        assert found.rights[str(cast.person("bob").pk)] == {"dynamodb-production"}
+        assert found.rights[str(cast.person("carol").pk)] == set()
+        assert found.passkeys[cast.keys["bob"]["credential_id"]][0] == str(cast.person("bob").pk)
+
+    @pytest.mark.parametrize("pin", ["", "0" * 64])
+    def test_another_pin_believes_nothing(self, cast, pin):
+        """Without the right pin in the executor's own configuration there is no authority."""
+        with pytest.raises(BadAuthority):
+            authority.walk(pin)
+
+    def test_a_forged_passkey_is_found(self, cast):
+        """Registering a key "for bob" in the table does not make it his."""
+        Passkey.objects.create(person=cast.person("bob"), credential_id="x", public_key="x", label="mine")
+        with pytest.raises(BadAuthority, match="differ"):
+            authority.walk(cast.genesis)
+
+    def test_a_forged_grant_is_found(self, cast):
+        """A permission row for carol is no right."""
+        known = GuardrailUserPermission.objects.get()
+        GuardrailUserPermission.objects.create(
+            user=cast.person("carol").logins.get().user, permission=known.permission, content_object=known.content_object
+        )
+        with pytest.raises(BadAuthority, match="differ"):
+            authority.walk(cast.genesis)
+
+    def test_a_forged_guardrail_version_is_found(self, cast):
+        """A laxer version in the table is no rule."""
+        version = GuardrailVersion.objects.get()
+        GuardrailVersion.objects.create(guardrail=version.guardrail, number=2, text=version.text, hash=version.hash)
+        with pytest.raises(BadAuthority, match="differ"):
+            authority.walk(cast.genesis)
+
+    def test_a_forged_link_is_found(self, cast):
+        """A second link without a quorum's signatures is a forgery, even when the tables agree with it."""
+        from django.utils import timezone
+
+        Passkey.objects.create(person=cast.person("bob"), credential_id="x", public_key="x", label="mine")
+        state = authority.state_of_tables()
+        first = AuthorityLink.objects.get()
+        AuthorityLink.objects.create(
+            number=1, previous=first.hash, state=state, hash=authority.link_hash(1, first.hash, state), created_at=timezone.now()
+        )
+        with pytest.raises(BadAuthority, match="signatures"):
+            authority.walk(cast.genesis)
+
+    def test_a_chain_begun_anew_is_found(self, cast):
+        """Rewriting the genesis itself meets the pin."""
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE approvals_authoritylink DISABLE TRIGGER USER")
+        Passkey.objects.create(person=cast.person("bob"), credential_id="x", public_key="x", label="mine")
+        state = authority.state_of_tables()
+        AuthorityLink.objects.update(state=state, hash=authority.link_hash(0, "", state))
+        with pytest.raises(BadAuthority, match="pins"):
+            authority.walk(cast.genesis)
+
+
+@pytest.mark.parametrize(
+    "table", ["revision", "guardrailversion", "signature", "review", "authoritylink", "revisionguardrail", "feedbatch"]
+)
+def test_what_was_written_stays(cast, table):
+    """Revisions, versions, signatures, reviews and links are neither changed, deleted nor truncated."""
+    from approvals import ingest
+
+    cast.approved()
+    ingest.ingest([ingest.Message("1", "junk")])
+    with connection.cursor() as cursor:
+        # TRUNCATE waits for no pending foreign key check.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    column = {"authoritylink": "number", "feedbatch": "received"}.get(table, "id")
+    for statement in (
+        f"UPDATE approvals_{table} SET {column} = {column}",
+        f"DELETE FROM approvals_{table}",
+        f"TRUNCATE approvals_{table} CASCADE",
+    ):
+        with pytest.raises(IntegrityError, match="never"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def test_no_superuser_can_exist(cast):
+    """The flag is forbidden by the database, so it can mean nothing."""
+    user = cast.person("alice").logins.get().user
+    user.is_superuser = True
+    with pytest.raises(IntegrityError), transaction.atomic():
+        user.save()
