@@ -30,7 +30,8 @@ def guardrail_deny(guardrail: ProtectedOperations) -> Document:
 
 
 def executor_trust(execution_user: str, external_id: str) -> Document:
-    """The trust policy of the executor's role: only the execution process, only with the external id.
+    """The trust policy of the executor's role: only the execution process, only with the external id, only with
+    a source identity.
 
     SourceIdentity and session tags need permissions of their own in a trust policy. The external id is a condition key of
     sts:AssumeRole, so it stands in that statement; the second one is of no use without the first.
@@ -41,7 +42,8 @@ def executor_trust(execution_user: str, external_id: str) -> Document:
         "Effect": "Allow",
         "Principal": principal,
         "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"sts:ExternalId": external_id}},
+        # A session without the execution's id as its source identity could never be matched to an attempt.
+        "Condition": {"StringEquals": {"sts:ExternalId": external_id}, "StringLike": {"sts:SourceIdentity": "?*"}},
     }
     name_session = {
         "Sid": "NameTheSession",

@@ -55,7 +55,7 @@ def test_the_trust_names_one_user_and_the_external_id() -> None:
     assume, name_session = executor_trust("arn:aws:iam::111122223333:user/countersign-execution", "id-1")["Statement"]
     assert assume["Principal"] == name_session["Principal"] == {"AWS": "arn:aws:iam::111122223333:user/countersign-execution"}
     assert assume["Action"] == "sts:AssumeRole"
-    assert assume["Condition"] == {"StringEquals": {"sts:ExternalId": "id-1"}}
+    assert assume["Condition"] == {"StringEquals": {"sts:ExternalId": "id-1"}, "StringLike": {"sts:SourceIdentity": "?*"}}
     assert name_session["Action"] == ["sts:SetSourceIdentity", "sts:TagSession"]
 
 

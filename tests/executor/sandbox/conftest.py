@@ -63,7 +63,12 @@ def assume(aws: LocalAws, client: ClientFor) -> Callable[..., dict[str, str]]:
 
     def assume_role(user: str = aws.facts.execution_user, **parameters: Any) -> dict[str, str]:
         sts = client(user, "sts", **parameters.pop("credentials", {}))
-        usual = {"RoleArn": aws.facts.executor_role_arn, "RoleSessionName": "step-1", "ExternalId": aws.facts.external_id}
+        usual = {
+            "RoleArn": aws.facts.executor_role_arn,
+            "RoleSessionName": "step-1",
+            "ExternalId": aws.facts.external_id,
+            "SourceIdentity": "execution-1",
+        }
         credentials = sts.assume_role(**{**usual, **parameters})["Credentials"]
         return {
             "aws_access_key_id": credentials["AccessKeyId"],

@@ -74,6 +74,12 @@ def test_only_the_execution_process_becomes_the_executor(aws: LocalAws, client: 
     assert aws.records()[-1]["requestParameters"] is None
 
 
+def test_a_session_without_a_source_identity_is_refused(aws: LocalAws, client: Any) -> None:
+    """A session that could never be matched to an attempt is not given, not even to the execution process."""
+    sts = client("countersign-execution", "sts")
+    assert "AccessDenied" in refused(sts.assume_role, RoleArn=ROLE, RoleSessionName="step-1", ExternalId=aws.facts.external_id)
+
+
 @pytest.mark.parametrize("parameters", [{}, {"ExternalId": "another"}])
 def test_the_external_id_must_be_right(client: Any, parameters: dict[str, str]) -> None:
     """Without the external id, or with another, the role is not assumed."""
@@ -92,11 +98,11 @@ def test_source_identity_and_tags_need_permissions_of_their_own(
     client: Any, assume: Any, aws: LocalAws, removed: str, parameters: dict[str, Any]
 ) -> None:
     """A trust policy without sts:SetSourceIdentity or sts:TagSession refuses the session that would carry them."""
+    assert assume(**parameters)
     iam = client("mallory", "iam")
     trust = iam.get_role(RoleName="CountersignExecutor")["Role"]["AssumeRolePolicyDocument"]
     trust["Statement"][1]["Action"].remove(removed)
     iam.update_assume_role_policy(RoleName="CountersignExecutor", PolicyDocument=json.dumps(trust))
-    assert assume()
     with pytest.raises(ClientError, match=f"not authorized to perform: {removed} on resource: {ROLE}"):
         assume(**parameters)
 
