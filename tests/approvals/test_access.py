@@ -49,8 +49,10 @@ AUTHORITY = ("person", "login", "principal", "passkey", "account", "guardrail", 
 
 
 FORBIDDEN = (
-    "INSERT INTO approvals_auditentry (sequence, at, kind, actor, body, previous, hash) "
-    "VALUES (99, now(), 'x', 'x', '{}', 'x', 'x')",
+    (
+        "INSERT INTO approvals_auditentry (sequence, at, kind, actor, body, previous, hash) "
+        "VALUES (99, now(), 'x', 'x', '{}', 'x', 'x')"
+    ),
     "UPDATE approvals_auditentry SET kind = 'x'",
     "DELETE FROM approvals_auditentry",
     "UPDATE approvals_chainhead SET sequence = 0",

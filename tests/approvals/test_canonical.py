@@ -66,8 +66,9 @@ def test_a_persons_own_dollar_key_is_no_tag(value):
 @pytest.mark.parametrize(
     "text",
     [
-        '{"a":1,"a":1}', '{"a": 1}', '{"b":1,"a":2}', "1.0", "1e3", "NaN", "Infinity", "-Infinity", "9007199254740992", '"\\u0061"',
-        '"\\/"', "[1,]", "", "nul", " 1", "1 ", '{"a":{"b":1,"b":2}}', "[" * 100 + "]" * 100, '"\\ud800"', "-0", "01",
+        '{"a":1,"a":1}', '{"a": 1}', '{"b":1,"a":2}', "1.0", "1e3", "NaN", "Infinity", "-Infinity", "9007199254740992",
+        '"\\u0061"', '"\\/"', "[1,]", "", "nul", " 1", "1 ", '{"a":{"b":1,"b":2}}', "[" * 100 + "]" * 100,
+        '"\\ud800"', "-0", "01",
     ],
 )  # fmt: skip
 def test_a_text_with_a_second_reading_is_refused(text):

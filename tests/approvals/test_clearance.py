@@ -36,10 +36,14 @@ def as_the_owner(*statements):
 def approved_by_sql(request, revision):
     """Statements that write what an approval leaves behind, without anybody's signature."""
     return (
-        "UPDATE approvals_approvalrequest SET state = 'approved', approved_until = now() + interval '1 hour' "
-        f"WHERE id = '{request.pk}'",
-        "INSERT INTO approvals_execution (id, revision_id, state, token, worker, not_before, valid_until, created_at, outcome) "
-        f"VALUES (gen_random_uuid(), {revision.pk}, 'ready', 0, '', now(), now() + interval '1 hour', now(), '')",
+        (
+            "UPDATE approvals_approvalrequest SET state = 'approved', approved_until = now() + interval '1 hour' "
+            f"WHERE id = '{request.pk}'"
+        ),
+        (
+            "INSERT INTO approvals_execution (id, revision_id, state, token, worker, not_before, valid_until, created_at, "
+            f"outcome) VALUES (gen_random_uuid(), {revision.pk}, 'ready', 0, '', now(), now() + interval '1 hour', now(), '')"
+        ),
     )
 
 
@@ -57,8 +61,10 @@ def test_what_two_persons_signed_is_cleared(cast):
         "UPDATE approvals_signature SET signature = '" + noise() + "' WHERE verdict = 'approve'",
         "UPDATE approvals_signature SET nonce = 'AAAA' WHERE verdict = 'approve'",
         "UPDATE approvals_signature SET verdict = 'approve' WHERE verdict = 'confirm'",
-        "UPDATE approvals_signature SET person_id = (SELECT id FROM approvals_person WHERE handle = 'carol') "
-        "WHERE verdict = 'approve'",
+        (
+            "UPDATE approvals_signature SET person_id = (SELECT id FROM approvals_person WHERE handle = 'carol') "
+            "WHERE verdict = 'approve'"
+        ),
         "UPDATE approvals_signature SET credential_id = 'x' WHERE verdict = 'approve'",
         "UPDATE approvals_review SET person_id = (SELECT id FROM approvals_person WHERE handle = 'carol')",
         "UPDATE approvals_review SET verdict = 'deny'",
@@ -100,8 +106,9 @@ def test_a_signature_copied_from_another_request_is_refused(cast):
     revision = request.current_revision()
     given = Signature.objects.get(verdict="approve")
     as_the_owner(
-        "INSERT INTO approvals_signature (revision_id, person_id, verdict, nonce, credential_id, client_data, authenticator_data, "
-        f"signature, counter, created_at) SELECT {revision.pk}, person_id, verdict, 'copy', credential_id, client_data, "
+        "INSERT INTO approvals_signature (revision_id, person_id, verdict, nonce, credential_id, client_data, "
+        f"authenticator_data, signature, counter, created_at) SELECT {revision.pk}, person_id, verdict, 'copy', credential_id, "
+        "client_data, "
         f"authenticator_data, signature, counter, created_at FROM approvals_signature WHERE id = {given.pk}",
         *approved_by_sql(request, revision),
     )

@@ -88,7 +88,7 @@ def test_only_star_and_question_mark_are_wild(pattern, value):
 
 @given(votes, st.integers(1, 3), st.integers(1, 3), st.integers(0, 1), st.booleans(), st.sampled_from(["alice", None]))
 def test_nothing_is_approved_without_two_persons_and_every_quorum(cast_votes, one, two, extra, irreversible, confirmed_by):
-    """I1, as a property: an approval has N distinct unbarred persons with the right for every guardrail, and two signers in all."""
+    """I1 as a property: an approval has N distinct, unbarred persons with the right per guardrail, and two signers in all."""
     guardrails = {"one": rules("one", one, extra), "two": rules("two", two, extra)}
     found = resolve(cast_votes, guardrails, confirmed_by, irreversible=irreversible)
     if found.outcome is not Outcome.APPROVED:
