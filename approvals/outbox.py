@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -29,7 +28,8 @@ def put(kind: OutboxKind, subject: UUID | int, *, topic: str = "", due_at: datet
         raise RuntimeError("An outbox message belongs into the transaction that makes it true.")
     now = timezone.now()
     OutboxMessage.objects.create(kind=kind, subject=str(subject), topic=topic, created_at=now, due_at=due_at or now)
-    transaction.on_commit(partial(_nudge, str(kind)), robust=True)
+    # A lambda, not a partial: Django names a robust hook that failed by its __qualname__, which a partial lacks.
+    transaction.on_commit(lambda: _nudge(str(kind)), robust=True)
 
 
 def take(kinds: Iterable[OutboxKind], *, most: int = 20) -> list[OutboxMessage]:

@@ -1,0 +1,153 @@
+"""The outbox: a promise is made with what made it true, kept once, and found again when a worker died."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from approvals import alerts, audit, notifications, outbox
+from approvals.errors import NotAllowed, Refused, WrongState
+from approvals.models import Alert, AlertKind, OutboxKind, OutboxMessage
+from tests.cast import envelope, trail_record
+
+
+def test_a_promise_outside_a_transaction_is_refused(cloned_database):
+    """Without the transaction that makes it true a promise could stand alone."""
+    with pytest.raises(RuntimeError, match="transaction"):
+        outbox.put(OutboxKind.NOTIFY, 1)
+
+
+def test_a_rolled_back_transaction_promises_nothing(cloned_database, settings):
+    """Neither the row nor the nudge survives what was rolled back."""
+    settings.OUTBOX_NUDGE = "tests.approvals.test_outbox.never"
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        outbox.put(OutboxKind.NOTIFY, 1)
+        raise ZeroDivisionError
+    assert not OutboxMessage.objects.exists()
+
+
+def never(kind: str) -> None:
+    raise AssertionError(f"nudged for {kind}")
+
+
+def test_a_nudge_that_fails_loses_nothing(cloned_database, settings):
+    """The row is the promise; the nudge only makes it quick."""
+    settings.OUTBOX_NUDGE = "tests.approvals.test_outbox.never"
+    with transaction.atomic():
+        outbox.put(OutboxKind.NOTIFY, 1)
+    assert len(outbox.take([OutboxKind.NOTIFY])) == 1
+
+
+def test_two_workers_never_take_the_same_message(cloned_database):
+    """Eight threads drain a hundred messages: each is taken once."""
+    with transaction.atomic():
+        for number in range(100):
+            outbox.put(OutboxKind.NOTIFY, number)
+    taken: list[str] = []
+
+    def drain():
+        while messages := outbox.take([OutboxKind.NOTIFY], most=7):
+            taken.extend(message.subject for message in messages)
+        connection.close()
+
+    threads = [threading.Thread(target=drain) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken, key=int) == [str(number) for number in range(100)]
+
+
+def test_a_message_of_a_dead_worker_is_due_again_after_its_lease(db):
+    """Taken and neither kept nor put off: the lease runs out and somebody else takes it."""
+    outbox.put(OutboxKind.NOTIFY, 1)
+    assert outbox.take([OutboxKind.NOTIFY])
+    assert not outbox.take([OutboxKind.NOTIFY])
+    OutboxMessage.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    (again,) = outbox.take([OutboxKind.NOTIFY])
+    assert again.attempts == 2
+
+
+def test_a_message_put_off_waits_longer_each_time(db):
+    """Delays double up to a bound, and the reason stays on the row."""
+    outbox.put(OutboxKind.NOTIFY, 1)
+    waits = []
+    for _ in range(12):
+        OutboxMessage.objects.update(due_at=timezone.now())
+        (message,) = outbox.take([OutboxKind.NOTIFY])
+        outbox.put_off(message, "SNS is down")
+        message.refresh_from_db()
+        waits.append(round((message.due_at - timezone.now()).total_seconds()))
+    assert waits == sorted(waits)
+    assert waits[-1] == pytest.approx(600, abs=5)
+    assert message.error == "SNS is down"
+
+
+def test_a_kept_promise_stays_as_a_row_and_is_never_due(db):
+    """The row tells later what was done."""
+    outbox.put(OutboxKind.NOTIFY, 1)
+    (message,) = outbox.take([OutboxKind.NOTIFY])
+    outbox.done(message)
+    outbox.put_off(message, "too late")
+    OutboxMessage.objects.update(due_at=timezone.now())
+    assert not outbox.take([OutboxKind.NOTIFY])
+    assert OutboxMessage.objects.get().done_at
+
+
+class TestNotifications:
+    def composed(self, topic):
+        return [notifications.compose(message) for message in OutboxMessage.objects.filter(topic=topic)]
+
+    def test_the_requester_is_told_of_the_draft(self, cast):
+        """alice learns what was denied and where to go; the link carries no token."""
+        cast.denied_event()
+        (told,) = self.composed(notifications.DRAFTED)
+        assert told.to == ("alice",)
+        assert "delete table prod-orders in Production, eu-west-1" in told.body
+        assert "?" not in told.body.splitlines()[-1]
+
+    def test_only_who_may_decide_is_asked(self, cast):
+        """bob holds the right; carol, the requester and administrators are left in peace."""
+        cast.pending()
+        (told,) = self.composed(notifications.PENDING)
+        assert told.to == ("bob",)
+
+    def test_hostile_text_stays_inside_its_line(self, cast):
+        """A subject is one line of ASCII within SNS's limit, whatever the event says."""
+        record = trail_record(user="mallory", denied=False, sourceIPAddress="x\r\nBcc: everybody \u202e")
+        from approvals import ingest
+
+        ingest.ingest([ingest.Message("1", envelope(record))])
+        (told,) = self.composed(notifications.ALERT)
+        assert told.to == ("dana", "erin", "frank")
+        assert told.subject.isascii()
+        assert len(told.subject) <= 100
+        assert "\n" not in told.subject
+
+
+class TestAlerts:
+    @pytest.fixture
+    def alert(self, cast):
+        with audit.recorded() as trail:
+            return alerts.raise_alert(trail, AlertKind.BYPASS, title="t", detail="d", actor="process:test")
+
+    def test_an_administrator_closes_it_with_a_reason(self, cast, alert):
+        """Closing says who and why, once."""
+        alerts.close(alert.pk, cast.person("dana"), "a drill")
+        assert Alert.objects.get().closed_by.handle == "dana"
+        with pytest.raises(WrongState):
+            alerts.close(alert.pk, cast.person("erin"), "again")
+
+    def test_nobody_else_closes_it(self, cast, alert):
+        """Neither a requester nor a reviewer makes an alert go away."""
+        with pytest.raises(NotAllowed):
+            alerts.close(alert.pk, cast.person("bob"), "nothing to see")
+
+    def test_a_reason_is_demanded(self, cast, alert):
+        """An alert without a reason stays open."""
+        with pytest.raises(Refused):
+            alerts.close(alert.pk, cast.person("dana"), " ")
