@@ -205,6 +205,9 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https"
 ACCOUNT_LOGOUT_ON_GET = False
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_ADAPTER = "portal.mfa.EncryptingMFAAdapter"
+ACCOUNT_ADAPTER = "portal.sso.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "portal.sso.SocialAccountAdapter"
 # A provider's mail address is a claim, not an identity: accounts are keyed on issuer and subject alone.
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
 SOCIALACCOUNT_LOGIN_ON_GET = False

@@ -4,11 +4,13 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from config.health import healthz
+from portal import passkey
 from portal.site import site
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("portal.urls")),
+    path("passkey/", passkey.make, name="passkey"),
     path("admin/", site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
 ]

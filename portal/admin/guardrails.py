@@ -1,0 +1,149 @@
+"""Guardrails and accounts: what is protected and how it is decided, in words."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from approvals.models import Account, Guardrail, GuardrailVersion
+from approvals.operations import words
+from approvals.permissions import reviewers_of
+from approvals.policies import Mode, Rules
+from portal.admin.base import Cell, Detail, ReadOnlyAdmin, Section
+from portal.viewer import viewer_of
+
+HOW_IT_CHANGES = (
+    "Guardrails are authority: a change is a new version that two persons sign. Until that flow is here, they come from the "
+    "genesis manifest and stay as they are."
+)
+
+
+class GuardrailAdmin(ReadOnlyAdmin):
+    """Everybody who reviews sees his own guardrails; administrators and auditors see all."""
+
+    list_display = ("name", "protects_column", "approvals_column", "version_column")
+    search_fields = ("name__startswith",)
+    sortable_by = ()
+    list_lead = HOW_IT_CHANGES
+    list_empty = "You review under no guardrail."
+
+    def may_look(self, http: HttpRequest) -> bool:
+        """Whoever reviews under one, and those who see everything."""
+        viewer = viewer_of(http)
+        return viewer.sees_everything or bool(viewer.guardrails)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Guardrail]:
+        """The person's own, or all; versions come along in one query."""
+        viewer = viewer_of(request)
+        found = super().get_queryset(request).prefetch_related("versions")
+        return found if viewer.sees_everything else found.filter(name__in=viewer.guardrails)
+
+    @admin.display(description="Protects")
+    def protects_column(self, guardrail: Guardrail) -> str:
+        """Operations on resources."""
+        rules = _newest(guardrail).rules
+        return words.visible(f"{', '.join(rules.operations)} on {', '.join(rules.resources)}")
+
+    @admin.display(description="Approvals")
+    def approvals_column(self, guardrail: Guardrail) -> str:
+        """How many, with what comes on top."""
+        return approvals_in_words(_newest(guardrail).rules)
+
+    @admin.display(description="Version")
+    def version_column(self, guardrail: Guardrail) -> int:
+        """The newest."""
+        return _newest(guardrail).number
+
+    def detail(self, http: HttpRequest, found: Guardrail) -> Detail:
+        """Rules in words, who may review, and every version with its hash."""
+        newest = _newest(found)
+        rules = newest.rules
+        versions = sorted(found.versions.all(), key=lambda version: -version.number)
+        reviewers = reviewers_of([found.name]).order_by("handle")
+        return Detail(
+            title=f"Guardrail {found.name}",
+            lead=HOW_IT_CHANGES,
+            sections=[
+                Section("What it asks for", facts=_in_words(rules)),
+                Section(
+                    "Who may review",
+                    columns=("Person", "Name"),
+                    rows=[(Cell(person.handle), Cell(person.name)) for person in reviewers],
+                    empty="Nobody: no request under it can be approved.",
+                    lead="Never for a request that they asked for or edited themselves.",
+                ),
+                Section(
+                    "Versions",
+                    columns=("Number", "Since", "SHA-256 of its text"),
+                    rows=[(Cell(v.number), Cell(v.created_at, "time"), Cell(v.hash, "code")) for v in versions],
+                    lead="A version never changes. A plan names the versions that it was frozen under.",
+                ),
+                Section("Text of the newest version", facts=[("Canonical JSON", Cell(newest.text, "code"))]),
+            ],
+        )
+
+
+def approvals_in_words(rules: Rules) -> str:
+    """How many persons must approve."""
+    said = f"{rules.approvals} besides the requester"
+    extra = rules.irreversible.extra_approvals
+    return f"{said}, {extra} more for what cannot be undone" if extra else said
+
+
+def _newest(guardrail: Guardrail) -> GuardrailVersion:
+    return max(guardrail.versions.all(), key=lambda version: version.number)
+
+
+def _in_words(rules: Rules) -> list[tuple[str, Cell]]:
+    hold = rules.irreversible.hold
+    enforced = rules.mode is Mode.ENFORCE
+    return [
+        ("For", Cell(rules.description or "(no description)")),
+        ("Mode", Cell("enforced: nothing runs without the quorum" if enforced else "observed: only records what it would ask")),
+        ("Accounts", Cell(", ".join(rules.accounts), "code")),
+        ("Regions", Cell(", ".join(rules.regions), "code")),
+        ("Operations", Cell(", ".join(rules.operations), "code")),
+        ("Resources", Cell(", ".join(rules.resources), "code")),
+        ("Approvals", Cell(approvals_in_words(rules))),
+        ("A draft lives", Cell(duration(rules.clocks.draft))),
+        ("A pending request lives", Cell(duration(rules.clocks.pending))),
+        ("An approval is good for", Cell(duration(rules.clocks.approval))),
+        ("What cannot be undone waits", Cell(duration(hold) if hold else "not at all")),
+        ("Its name must be typed", Cell("yes" if rules.irreversible.typed_name else "no")),
+    ]
+
+
+def duration(seconds: int) -> str:
+    """Seconds in the largest unit that divides them."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if seconds % size == 0 and seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    return f"{seconds} seconds"
+
+
+class AccountAdmin(ReadOnlyAdmin):
+    """The AWS accounts that Countersign acts in."""
+
+    list_display = ("alias", "id", "partition", "regions_column", "environment")
+    search_fields = ("id__startswith", "alias__istartswith")
+    sortable_by = ()
+    list_lead = "Accounts are authority: they come from the genesis manifest, and a change needs two persons."
+
+    @admin.display(description="Regions")
+    def regions_column(self, account: Account) -> str:
+        """Where requests may be made."""
+        return ", ".join(account.regions)
+
+    def detail(self, http: HttpRequest, found: Account) -> Detail:
+        """Who acts there."""
+        facts = [
+            ("Account", Cell(found.pk, "code")),
+            ("Partition", Cell(found.partition)),
+            ("Regions", Cell(", ".join(found.regions))),
+            ("Environment", Cell(found.environment or "(not said)")),
+            ("The executor's role", Cell(found.executor_role_arn, "code")),
+            ("External id", Cell(found.external_id, "code")),
+        ]
+        return Detail(title=f"Account {found.alias}", lead=self.list_lead, sections=[Section("Account", facts=facts)])

@@ -1,0 +1,278 @@
+"""Parameters of an AWS call as the flat names and texts of an HTML form, and back, along botocore's input shape.
+
+A member's field is named by its dotted path: `p.ProvisionedThroughput.ReadCapacityUnits`, with the index of a row in
+lists and maps: `p.GlobalSecondaryIndexUpdates.0.Update.IndexName`. Beside it may stand
+
+- `<name>:n`      how many rows a list or map has,
+- `<name>:key`    the key of a map's row,
+- `<name>:empty`  the box "send it empty" (an empty text, group, list or map is something else than leaving it out),
+- `<name>:open`   a group that was unfolded on demand.
+
+Only what a person set goes into the parameters: an empty field is a member left out.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from botocore.model import Shape
+
+ROOT: Final = "p"
+# A form deeper or longer than this is not one that a person fills in.
+DEEPEST: Final = 24
+MOST_ROWS: Final = 100
+
+Data = Mapping[str, str]
+_UNSET: Final = object()
+
+
+def written(shape: Shape | None, parameters: dict[str, Any]) -> dict[str, str]:
+    """The form fields that mean these parameters; `read(shape, written(shape, p)).parameters == p` for what fits the shape."""
+    data: dict[str, str] = {}
+    if shape is not None:
+        for name, value in parameters.items():
+            if name in shape.members:
+                _write(shape.members[name], f"{ROOT}.{name}", value, data, in_row=False)
+    return data
+
+
+def _write(shape: Shape, name: str, value: Any, data: dict[str, str], *, in_row: bool) -> None:
+    kind = shape.type_name
+    if kind == "structure":
+        members = value if isinstance(value, dict) else {}
+        for member, item in members.items():
+            if member in shape.members:
+                _write(shape.members[member], f"{name}.{member}", item, data, in_row=False)
+        if not members and not in_row:
+            data[f"{name}:empty"] = "on"
+    elif kind in ("list", "map"):
+        _write_rows(shape, name, value, data)
+        if not value and not in_row:
+            data[f"{name}:empty"] = "on"
+    else:
+        text = _leaf_text(value)
+        data[name] = text
+        if not text and not in_row:
+            data[f"{name}:empty"] = "on"
+
+
+def _write_rows(shape: Shape, name: str, value: Any, data: dict[str, str]) -> None:
+    if shape.type_name == "map":
+        rows = list(value.items()) if isinstance(value, dict) else []
+        for index, (key, item) in enumerate(rows):
+            data[f"{name}.{index}:key"] = str(key)
+            _write(shape.value, f"{name}.{index}", item, data, in_row=True)
+    else:
+        rows = list(value) if isinstance(value, list | tuple) else []
+        for index, item in enumerate(rows):
+            _write(shape.member, f"{name}.{index}", item, data, in_row=True)
+    if rows:
+        data[f"{name}:n"] = str(len(rows))
+
+
+def _leaf_text(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case bytes() | bytearray():
+            return base64.b64encode(bytes(value)).decode("ascii")
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case float():
+            return repr(value)
+        case None:
+            return ""
+    return str(value)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a form said: the parameters, what could not be read by field name, and the field of each path of the parameters."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+
+    def place_of(self, path: str) -> str:
+        """The field to lay an error of this dotted path beside: its own, or that of the nearest group around it."""
+        parts = path.split(".")
+        for length in range(len(parts), 0, -1):
+            known = self.places.get(".".join(parts[:length]))
+            if known is not None:
+                return known
+        return ROOT
+
+
+def read(shape: Shape | None, data: Data) -> Reading:
+    """Read a form back. Values that cannot be read are named in `problems`; whether the rest fits is for `inputs.check`."""
+    reading = Reading()
+    if shape is None:
+        return reading
+    seen: set[str] = set()
+    for name, member in shape.members.items():
+        value = _read(member, f"{ROOT}.{name}", name, data, reading, seen, depth=1, in_row=False)
+        if value is not _UNSET:
+            reading.parameters[name] = value
+    for name in sorted(data):
+        # A field that the shape does not have was not on the form that we sent.
+        if name.startswith(f"{ROOT}.") and name.partition(":")[0] not in seen and data[name]:
+            reading.problems.setdefault(ROOT, []).append(f"There is no field {name[len(ROOT) + 1 :][:200]!r}.")
+    return reading
+
+
+def _read(shape: Shape, name: str, path: str, data: Data, reading: Reading, seen: set[str], *, depth: int, in_row: bool) -> Any:
+    seen.add(name)
+    reading.places[path] = name
+    if depth > DEEPEST:
+        if any(key.startswith(f"{name}.") for key in data):
+            reading.problems.setdefault(name, []).append(f"Deeper than {DEEPEST} levels; file this call in another way.")
+        return _UNSET
+    empty = in_row or bool(data.get(f"{name}:empty"))
+    if shape.type_name == "structure":
+        found = {}
+        # An untouched group costs nothing, however large its shape is.
+        members = shape.members if not _untouched(name, data) else {}
+        for member, inner in members.items():
+            value = _read(inner, f"{name}.{member}", f"{path}.{member}", data, reading, seen, depth=depth + 1, in_row=False)
+            if value is not _UNSET:
+                found[member] = value
+        return found if found or empty else _UNSET
+    if shape.type_name == "list":
+        rows = [
+            _read(shape.member, f"{name}.{i}", f"{path}.{i}", data, reading, seen, depth=depth + 1, in_row=True)
+            for i in range(_row_count(name, data, reading))
+        ]
+        return rows if rows or empty else _UNSET
+    if shape.type_name == "map":
+        entries = _read_map(shape, name, path, data, reading, seen, depth)
+        return entries if entries or empty else _UNSET
+    return _read_leaf(shape, name, data, reading, empty=empty, in_row=in_row)
+
+
+def _untouched(name: str, data: Data) -> bool:
+    prefix = f"{name}."
+    return not any(key.startswith(prefix) and value for key, value in data.items())
+
+
+def _row_count(name: str, data: Data, reading: Reading) -> int:
+    said = data.get(f"{name}:n") or "0"
+    if not said.isdecimal() or len(said) > 6:
+        reading.problems.setdefault(name, []).append("The number of rows is no number; reload the page.")
+        return 0
+    if int(said) > MOST_ROWS:
+        reading.problems.setdefault(name, []).append(f"At most {MOST_ROWS} rows fit into this form.")
+    return min(int(said), MOST_ROWS)
+
+
+def _read_map(shape: Shape, name: str, path: str, data: Data, reading: Reading, seen: set[str], depth: int) -> dict[str, Any]:
+    entries: dict[str, Any] = {}
+    for index in range(_row_count(name, data, reading)):
+        row = f"{name}.{index}"
+        key = data.get(f"{row}:key", "")
+        if key in entries:
+            reading.problems.setdefault(row, []).append(f"The key {key!r} occurs twice.")
+        entries[key] = _read(shape.value, row, f"{path}.{key}", data, reading, seen, depth=depth + 1, in_row=True)
+    return entries
+
+
+def _read_leaf(shape: Shape, name: str, data: Data, reading: Reading, *, empty: bool, in_row: bool) -> Any:
+    text = data.get(name, "")
+    kind = shape.type_name
+    if not text:
+        if empty and kind in ("string", "character"):
+            return ""
+        if empty and kind == "blob":
+            return b""
+        if in_row:
+            reading.problems.setdefault(name, []).append("Enter a value, or remove this row.")
+        return _UNSET if not in_row else None
+    try:
+        return _leaf(kind, text)
+    except (ValueError, ArithmeticError, binascii.Error) as error:
+        reading.problems.setdefault(name, []).append(_SAYS.get(kind) or str(error))
+        return _UNSET if not in_row else None
+
+
+def _leaf(kind: str, text: str) -> Any:
+    match kind:
+        case "integer" | "long" | "bigint":
+            if not text.strip().lstrip("+-").isdecimal():
+                raise ValueError
+            return int(text)
+        case "boolean":
+            return {"true": True, "false": False}[text] if text in ("true", "false") else _refuse()
+        case "float" | "double":
+            found = float(Decimal(text.strip()))
+            return found if found - found == 0 else _refuse()  # neither infinite nor NaN
+        case "timestamp":
+            when = datetime.fromisoformat(text.strip())
+            return when if when.tzinfo is not None else _refuse()
+        case "blob":
+            return base64.b64decode(text, validate=True)
+    if "\0" in text:
+        raise ValueError("A NUL character cannot be sent.")
+    return text
+
+
+def _refuse() -> Any:
+    raise ValueError
+
+
+_SAYS: Final = {
+    "integer": "Enter a whole number.",
+    "long": "Enter a whole number.",
+    "bigint": "Enter a whole number.",
+    "boolean": "Choose true or false.",
+    "float": "Enter a number.",
+    "double": "Enter a number.",
+    "timestamp": "Enter an instant with its time zone, like 2026-01-31T12:00:00+00:00.",
+    "blob": "Enter the bytes as base64.",
+}
+
+
+def with_row(data: Data, name: str) -> dict[str, str]:
+    """The same form with one row more in the list or map of this name."""
+    changed = dict(data)
+    said = changed.get(f"{name}:n") or "0"
+    count = int(said) if said.isdecimal() and len(said) <= 6 else 0
+    changed[f"{name}:n"] = str(min(count + 1, MOST_ROWS))
+    changed.pop(f"{name}:empty", None)
+    return changed
+
+
+def without_row(data: Data, row: str) -> dict[str, str]:
+    """The same form without this row (`<list>.<index>`); the rows behind it move up."""
+    name, _, index_text = row.rpartition(".")
+    said = data.get(f"{name}:n") or "0"
+    if not index_text.isdecimal() or not said.isdecimal() or not int(index_text) < int(said):
+        return dict(data)
+    gone, count = int(index_text), int(said)
+    changed: dict[str, str] = {}
+    for key, value in data.items():
+        index = _index_under(name, key)
+        if index is None or index < gone:
+            changed[key] = value
+        elif index > gone:
+            head = f"{name}.{index}"
+            changed[f"{name}.{index - 1}{key[len(head) :]}"] = value
+    changed[f"{name}:n"] = str(count - 1)
+    return changed
+
+
+def _index_under(name: str, key: str) -> int | None:
+    """Which row of the list a field belongs to; None for fields elsewhere."""
+    if not key.startswith(f"{name}."):
+        return None
+    digits = key[len(name) + 1 :].partition(".")[0].partition(":")[0]
+    return int(digits) if digits.isdecimal() else None
+
+
+def unfolded(data: Data, name: str) -> dict[str, str]:
+    """The same form with the group of this name unfolded."""
+    return {**data, f"{name}:open": "on"}

@@ -1,0 +1,48 @@
+"""The home page: what waits for me, what runs, what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from approvals.models import Alert, ApprovalRequest, Execution
+from portal.listing import Line, line_of
+from portal.viewer import Viewer, for_listing
+
+MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The lists of the home page, each of at most `MOST`."""
+
+    drafts: list[Line]
+    to_review: list[Line]
+    mine_under_way: list[Line]
+    running: list[Execution]
+    lately: list[Line]
+    alerts: list[Alert]
+    shows_alerts: bool
+
+
+def home_of(viewer: Viewer) -> Home:
+    """Everything that the home page of this person shows, in a constant number of queries."""
+    drafts = viewer.my_requests().filter(state="draft")
+    under_way = viewer.my_requests().filter(state="pending")
+    lately = viewer.requests().exclude(state__in=["draft", "pending"])
+    running = viewer.running().select_related("revision__request__account")
+    alerts = Alert.objects.filter(closed_at=None) if viewer.sees_everything else Alert.objects.none()
+    return Home(
+        drafts=_lines(drafts),
+        to_review=_lines(viewer.waiting_for_review()),
+        mine_under_way=_lines(under_way),
+        running=list(running[:MOST]),
+        lately=_lines(lately, 5),
+        alerts=list(alerts[:MOST]),
+        shows_alerts=viewer.sees_everything,
+    )
+
+
+def _lines(requests: QuerySet[ApprovalRequest], most: int = MOST) -> list[Line]:
+    return [line_of(request) for request in for_listing(requests)[:most]]

@@ -1,0 +1,84 @@
+"""What a person may do with a request now: the buttons of its page. The verdicts are those of `approvals.decisions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import reverse
+from django.utils import timezone
+
+from approvals import decisions
+from approvals.decisions import checks
+from approvals.errors import Refused
+from approvals.models import ApprovalRequest, Person, Source
+from approvals.states import RequestState, may_move
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A button: its label, where it leads, whether it is the one to press."""
+
+    verb: str
+    label: str
+    url: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """The buttons that would work, and why the decisive ones would not, for whoever might expect them."""
+
+    buttons: tuple[Offer, ...]
+    why_not: str
+
+
+def offers_for(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> Offers:
+    """Ask `decisions` for each verb; nothing is judged here."""
+    now = now or timezone.now()
+    asked_by_me = request.requester_id == person.pk
+    why_not_review = decisions.why_not_review(request, person, now=now)
+    why_not_confirm = decisions.why_not_confirm(request, person, now=now)
+    buttons = []
+    if not why_not_review:
+        buttons.append(_offer(request, "decide", "Approve or deny", "main"))
+    if not why_not_confirm:
+        buttons.append(_offer(request, "confirm", "Confirm and sign", "main"))
+    if _holds(lambda: _editable(request, person, now)):
+        tone = "" if not why_not_confirm else "main" if request.state == RequestState.DRAFT else ""
+        buttons.append(_offer(request, "complete", _edit_label(request, why_not_confirm), tone))
+    if _holds(lambda: _endable(request, person, RequestState.WITHDRAWN)):
+        buttons.append(_offer(request, "withdraw", "Withdraw"))
+    if request.source == Source.EVENT and _holds(lambda: _endable(request, person, RequestState.DISOWNED)):
+        buttons.append(_offer(request, "disown", "This was not me", "danger"))
+    why_not = "" if buttons else (why_not_confirm if asked_by_me else why_not_review)
+    return Offers(tuple(buttons), why_not)
+
+
+def _offer(request: ApprovalRequest, verb: str, label: str, tone: str = "") -> Offer:
+    return Offer(verb, label, reverse(f"admin:approvals_approvalrequest_{verb}", args=[request.pk]), tone)
+
+
+def _edit_label(request: ApprovalRequest, why_not_confirm: str) -> str:
+    return "Edit the parameters" if not why_not_confirm or request.state != RequestState.DRAFT else "Complete the parameters"
+
+
+def _holds(check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except Refused:
+        return False
+    return True
+
+
+def _editable(request: ApprovalRequest, person: Person, now: datetime) -> None:
+    checks.must_be_requester(request, person)
+    checks.must_be_in(request, (RequestState.DRAFT, RequestState.PENDING))
+    checks.must_be_in_time(request, now)
+
+
+def _endable(request: ApprovalRequest, person: Person, end: RequestState) -> None:
+    checks.must_be_requester(request, person)
+    checks.must_be_unclaimed(request)
+    checks.must_be_in(request, [state for state in RequestState if may_move(state, end)])

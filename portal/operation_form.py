@@ -1,0 +1,195 @@
+"""The form of any AWS operation, made from its botocore input shape: a tree of fields for the template, never raw JSON.
+
+Groups (structures) nest as fieldsets; lists and maps have rows that server-side buttons add and remove, so that the form works
+without JavaScript; a group that would repeat itself, or lies deep, unfolds on demand.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+from botocore.model import Shape
+
+from approvals.operations import risk
+from approvals.operations.catalog import Operation
+from portal.form_data import DEEPEST, ROOT, Data
+
+# Groups below this depth are unfolded on demand; most operations fit without a click.
+UNFOLDED_TO: Final = 2
+LONGEST_HELP: Final = 600
+# A text that may be longer than this gets an area instead of a line.
+LONG_TEXT: Final = 256
+
+
+@dataclass(slots=True)
+class FormField:
+    """One field or group. `kind` chooses the widget: text, area, number, choice, flag, time, bytes, group, rows, map, folded."""
+
+    name: str
+    label: str
+    kind: str
+    required: bool = False
+    help: str = ""
+    danger: str = ""
+    text: str = ""
+    choices: tuple[str, ...] = ()
+    least: str = ""
+    most: str = ""
+    may_be_empty: bool = False
+    is_empty: bool = False
+    in_row: bool = False
+    is_open: bool = False
+    errors: list[str] = field(default_factory=list)
+    members: list[FormField] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """An id for labels and fragments."""
+        return re.sub(r"[^A-Za-z0-9_-]", "-", self.name)
+
+    @property
+    def touched(self) -> bool:
+        """Whether something in here is set or wrong, so that the group stands open."""
+        if self.errors or self.text or self.is_empty or self.rows or self.is_open:
+            return True
+        return any(member.touched for member in self.members)
+
+
+@dataclass(slots=True)
+class Row:
+    """One row of a list or map: its name for the remove button, its key (maps), its value."""
+
+    name: str
+    value: FormField
+    key: str = ""
+    errors: list[str] = field(default_factory=list)
+
+
+def fields_of(operation: Operation, data: Data, problems: dict[str, list[str]] | None = None) -> list[FormField]:
+    """The fields of an operation with what `data` says: what identifies the target first, then required, dangerous, the rest."""
+    dangers = risk.of(operation).dangerous
+    identifies = operation.facts["identifies"]
+    required = operation.required
+
+    def rank(name: str) -> tuple[int, str]:
+        place = 0 if name in identifies else 1 if name in required else 2 if name in dangers else 3
+        return (place, name if place else str(identifies.index(name)))
+
+    builder = _Builder(data, problems or {})
+    found = []
+    for name in sorted(operation.members, key=rank):
+        member = builder.build(operation.members[name], f"{ROOT}.{name}", name, (), required=name in required)
+        member.danger = dangers.get(name, "")
+        found.append(member)
+    return found
+
+
+class _Builder:
+    """Walks a shape beside the form's data."""
+
+    def __init__(self, data: Data, problems: dict[str, list[str]]) -> None:
+        self._data = data
+        self._problems = problems
+
+    def build(
+        self, shape: Shape, name: str, label: str, above: tuple[str, ...], *, required: bool = False, in_row: bool = False
+    ) -> FormField:
+        """The field for one shape; `above` are the names of the shapes around it, outermost first."""
+        made = FormField(
+            name=name,
+            label=label,
+            kind="text",
+            required=required,
+            help=plain(shape.documentation),
+            is_empty=bool(self._data.get(f"{name}:empty")),
+            is_open=bool(self._data.get(f"{name}:open")),
+            in_row=in_row,
+            errors=list(self._problems.get(name, [])),
+        )
+        match shape.type_name:
+            case "structure":
+                self._group(shape, made, above)
+            case "list" | "map":
+                self._rows(shape, made, above)
+            case _:
+                self._leaf(shape, made)
+        return made
+
+    def _group(self, shape: Shape, made: FormField, above: tuple[str, ...]) -> None:
+        wanted = made.required or made.in_row or made.is_open or self._has_data(made.name)
+        folded = shape.name in above or len(above) >= UNFOLDED_TO
+        if len(above) >= DEEPEST or (folded and not wanted):
+            made.kind = "folded"
+            return
+        made.kind = "group"
+        required = set(shape.required_members)
+        made.may_be_empty = not required and not made.in_row
+        inside = (*above, shape.name)
+        made.members = [
+            self.build(member, f"{made.name}.{name}", name, inside, required=name in required)
+            for name, member in sorted(shape.members.items(), key=lambda pair: (pair[0] not in required, pair[0]))
+        ]
+
+    def _rows(self, shape: Shape, made: FormField, above: tuple[str, ...]) -> None:
+        made.kind = "rows" if shape.type_name == "list" else "map"
+        made.least, made.most = _bound(shape, "min"), _bound(shape, "max")
+        made.may_be_empty = made.least in ("", "0") and not made.in_row
+        said = self._data.get(f"{made.name}:n") or "0"
+        inner = shape.member if made.kind == "rows" else shape.value
+        for index in range(int(said) if said.isdecimal() and len(said) <= 6 else 0):
+            row = f"{made.name}.{index}"
+            value = self.build(inner, row, f"{made.label} {index + 1}", (*above, shape.name), in_row=True)
+            made.rows.append(Row(row, value, self._data.get(f"{row}:key", "")))
+
+    def _leaf(self, shape: Shape, made: FormField) -> None:
+        made.text = self._data.get(made.name, "")
+        made.least, made.most = _bound(shape, "min"), _bound(shape, "max")
+        match shape.type_name:
+            case "boolean":
+                made.kind = "flag"
+            case "integer" | "long" | "bigint" | "float" | "double":
+                made.kind = "number"
+            case "timestamp":
+                made.kind = "time"
+            case "blob":
+                made.kind = "bytes"
+            case _:
+                self._text(shape, made)
+
+    def _text(self, shape: Shape, made: FormField) -> None:
+        enum = tuple(getattr(shape, "enum", ()) or ())
+        if enum:
+            made.kind = "choice"
+            # What a draft says stays visible even where this botocore does not know it yet; the check refuses it by name.
+            made.choices = enum if not made.text or made.text in enum else (*enum, made.text)
+            return
+        if "\n" in made.text or (made.most.isdecimal() and int(made.most) > LONG_TEXT and made.text.count("") > LONG_TEXT):
+            made.kind = "area"
+        made.may_be_empty = made.least in ("", "0") and "pattern" not in shape.metadata and not made.in_row
+
+    def _has_data(self, name: str) -> bool:
+        marks = (f"{name}.", f"{name}:")
+        return any(key.startswith(marks) and value for key, value in self._data.items()) or any(
+            key == name or key.startswith(f"{name}.") for key in self._problems
+        )
+
+
+def _bound(shape: Shape, which: str) -> str:
+    value: Any = shape.metadata.get(which)
+    return "" if value is None else str(value)
+
+
+@lru_cache(maxsize=4096)
+def plain(documentation: str) -> str:
+    """botocore's documentation without its HTML, cut at a sentence."""
+    text = html.unescape(re.sub(r"<[^>]*>", " ", documentation or ""))
+    text = re.sub(r"\s+([.,;:)])", r"\1", " ".join(text.split()))
+    if len(text) <= LONGEST_HELP:
+        return text
+    cut = text.rfind(". ", 0, LONGEST_HELP)
+    return text[: cut + 1] if cut > LONGEST_HELP // 3 else text[:LONGEST_HELP] + " …"

@@ -1,0 +1,200 @@
+"""Everything that the review page shows, read from the bytes that are signed.
+
+What will be done comes from `revision.plan`, which is parsed from the text under the digest; only where there is no plan yet does
+it come from the draft, and the page says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from approvals import canonical, decisions, permissions
+from approvals.models import Account, ApprovalRequest, Person, Review, Revision, TrailRecord
+from approvals.operations import catalog, risk, words
+from approvals.plan import Step
+from approvals.policies import Resolution, Rules
+from approvals.states import Status
+from portal import live_state
+from portal.listing import asker_of, clock_of
+from portal.live_state import LiveState
+from portal.shown import NOT_SET, Shown, leaves, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStep:
+    """One AWS call of the plan."""
+
+    number: int
+    sentence: str
+    operation: str
+    resource: str
+    destroys: str
+    irreversible: bool
+    undo: str
+    rows: tuple[Shown, ...]
+    live: LiveState
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """How far one guardrail is: who counts, who is needed, and what it says."""
+
+    guardrail: str
+    version: int
+    description: str
+    have: tuple[str, ...]
+    need: int
+
+    @property
+    def met(self) -> bool:
+        """Whether enough distinct persons approved."""
+        return len(self.have) >= self.need
+
+    @property
+    def missing(self) -> int:
+        """How many approvals are still to come."""
+        return max(self.need - len(self.have), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPage:
+    """The page from top to bottom. Texts that come from outside go through `words.visible` here or in the template."""
+
+    request: ApprovalRequest
+    revision: Revision
+    status: Status
+    sentence: str
+    who: str
+    place: str
+    role: str
+    complete: bool
+    genuine: bool
+    clock: datetime | None
+    steps: tuple[ShownStep, ...]
+    quorum: tuple[Quorum, ...]
+    denied_by: str
+    confirmed_by: str
+    reviews: tuple[Review, ...]
+    can_still_decide: tuple[Person, ...]
+    identities: tuple[str, ...]
+    record: TrailRecord | None
+    irreversible: bool
+    typed_name: bool
+
+
+def page_of(request: ApprovalRequest) -> ReviewPage:
+    """Read the current revision and everything around it. A constant number of queries for a plan of any size."""
+    revision = request.current_revision()
+    steps, place, role = _source(request, revision)
+    rules = decisions.guardrails_of(revision)
+    operations = [catalog.get(step.name) for step in steps]
+    lives = live_state.newest(revision, operations)
+    resolution = decisions.resolution_of(revision, rules)
+    reviews = tuple(revision.reviews.select_related("person"))
+    region = revision.plan.region if revision.text else request.region
+    shown = tuple(_step(index, step, live, region, place) for index, (step, live) in enumerate(zip(steps, lives, strict=True)))
+    confirmed = revision.signatures.filter(verdict="confirm").select_related("person").first()
+    return ReviewPage(
+        request=request,
+        revision=revision,
+        status=_status(request, revision),
+        sentence=", then ".join(words.sentence(step, place) for step in steps),
+        who=asker_of(request),
+        place=place,
+        role=role,
+        complete=bool(revision.text),
+        genuine=not revision.text or canonical.digest(revision.text) == revision.digest,
+        clock=clock_of(request),
+        steps=shown,
+        quorum=_quorum(revision, rules, resolution),
+        denied_by=_handle(resolution.denied_by, reviews),
+        confirmed_by=confirmed.person.handle if confirmed else "",
+        reviews=reviews,
+        can_still_decide=_can_still_decide(request, rules, reviews),
+        identities=_identities(request),
+        record=request.records.order_by("received_at", "id").first(),
+        irreversible=any(step.irreversible for step in shown),
+        typed_name=any(step.irreversible for step in shown) and any(rule.irreversible.typed_name for rule in rules.values()),
+    )
+
+
+def _source(request: ApprovalRequest, revision: Revision) -> tuple[list[Step], str, str]:
+    """The steps, the place in words and the role: from the plan's bytes, or from the draft while there is no plan."""
+    if revision.text:
+        plan = revision.plan
+        account = request.account if plan.account == request.account_id else Account.objects.filter(pk=plan.account).first()
+        alias = account.alias if account else plan.account
+        return list(plan.steps), f"{alias}, {plan.region}", plan.role
+    steps = [Step(step["service"], step["operation"], step["parameters"]) for step in revision.draft_steps]
+    return steps, request.place, request.account.executor_role_arn
+
+
+def _status(request: ApprovalRequest, revision: Revision) -> Status:
+    from approvals.states import ExecutionState, status_of
+
+    execution = getattr(revision, "execution", None)
+    return status_of(request.request_state, ExecutionState(execution.state) if execution else None)
+
+
+def _step(index: int, step: Step, live: LiveState, region: str, place: str) -> ShownStep:
+    operation = catalog.get(step.name)
+    dangers = risk.of(operation)
+    identifying = operation.facts["identifies"]
+    rows = [
+        Shown(path, text_of(value), danger, now=live_state.beside(live.state, path), identifies=name in identifying)
+        for name, whole, danger in risk.ordered(operation, step.parameters)
+        for path, value in leaves(words.visible(name), whole)
+    ]
+    absent = [
+        Shown(name, NOT_SET, danger, is_set=False, now=live_state.beside(live.state, name))
+        for name, danger in sorted(dangers.dangerous.items())
+        if name not in step.parameters
+    ]
+    # What is dangerous stands before what is not, whether it is set or left alone.
+    first = [row for row in rows if row.identifies or row.danger]
+    return ShownStep(
+        number=index + 1,
+        sentence=words.sentence(step, place),
+        operation=step.name,
+        resource=", ".join(words.visible(str(step.parameters.get(name, "(not named)"))) for name in identifying),
+        destroys=dangers.destroys,
+        irreversible=dangers.irreversible,
+        undo=dangers.undo,
+        rows=(*first, *absent, *(row for row in rows if row not in first)),
+        live=live,
+        command=words.visible(words.cli(step, region)),
+    )
+
+
+def _quorum(revision: Revision, rules: dict[str, Rules], resolution: Resolution) -> tuple[Quorum, ...]:
+    numbers = {match.guardrail.name: match.version.number for match in revision.guardrails.select_related("version", "guardrail")}
+    ids = {person for progress in resolution.progress for person in progress.have}
+    handles = {str(person.pk): person.handle for person in Person.objects.filter(pk__in=ids)}
+    return tuple(
+        Quorum(
+            progress.guardrail,
+            numbers[progress.guardrail],
+            rules[progress.guardrail].description,
+            tuple(handles[person] for person in progress.have),
+            progress.need,
+        )
+        for progress in resolution.progress
+    )
+
+
+def _handle(person: str, reviews: tuple[Review, ...]) -> str:
+    return next((review.person.handle for review in reviews if str(review.person_id) == person), "")
+
+
+def _can_still_decide(request: ApprovalRequest, rules: dict[str, Rules], reviews: tuple[Review, ...]) -> tuple[Person, ...]:
+    out = decisions.editors_of(request) | {review.person_id for review in reviews}
+    return tuple(person for person in permissions.reviewers_of(list(rules)).order_by("handle") if person.pk not in out)
+
+
+def _identities(request: ApprovalRequest) -> tuple[str, ...]:
+    if request.requester is None:
+        return ()
+    principals = request.requester.principals.order_by("kind", "value")
+    return tuple(f"{principal.get_kind_display()} {words.visible(principal.value)}" for principal in principals)

@@ -1,0 +1,39 @@
+"""What a view of one request works with: the HTTP request, who looks, the ApprovalRequest, the frame of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+
+from approvals.models import ApprovalRequest, Person
+from portal.listing import url_of
+from portal.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One visit of one page about one request that the viewer may read."""
+
+    http: HttpRequest
+    viewer: Viewer
+    request: ApprovalRequest
+    frame: dict[str, Any]
+
+    @property
+    def person(self) -> Person:
+        """Who looks."""
+        return self.viewer.person
+
+    def page(self, template: str, title: str, status: int = 200, **context: Any) -> HttpResponse:
+        """Render a page of this scene."""
+        whole = {**self.frame, "title": title, "asked": self.request, "back": url_of(self.request), **context}
+        return TemplateResponse(self.http, template, whole, status=status)
+
+    def done(self, message: str) -> HttpResponse:
+        """Say what was done, and go back to the review page."""
+        messages.success(self.http, message)
+        return HttpResponseRedirect(url_of(self.request))

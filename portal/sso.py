@@ -1,0 +1,62 @@
+"""Sign-in through allauth, narrowed: nobody signs up, a subject of the identity provider is somebody or nobody.
+
+Sign-in keys on provider and subject alone. Names, mail addresses and groups that the provider claims are read by nothing here, so
+no claim can add a right.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+from approvals.permissions import person_of
+from portal.mfa import SESSION_AMR
+
+
+class AccountAdapter(DefaultAccountAdapter):
+    """Local sign-in: only for whom the signed authority knows."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Persons come from the genesis manifest, or from two persons' decision; never from a form."""
+        return False
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):
+    """Single sign-on: a known subject comes in, an unknown one reads what to do."""
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
+        """An unknown subject is nobody."""
+        return False
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        """Refuse whom nobody knows, before a session is made; note what the id token says about factors."""
+        if sociallogin.state.get("process") == "connect":
+            raise ImmediateHttpResponse(_page(request, "connect", sociallogin))
+        if not sociallogin.is_existing or person_of(sociallogin.user) is None:
+            raise ImmediateHttpResponse(_page(request, "unknown", sociallogin))
+        # From the id token alone: userinfo is answered to whoever holds the access token, and says nothing of this sign-in.
+        request.session[SESSION_AMR] = _amr(sociallogin.account.extra_data)
+
+    def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> Any:
+        """There is no way here; if there were one, it would end."""
+        raise ImmediateHttpResponse(_page(request, "unknown", sociallogin))
+
+
+def _amr(extra_data: Any) -> list[str]:
+    token = extra_data.get("id_token") if isinstance(extra_data, dict) else None
+    amr = token.get("amr") if isinstance(token, dict) else None
+    return [method for method in amr if isinstance(method, str)][:20] if isinstance(amr, list) else []
+
+
+def _page(request: HttpRequest, why: str, sociallogin: SocialLogin) -> TemplateResponse:
+    account = sociallogin.account
+    context = {"why": why, "provider": account.provider, "subject": account.uid}
+    response = TemplateResponse(request, "portal/unknown_subject.html", context, status=HTTPStatus.FORBIDDEN)
+    return response.render()

@@ -1,0 +1,104 @@
+"""Who is looking: the person behind the session, what he may see, what waits for him. Verdicts are for `decisions`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from django.db.models import Exists, F, OuterRef, Prefetch, QuerySet
+from django.http import HttpRequest
+
+from approvals.errors import NotAllowed
+from approvals.models import ApprovalRequest, Execution, Guardrail, Person, Review, Revision, RevisionGuardrail
+from approvals.permissions import person_of, reviewable_by
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """One person for the length of one HTTP request. His guardrails are read once, never once a row."""
+
+    person: Person
+
+    @property
+    def sees_everything(self) -> bool:
+        """Administrators and auditors look after the whole; looking gives no right to decide."""
+        return self.person.is_administrator or self.person.is_auditor
+
+    @cached_property
+    def guardrails(self) -> frozenset[str]:
+        """The names of the guardrails whose requests the person may review."""
+        return reviewable_by(self.person)
+
+    @cached_property
+    def guardrail_ids(self) -> list[int]:
+        """The same as ids, for the queries below."""
+        return list(Guardrail.objects.filter(name__in=self.guardrails).values_list("pk", flat=True)) if self.guardrails else []
+
+    def requests(self) -> QuerySet[ApprovalRequest]:
+        """Every request that the person may read: his own, those under his guardrails; all for administrators and auditors."""
+        every = ApprovalRequest.objects.all()
+        if self.sees_everything:
+            return every
+        mine = every.filter(requester=self.person)
+        return mine | every.filter(self._under_my_guardrails()) if self.guardrail_ids else mine
+
+    def my_requests(self) -> QuerySet[ApprovalRequest]:
+        """What the person asked for."""
+        return ApprovalRequest.objects.filter(requester=self.person)
+
+    def waiting_for_review(self) -> QuerySet[ApprovalRequest]:
+        """Pending requests of others under the person's guardrails that he has neither edited nor reviewed."""
+        if not self.guardrail_ids or not self.person.is_human:
+            return ApprovalRequest.objects.none()
+        edited = Revision.objects.filter(request=OuterRef("pk"), author=self.person)
+        reviewed = Review.objects.filter(
+            revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number"), person=self.person
+        )
+        return (
+            ApprovalRequest.objects.filter(self._under_my_guardrails(current=True), state="pending")
+            .exclude(requester=self.person)
+            .exclude(Exists(edited))
+            .exclude(Exists(reviewed))
+        )
+
+    def running(self) -> QuerySet[Execution]:
+        """Executions on their way, of requests that the person may read."""
+        return Execution.objects.filter(
+            state__in=["ready", "claimed", "running", "unknown"],
+            revision__number=F("revision__request__revision_number"),
+            revision__request__state="approved",
+            revision__request__in=self.requests(),
+        )
+
+    def must_see(self, request: ApprovalRequest) -> None:
+        """Raise NotAllowed when the person may not read this request."""
+        if not self.requests().filter(pk=request.pk).exists():
+            raise NotAllowed(
+                "This request is not yours, and you review under none of the guardrails that protect what it touches. "
+                "If you should, ask the administrators for the right on the guardrail; a link alone gives none."
+            )
+
+    def _under_my_guardrails(self, *, current: bool = False) -> Exists:
+        match = RevisionGuardrail.objects.filter(request=OuterRef("pk"), guardrail__in=self.guardrail_ids)
+        return Exists(match.filter(revision__number=OuterRef("revision_number")) if current else match)
+
+
+def viewer_of(http: HttpRequest) -> Viewer:
+    """The viewer of an HTTP request, found once. Raises NotAllowed for a login that belongs to no active person."""
+    known: Viewer | None = getattr(http, "countersign_viewer", None)
+    if known is None:
+        person = person_of(http.user)
+        if person is None:
+            raise NotAllowed(
+                "Your login belongs to no active person in Countersign's authority, so there is nothing you may see or do here. "
+                "Ask the administrators: persons are added by two of them."
+            )
+        known = Viewer(person)
+        http.countersign_viewer = known  # type: ignore[attr-defined]
+    return known
+
+
+def for_listing(requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:
+    """With what a line of a list shows, in a constant number of queries."""
+    revisions = Revision.objects.select_related("execution")
+    return requests.select_related("account", "requester").prefetch_related(Prefetch("revisions", revisions))
