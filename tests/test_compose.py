@@ -58,7 +58,7 @@ def test_the_web_container_has_no_aws_variable():
 
 def test_no_two_workers_share_a_key_or_a_password():
     keys = [environ(service)["AWS_ACCESS_KEY_ID"] for service in ("feed", "delivery", "execution")]
-    passwords = [read(environ(service)).database.password for service in ("migrate", "web", "feed", "delivery", "execution")]  # type: ignore[union-attr]
+    passwords = [read(environ(service)).database.password for service in ("migrate", "web", "feed", "delivery", "execution")]
     assert len(set(keys)) == 3
     assert len(set(passwords)) == 5
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -15,12 +14,13 @@ from approvals import authority, genesis
 from approvals.errors import AlreadySealed, BadAuthority, BadManifest
 from approvals.models import AuthorityLink, GuardrailUserPermission, GuardrailVersion, Passkey, Person
 from executor.demo import people
+from executor.demo.state import StateFolder
 from tests import cast as the_cast
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    path = people.write_manifest(SimpleNamespace(path=tmp_path_factory.mktemp("genesis")), the_cast._KEYS)
+    path = people.write_manifest(StateFolder(tmp_path_factory.mktemp("genesis")), the_cast._KEYS)
     return yaml.safe_load(path.read_text())
 
 

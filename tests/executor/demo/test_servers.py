@@ -87,6 +87,7 @@ def test_nobody_gets_in_without_the_password(state):
                 "SELECT current_setting('listen_addresses'), current_setting('unix_socket_directories'), rolpassword "
                 "FROM pg_authid WHERE rolname = current_user"
             ).fetchone()
+        assert shown
         assert shown[:2] == ("127.0.0.1", "")
         assert shown[2].startswith("SCRAM-SHA-256$")
         with redis.Redis(port=valkey_port(found)) as stranger, pytest.raises(redis.AuthenticationError):
