@@ -28,7 +28,7 @@ from executor import aws, endings, target
 from executor.endings import Claim
 from executor.errors import Superseded
 from executor.run import LEASE
-from executor.target import PATIENCE, Patience
+from executor.target import Patience
 
 log = logging.getLogger(__name__)
 # CloudTrail writes these also for calls that had an effect before they failed.
@@ -39,14 +39,14 @@ LOOK_AGAIN: Final = timedelta(seconds=20)
 _OPEN: Final = [ExecutionState.READY, ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
 
 
-def sweep(*, patience: Patience = PATIENCE) -> None:
+def sweep(*, patience: Patience | None = None) -> None:
     """Look once at everything that is open. Raises DatabaseError and AuditUnavailable when nothing can be written."""
     now = timezone.now()
     lapsed = Q(lease_until__lte=now) | Q(lease_until=None, not_before__lte=now)
     for pk in list(Execution.objects.filter(lapsed, state__in=_OPEN).values_list("pk", flat=True)[:500]):
         with correlation.bound(execution_id=str(pk)):
             try:
-                _one(pk, now, patience)
+                _one(pk, now, patience or target.PATIENCE)
             except Superseded as error:
                 log.info("left alone: %s", error)
     unproven(now)

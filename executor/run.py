@@ -44,7 +44,7 @@ from executor.aws import Accepted, Answer, Rejected, Session
 from executor.endings import Claim
 from executor.errors import AwsError, AwsRefused, AwsUnavailable, Superseded
 from executor.points import Point
-from executor.target import PATIENCE, Patience
+from executor.target import Patience
 
 log = logging.getLogger(__name__)
 ACTOR: Final = endings.ACTOR
@@ -73,7 +73,7 @@ class Cleared:
     done: frozenset[int]
 
 
-def keep(message: OutboxMessage, *, patience: Patience = PATIENCE) -> None:
+def keep(message: OutboxMessage, *, patience: Patience | None = None) -> None:
     """Keep an `execute` promise. Repeats are harmless: the second finds the claim and stops."""
     with correlation.bound(execution_id=message.subject):
         try:
@@ -97,7 +97,7 @@ def _id(subject: str) -> UUID:
         return UUID(int=0)
 
 
-def carry_out(execution_id: UUID, *, patience: Patience = PATIENCE) -> Later | None:
+def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later | None:
     """Carry out one execution as far as it goes now. None: nothing is left for this promise. See the module's numbered steps.
 
     Raises AuditUnavailable, and DatabaseError when the database is down: then nothing was sent that is not recorded as `sent`.
@@ -107,7 +107,7 @@ def carry_out(execution_id: UUID, *, patience: Patience = PATIENCE) -> Later | N
         return found
     points.reached(Point.CLAIMED)
     try:
-        return _steps(found, patience)
+        return _steps(found, patience or target.PATIENCE)
     except Superseded as error:
         log.warning("stopped: %s", error)
         return None

@@ -1,0 +1,30 @@
+"""The stage of the executor's tests; what stands on it is in tests/executor/stage.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.executor.stage import Stage
+
+
+@pytest.fixture
+def stage(cloned_database: str, cast: Any, role_url: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """The cast's sealed world with a local AWS, in a database of its own; nobody is nudged, and targets settle quickly."""
+    # Models may be imported only once Django is set up, which is after the first conftests.
+    from executor import aws
+    from executor.sandbox.server import LocalAws
+    from executor.sandbox.world import DEMO
+    from tests.executor.stage import QUICK, Stage
+
+    settings.OUTBOX_NUDGE = ""
+    settings.HOME_REGION = DEMO.region
+    settings.TOPIC_ARN = DEMO.topic_arn
+    monkeypatch.setattr("executor.target.PATIENCE", QUICK)
+    with LocalAws(DEMO, settle_seconds=0.2) as started:
+        settings.QUEUE_URL = DEMO.queue_url(started.endpoint_url)
+        yield Stage(cast, started, cloned_database, role_url)
+    aws.forget()

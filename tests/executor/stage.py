@@ -1,0 +1,185 @@
+"""A sealed world beside a started local AWS, and the processes of a deployment acting in it: each with its own keys and role."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db import connections
+from django.utils import timezone
+
+from approvals.models import Alert, Attempt, AuditEntry, Execution
+from config.environment import _database
+from executor import aws, tasks
+from executor.sandbox.server import LocalAws
+from executor.sandbox.world import DEMO
+from executor.target import Patience
+from tests.cast import Cast
+
+PROJECT = Path(__file__).resolve().parents[2]
+QUICK = Patience(first=0.05, longest=0.2, bound=3.0, again_after=0.05)
+USERS = {"feed": DEMO.feed_user, "delivery": DEMO.delivery_user, "execution": DEMO.execution_user}
+
+
+@dataclass
+class Stage:
+    """What the tests of the executor stand on. Outside `acting` a test is the owner of the tables and has no AWS keys."""
+
+    cast: Cast
+    aws: LocalAws
+    owner_url: str
+    role_url: Callable[[str], str]
+    endpoint: str = ""
+    _environ: dict[str, str] = field(default_factory=dict)
+
+    @contextmanager
+    def acting(self, process: str, *, keys_of: str = "") -> Iterator[None]:
+        """As feed, delivery or execution: its database role, its IAM user's keys, its environment."""
+        key = self.aws.keys[keys_of or USERS[process]]
+        before = dict(os.environ)
+        os.environ.update(
+            AWS_ENDPOINT_URL=self.endpoint or self.aws.endpoint_url,
+            AWS_ACCESS_KEY_ID=key["access_key_id"],
+            AWS_SECRET_ACCESS_KEY=key["secret_access_key"],
+            AWS_DEFAULT_REGION=DEMO.region,
+        )
+        aws.forget()
+        connect_to(self.role_url(process))
+        try:
+            yield
+        finally:
+            aws.forget()
+            connect_to(self.owner_url)
+            os.environ.clear()
+            os.environ.update(before)
+
+    def execute(self) -> None:
+        """The execution worker does what is due."""
+        with self.acting("execution"):
+            tasks.execute_due()
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """As the owner of the tables, in a session of its own."""
+        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def forge(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        """As the owner of the tables with every trigger switched off: the worst that a database can be done to."""
+        with psycopg.connect(self.owner_url) as connection:
+            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            for (table,) in tables:
+                connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            for statement, values in statements:
+                connection.execute(statement, values)
+            connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            for (table,) in tables:
+                connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+    def lapse(self) -> None:
+        """The leases of every lost worker run out, and every promise is due."""
+        before = timezone.now() - timedelta(seconds=1)
+        self.sql("UPDATE approvals_execution SET lease_until = %s WHERE lease_until IS NOT NULL", before)
+        self.sql("UPDATE approvals_outboxmessage SET due_at = %s WHERE done_at IS NULL", before)
+
+    def calls(self, operation: str = "DeleteTable") -> list[dict[str, Any]]:
+        """What the executor's role was seen to call, allowed or not."""
+        return [
+            record
+            for record in self.aws.records()
+            if record["eventName"] == operation and record["userIdentity"]["type"] == "AssumedRole"
+        ]
+
+    def alerts(self) -> list[str]:
+        return sorted(Alert.objects.values_list("kind", flat=True))
+
+    def audit(self) -> list[str]:
+        """The kinds of all entries of the trail, oldest first."""
+        return list(AuditEntry.objects.order_by("sequence").values_list("kind", flat=True))
+
+    def worker(
+        self, code: str = "from executor import tasks; tasks.execute_due()", *, stop_at: str = ""
+    ) -> subprocess.Popen[str]:
+        """A real process of the execution worker, with the environment that it would have, running `code`."""
+        key = self.aws.keys[DEMO.execution_user]
+        environ = {
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "COUNTERSIGN_PROCESS": "execution",
+            "COUNTERSIGN_DEMO": "1",
+            "COUNTERSIGN_STOP_AT": stop_at,
+            "COUNTERSIGN_ORIGIN": "https://localhost",
+            "COUNTERSIGN_GENESIS": self.cast.genesis,
+            "DATABASE_URL": self.role_url("execution"),
+            "REDIS_URL": "redis://127.0.0.1:9/0",
+            "AWS_ENDPOINT_URL": self.endpoint or self.aws.endpoint_url,
+            "AWS_ACCESS_KEY_ID": key["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": key["secret_access_key"],
+            "AWS_DEFAULT_REGION": DEMO.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        return subprocess.Popen(
+            [sys.executable, "-c", f"import django; django.setup(); {code}"],
+            env=environ,
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def killed_at(self, point: str) -> None:
+        """A worker that kills itself with -9 at the point."""
+        worker = self.worker(stop_at=f"kill:{point}")
+        said, _ = worker.communicate(timeout=60)
+        assert worker.returncode == -signal.SIGKILL, said
+
+    @contextmanager
+    def frozen_at(self, point: str) -> Iterator[Callable[[], str]]:
+        """A worker that stands still at the point; what is yielded thaws it and returns what it said until its end."""
+        worker = self.worker(stop_at=f"freeze:{point}")
+        try:
+            end = time.monotonic() + 60
+            while Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+                assert worker.poll() is None, worker.communicate()[0]
+                assert time.monotonic() < end, "it did not get there"
+                time.sleep(0.02)
+
+            def thaw() -> str:
+                worker.send_signal(signal.SIGCONT)
+                said, _ = worker.communicate(timeout=60)
+                assert worker.returncode == 0, said
+                return said
+
+            yield thaw
+        finally:
+            if worker.poll() is None:
+                worker.kill()
+            worker.communicate()
+
+
+def connect_to(url: str) -> None:
+    """Point Django's connection of this and every new thread at a database, as a role."""
+    place = _database(url)
+    connections["default"].close()
+    connections["default"].settings_dict.update(
+        HOST=place.host, PORT=place.port, NAME=place.name, USER=place.user, PASSWORD=place.password
+    )
+
+
+def fresh(execution: Execution) -> Execution:
+    """The same execution, read anew."""
+    return Execution.objects.get(pk=execution.pk)
+
+
+def attempts(execution: Execution) -> list[str]:
+    return list(Attempt.objects.filter(execution=execution).order_by("step", "number").values_list("state", flat=True))

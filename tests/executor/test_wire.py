@@ -1,0 +1,97 @@
+"""Every way in which a wire can fail: the state that the execution ends in, and never a second request on the wire."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.config import Config
+
+from approvals.models import Attempt
+from executor import aws, tasks
+from executor.sandbox.world import DEMO
+from tests.executor.proxy import FAULTS, REJECTED, Wire
+from tests.executor.stage import Stage, fresh
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second instead of thirty: the same code waits less."""
+    short = Config(read_timeout=0.7)
+    monkeypatch.setattr(aws, "_ONCE", aws._ONCE.merge(short))
+    monkeypatch.setattr(aws, "_AGAIN", aws._AGAIN.merge(Config(read_timeout=5)))
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_request_goes_out_and_the_outcome_is_named(stage: Stage, fault: str) -> None:
+    """Whatever the wire does, one request was made; it failed only where AWS said so itself, and is unknown otherwise."""
+    execution = stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", fault) as wire:
+        stage.endpoint = wire.url
+        for _ in range(3):
+            stage.execute()
+            stage.lapse()
+    found, attempt = fresh(execution), Attempt.objects.get(execution=execution)
+    expected = ("failed", "rejected") if fault in REJECTED else ("unknown", "unknown")
+    assert (found.state, attempt.state) == expected
+    assert wire.received == 1
+    assert len(stage.calls()) == (1 if fault.endswith("after") else 0)
+    assert stage.alerts() == ["failed" if fault in REJECTED else "unknown"]
+
+
+def test_a_request_that_was_never_sent_has_no_effect(stage: Stage) -> None:
+    """Nobody listens at the endpoint: the request was not sent, which is a definite no."""
+    session = aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, "arn")
+    with stage.acting("execution"), session:
+        import os
+
+        os.environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
+        aws.forget()
+        answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
+    assert isinstance(answer, aws.Rejected)
+    assert answer.code == "NotSent"
+
+
+def test_secrets_are_in_no_text_of_a_session(stage: Stage) -> None:
+    """A session's secret and token appear neither in its repr nor in an error's words."""
+    session = aws.Session(aws.Keys("ASIAX", "the-secret", "the-token"), DEMO.region, "arn")
+    with stage.acting("execution"), session:
+        answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
+    for text in (repr(session), repr(answer)):
+        assert "the-secret" not in text
+        assert "the-token" not in text
+
+
+def test_a_call_that_does_not_settle_in_time_is_unknown(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS said yes and the table is still being deleted when our patience ends: unknown, and an alert."""
+    from executor import target
+
+    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
+    execution = stage.cast.approved()
+    stage.execute()
+    assert (fresh(execution).state, Attempt.objects.get().state, stage.alerts()) == ("unknown", "accepted", ["unknown"])
+    assert len(stage.calls()) == 1
+
+
+def test_the_role_cannot_be_assumed_for_now(stage: Stage) -> None:
+    """STS does not answer: nothing was sent, the claim is given back and taken again when it answers."""
+    execution = stage.cast.approved()
+    stage.endpoint = "http://127.0.0.1:9"
+    stage.execute()
+    assert (fresh(execution).state, stage.calls()) == ("claimed", [])
+    stage.endpoint = ""
+    stage.lapse()
+    stage.execute()
+    found = fresh(execution)
+    assert (found.state, found.token, len(stage.calls())) == ("succeeded", 2, 1)
+
+
+def test_the_process_without_keys_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without credentials nothing is sent, and nothing is lost."""
+    import os
+
+    execution = stage.cast.approved()
+    with stage.acting("execution"):
+        del os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+        aws.forget()
+        tasks.execute_due()
+    assert (fresh(execution).state, stage.calls()) == ("claimed", [])
