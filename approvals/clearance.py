@@ -8,6 +8,7 @@ the authority chain, over the digest of the very bytes that are about to be pars
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from fido2.utils import websafe_decode
@@ -22,6 +23,9 @@ from approvals.plan import Plan, parse
 from approvals.policies import Call, Mode, Outcome, Rules, Vote
 from approvals.signatures import Assertion, RelyingParty
 from approvals.states import RequestState, Verdict
+
+# Clocks of several web processes differ a little, and a nonce counts milliseconds.
+_SKEW: Final = timedelta(seconds=30)
 
 
 class Forged(BadAuthority):
@@ -140,8 +144,12 @@ def _verified(signature: Signature, revision: Revision, authority: Authority, pa
         expected = signatures.challenge(revision.digest, Verdict(signature.verdict), bytes(websafe_decode(signature.nonce)))
         assertion = Assertion(signature.credential_id, signature.client_data, signature.authenticator_data, signature.signature)
         signatures.verify(assertion, expected=expected, public_key=known[1], party=party)
+        opened = signatures.moment_of(bytes(websafe_decode(signature.nonce)))
     except (BadSignature, ValueError) as error:
         raise Forged(f"A signature by {signature.person} does not verify: {error}") from error
+    # The ceremony's moment is inside what was signed; a row that says another time was changed to revive an old approval.
+    if not opened - _SKEW <= signature.created_at <= opened + signatures.LIFETIME + _SKEW:
+        raise Forged(f"A signature by {signature.person} says another time than the one that was signed.")
     return known[0]
 
 

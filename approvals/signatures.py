@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -24,6 +26,8 @@ from approvals.states import Verdict
 
 DOMAIN: Final = b"countersign/decision/1"
 NONCE_BYTES: Final = 32
+# From the opening of a ceremony to its signature.
+LIFETIME: Final = timedelta(minutes=5)
 LARGEST: Final = 8192
 
 
@@ -53,6 +57,24 @@ def challenge(digest: str, verdict: Verdict, nonce: bytes) -> bytes:
     if len(digest) != 64 or len(nonce) != NONCE_BYTES:
         raise BadSignature("A decision is signed over a 32 byte digest and a 32 byte nonce; begin again from the request's page.")
     return hashlib.sha256(DOMAIN + b"\0" + bytes.fromhex(digest) + verdict.encode() + b"\0" + nonce).digest()
+
+
+def new_nonce(moment: datetime) -> bytes:
+    """32 bytes that are used once: the moment (milliseconds since 1970, 8 bytes) and 24 random bytes.
+
+    The moment is inside what is signed, so that whoever can write the database cannot make an old approval young again.
+    """
+    return int(moment.timestamp() * 1000).to_bytes(8, "big") + secrets.token_bytes(NONCE_BYTES - 8)
+
+
+def moment_of(nonce: bytes) -> datetime:
+    """When the ceremony of this nonce was opened. Raises BadSignature for bytes that are no nonce of ours."""
+    try:
+        if len(nonce) == NONCE_BYTES:
+            return datetime.fromtimestamp(int.from_bytes(nonce[:8], "big") / 1000, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise BadSignature("The signature's nonce holds no time.") from error
+    raise BadSignature("The signature's nonce has another length than ours.")
 
 
 def verify(assertion: Assertion, *, expected: bytes, public_key: bytes, party: RelyingParty) -> int:

@@ -11,7 +11,7 @@ from approvals.models import (
 )
 from approvals.operations import risk
 from approvals.policies import Resolution, Rules, Vote
-from approvals.states import Verdict
+from approvals.states import RequestState, Verdict
 
 
 def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None) -> Resolution:
@@ -21,10 +21,13 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
     rights = permissions.rights_of([review.person_id for review in reviews])
     votes = [Vote(str(review.person_id), Verdict(review.verdict), rights[review.person_id]) for review in reviews]
     confirmed = revision.signatures.filter(verdict=Verdict.CONFIRM).first()
+    request = revision.request
+    # A draft is shown as it will be once its requester has signed; nothing can be decided on it before.
+    signs = request.requester_id if request.request_state is RequestState.DRAFT else None
     return policies.resolve(
         votes,
         guardrails=guardrails,
-        confirmed_by=str(confirmed.person_id) if confirmed else None,
+        confirmed_by=str(confirmed.person_id) if confirmed else str(signs) if signs else None,
         barred=frozenset(str(person) for person in editors_of(revision.request)),
         irreversible=bool(revision.text) and risk.irreversible(revision.plan.steps),
     )

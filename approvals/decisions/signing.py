@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
@@ -35,8 +34,6 @@ from approvals.models import (
 from approvals.signatures import Assertion, RelyingParty
 from approvals.states import Verdict
 
-CHALLENGE_LIVES = timedelta(minutes=5)
-
 
 @dataclass(frozen=True, slots=True)
 class Ceremony:
@@ -63,14 +60,14 @@ def begin(request_id: UUID, person: Person, verdict: Verdict, *, now: datetime |
         keys = tuple(Passkey.objects.filter(person=person).order_by("id").values_list("credential_id", flat=True))
         if not keys:
             raise NotAllowed("You have no registered passkey, so you cannot sign. Ask the administrators for an enrolment.")
-        nonce = secrets.token_bytes(signatures.NONCE_BYTES)
+        nonce = signatures.new_nonce(now)
         SignatureChallenge.objects.create(
             nonce=signatures.websafe(nonce),
             revision=revision,
             person=person,
             verdict=verdict,
             created_at=now,
-            expires_at=now + CHALLENGE_LIVES,
+            expires_at=now + signatures.LIFETIME,
         )
     challenge = signatures.websafe(signatures.challenge(revision.digest, verdict, nonce))
     return Ceremony(signatures.websafe(nonce), challenge, revision.digest, verdict, keys, relying_party())

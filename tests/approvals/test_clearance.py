@@ -151,14 +151,25 @@ def test_the_clocks_count(cast, moment, refusal):
         clear(cast, execution, timezone.now() + moment)
 
 
+LATER = (
+    "UPDATE approvals_execution SET valid_until = now() + interval '1 year'",
+    "UPDATE approvals_approvalrequest SET approved_until = now() + interval '1 year'",
+)
+
+
 def test_a_clock_moved_in_the_database_is_not_believed(cast):
     """How long an approval is good stands in the signed plan."""
     execution = cast.approved()
-    as_the_owner(
-        "UPDATE approvals_execution SET valid_until = now() + interval '1 year'",
-        "UPDATE approvals_approvalrequest SET approved_until = now() + interval '1 year'",
-    )
+    as_the_owner(*LATER)
     with pytest.raises(Expired):
+        clear(cast, execution, timezone.now() + timedelta(hours=2))
+
+
+def test_an_old_approval_cannot_be_made_young_again(cast):
+    """When it was signed is inside the signature: a row that says another time is a forgery."""
+    execution = cast.approved()
+    as_the_owner(*LATER, "UPDATE approvals_signature SET created_at = now() + interval '2 hours'")
+    with pytest.raises(Forged, match="another time"):
         clear(cast, execution, timezone.now() + timedelta(hours=2))
 
 
