@@ -141,7 +141,9 @@ def test_an_arn_of_elsewhere_is_refused(elsewhere):
 )
 def test_what_botocore_refuses_is_refused_by_path(parameters):
     """Our check is at least as strict as botocore's validator, and always answers with fields."""
-    if ParamValidator().validate(parameters, UPDATE.model.input_shape).has_errors():
+    shape = UPDATE.model.input_shape
+    assert shape is not None
+    if ParamValidator().validate(parameters, shape).has_errors():
         with pytest.raises(BadParameters) as refusal:
             inputs.check(UPDATE, parameters)
         assert refusal.value.fields
