@@ -1,6 +1,6 @@
 """The audit trail: append and verify.
 
-An entry's body is canonical JSON; its hash is SHA-256 of `previous hash \\n sequence \\n body`. The database function
+An entry's body is canonical JSON; its hash is SHA-256 of `previous hash \\n sequence \\n role \\n body`. The database function
 `approvals_audit_append` alone writes entries: it takes the lock on the chain's head, so it is called last in a transaction, and
 whoever runs as a process's role can neither write a row by hand nor change one.
 """
@@ -103,9 +103,9 @@ class Verification:
         return not self.faults
 
 
-def link_hash(previous: str, sequence: int, body: str) -> str:
+def link_hash(previous: str, sequence: int, role: str, body: str) -> str:
     """The hash of one link, as the database function computes it."""
-    return hashlib.sha256(f"{previous}\n{sequence}\n{body}".encode()).hexdigest()
+    return hashlib.sha256(f"{previous}\n{sequence}\n{role}\n{body}".encode()).hexdigest()
 
 
 def verify(*, kept_head: str | None = None, most_faults: int = 20) -> Verification:
@@ -143,7 +143,7 @@ def _check(entry: AuditEntry, found: Verification) -> None:
         found.faults.append(
             Fault(entry.sequence, "it does not follow the entry before it (its link was changed, or a row went in between)")
         )
-    if entry.hash != link_hash(entry.previous, entry.sequence, entry.body):
+    if entry.hash != link_hash(entry.previous, entry.sequence, entry.role, entry.body):
         found.faults.append(Fault(entry.sequence, "its content was changed after it was written (the hash does not fit)"))
     elif what := _columns_differ(entry):
         found.faults.append(Fault(entry.sequence, what))

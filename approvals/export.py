@@ -29,7 +29,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-AUDIT_COLUMNS = ("sequence", "at", "kind", "actor", "request_id", "body", "previous", "hash")
+AUDIT_COLUMNS = ("sequence", "at", "kind", "actor", "request_id", "role", "body", "previous", "hash")
 REQUEST_COLUMNS = (
     "id",
     "created_at",

@@ -206,6 +206,10 @@ class Migration(migrations.Migration):
                 ("kind", models.CharField(max_length=40)),
                 ("actor", models.CharField(max_length=200)),
                 ("request_id", models.UUIDField(blank=True, null=True)),
+                (
+                    "role",
+                    models.CharField(help_text="The database role that appended it, as PostgreSQL knows it.", max_length=63),
+                ),
                 ("body", models.TextField()),
                 ("previous", models.CharField(max_length=64)),
                 ("hash", models.CharField(max_length=64)),

@@ -14,15 +14,24 @@ DECLARE
     head approvals_chainhead%ROWTYPE;
     body text;
     facts json;
+    whose text;
 BEGIN
     SELECT * INTO STRICT head FROM approvals_chainhead WHERE id = 1 FOR UPDATE;
     FOREACH body IN ARRAY bodies LOOP
         facts := body::json;
+        -- Only the web process speaks for persons. The owner of this function (current_user here) may, for commands.
+        FOREACH whose IN ARRAY ARRAY['countersign_feed', 'countersign_delivery', 'countersign_execution'] LOOP
+            IF facts->>'actor' LIKE 'person:%' AND session_user <> current_user
+               AND (CASE WHEN EXISTS (SELECT 1 FROM pg_roles WHERE rolname = whose)
+                   THEN pg_has_role(session_user, whose, 'MEMBER') ELSE false END) THEN
+                RAISE EXCEPTION 'the role % does not speak for persons', session_user USING ERRCODE = 'insufficient_privilege';
+            END IF;
+        END LOOP;
         head.sequence := head.sequence + 1;
-        INSERT INTO approvals_auditentry (sequence, at, kind, actor, request_id, body, previous, hash)
+        INSERT INTO approvals_auditentry (sequence, at, kind, actor, request_id, role, body, previous, hash)
         VALUES (
-            head.sequence, (facts->>'at')::timestamptz, facts->>'kind', facts->>'actor', (facts->>'request')::uuid, body, head.hash,
-            encode(sha256(convert_to(head.hash || E'\\n' || head.sequence || E'\\n' || body, 'UTF8')), 'hex')
+            head.sequence, (facts->>'at')::timestamptz, facts->>'kind', facts->>'actor', (facts->>'request')::uuid, session_user, body, head.hash,
+            encode(sha256(convert_to(head.hash || E'\\n' || head.sequence || E'\\n' || session_user || E'\\n' || body, 'UTF8')), 'hex')
         )
         RETURNING hash INTO head.hash;
     END LOOP;

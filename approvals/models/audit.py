@@ -38,13 +38,14 @@ class AuditKind(models.TextChoices):
 
 
 class AuditEntry(models.Model):
-    """One link. `body` is canonical JSON and is what the hash covers; the other columns repeat parts of it for searching."""
+    """One link. The hash covers `role` and `body`, canonical JSON; other columns repeat parts of it for searching."""
 
     sequence = models.BigIntegerField(primary_key=True)
     at = models.DateTimeField()
     kind = models.CharField(max_length=40)
     actor = models.CharField(max_length=200)
     request_id = models.UUIDField(null=True, blank=True)
+    role = models.CharField(max_length=63, help_text="The database role that appended it, as PostgreSQL knows it.")
     body = models.TextField()
     previous = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)

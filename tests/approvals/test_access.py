@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from approvals import access
+from approvals.models import AuditEntry
 
 
 @pytest.fixture
@@ -122,12 +123,18 @@ def test_feed_and_delivery_cannot_sign_or_permit(as_role, process):
 
 
 def test_every_process_appends_through_the_function_alone(as_role):
-    """The function computes the link; a body that is no JSON is refused."""
+    """The function computes the link and notes whose it is; only the web process speaks for persons; junk is refused."""
     body = '{"actor":"process:test","at":"2026-11-23T10:00:00+00:00","detail":{},"kind":"exported","request":null}'
     for process in ("web", "feed", "delivery", "execution"):
         as_role(process, f"SELECT approvals_audit_append(ARRAY['{body}'])")
     from approvals import audit
 
     assert audit.verify().holds
+    roles = AuditEntry.objects.order_by("-sequence").values_list("role", flat=True)[:4]
+    assert list(roles) == ["countersign_execution", "countersign_delivery", "countersign_feed", "countersign_web"]
+    as_role("web", f"SELECT approvals_audit_append(ARRAY['{body.replace('process:test', 'person:bob')}'])")
+    for process in ("feed", "delivery", "execution"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="speak for persons"):
+            as_role(process, f"SELECT approvals_audit_append(ARRAY['{body.replace('process:test', 'person:bob')}'])")
     with pytest.raises(psycopg.errors.InvalidTextRepresentation):
         as_role("web", "SELECT approvals_audit_append(ARRAY['junk'])")

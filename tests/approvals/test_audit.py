@@ -54,10 +54,16 @@ class TestTampering:
         as_the_owner("UPDATE approvals_auditentry SET body = replace(body, 'test', 'evil') WHERE sequence = %s", sequence)
         assert [fault.sequence for fault in audit.verify().faults] == [sequence]
 
-    @pytest.mark.parametrize("column", ["kind", "actor", "at", "request_id"])
+    @pytest.mark.parametrize("column", ["kind", "actor", "at", "request_id", "role"])
     def test_an_edited_column_is_named(self, trail, sequence, column):
         """The columns repeat the body; where they differ somebody changed them."""
-        value = {"kind": "'genesis'", "actor": "'x'", "at": "now() - interval '1 day'", "request_id": "gen_random_uuid()"}[column]
+        value = {
+            "kind": "'genesis'",
+            "actor": "'x'",
+            "at": "now() - interval '1 day'",
+            "request_id": "gen_random_uuid()",
+            "role": "'x'",
+        }[column]
         as_the_owner(f"UPDATE approvals_auditentry SET {column} = {value} WHERE sequence = %s", sequence)
         assert [fault.sequence for fault in audit.verify().faults] == [sequence]
 
@@ -67,7 +73,7 @@ class TestTampering:
         body = rewritten(entry.body)
         as_the_owner(
             "UPDATE approvals_auditentry SET body = %s, actor = 'process:evil', hash = %s WHERE sequence = %s",
-            body, audit.link_hash(entry.previous, sequence, body), sequence,
+            body, audit.link_hash(entry.previous, sequence, entry.role, body), sequence,
         )  # fmt: skip
         assert not audit.verify().holds
 
@@ -82,9 +88,9 @@ class TestTampering:
         as_the_owner("UPDATE approvals_auditentry SET sequence = sequence - 999 WHERE sequence >= 1000")
         entry = AuditEntry.objects.get(pk=sequence + 1)
         as_the_owner(
-            "INSERT INTO approvals_auditentry SELECT %s, at, kind, actor, request_id, body, previous, %s "
+            "INSERT INTO approvals_auditentry SELECT %s, at, kind, actor, request_id, role, body, previous, %s "
             "FROM approvals_auditentry WHERE sequence = %s",
-            sequence, audit.link_hash(entry.previous, sequence, entry.body), sequence + 1,
+            sequence, audit.link_hash(entry.previous, sequence, entry.role, entry.body), sequence + 1,
         )  # fmt: skip
         assert not audit.verify().holds
 

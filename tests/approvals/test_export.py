@@ -40,7 +40,7 @@ def test_the_exported_trail_verifies_without_the_database(cast):
     head = audit.FIRST
     for number, line in enumerate(lines, 1):
         assert (line["sequence"], line["previous"]) == (number, head)
-        head = audit.link_hash(head, number, line["body"])
+        head = audit.link_hash(head, number, line["role"], line["body"])
         assert line["hash"] == head
     assert len(lines) == AuditEntry.objects.count()
 
