@@ -96,6 +96,7 @@ def configuration(level: str, secrets: Iterable[str], process: str) -> dict[str,
             "gunicorn.access": {"handlers": [], "level": "WARNING", "propagate": True},
             "celery": {"handlers": [], "level": level, "propagate": True},
             # One line for each of the sweeps a second would bury everything else.
+            "celery.worker.request": quiet,
             "celery.worker.strategy": quiet,
             "celery.app.trace": quiet,
             "celery.beat": quiet,
