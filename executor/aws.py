@@ -13,29 +13,31 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore import xform_name
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
-from botocore.parsers import ResponseParserError
-from django.db import connection
+from botocore.exceptions import ClientError
 
 from approvals.authority import KnownAccount
-from executor.errors import AwsRefused, AwsUnavailable, PolicyTooLarge, WrongAccount
+from executor.answers import (
+    GARBLED,
+    NEVER_SENT,
+    Accepted,
+    Answer,
+    GarbledAnswer,
+    Rejected,
+    Unknown,
+    in_words,
+    must_be_whole,
+    named,
+    no_open_transaction,
+    translated,
+)
+from executor.errors import AwsRefused, PolicyTooLarge, WrongAccount
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -49,83 +51,12 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT: Final = 5
 READ_TIMEOUT: Final = 30
 SESSION_SECONDS: Final = 900
-# Said before any effect. Sources: botocore.retries.standard, EC2 and S3 "Error responses" (503 there is throttling).
-THROTTLING: Final = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "SlowDown",
-        "EC2ThrottledException",
-    }
-)
-# 4xx codes under which the request may have been taken in part: not definite.
-_NOT_DEFINITE: Final = frozenset({"RequestTimeout", "RequestTimeoutException"})
-# Raised before a byte of the request was sent.
-_NEVER_SENT: Final = (
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
-# What an unreadable answer makes botocore's parsers stumble over.
-_GARBLED: Final = (
-    BotoCoreError,
-    ResponseParserError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    OSError,
-    TypeError,
-    ValueError,
-)
-
 _ONCE: Final = Config(
     connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1, "mode": "standard"}
 )
 _AGAIN: Final = Config(
     connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 3, "mode": "standard"}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """AWS said yes. `answer` is what it said, as boto3 gives it without the metadata."""
-
-    answer: Mapping[str, Any]
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """AWS said no, or the request was never sent: definitely no effect."""
-
-    code: str
-    message: str
-    request_id: str = ""
-    throttled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """No answer, or one that decides nothing: a time-out, a closed connection, a 5xx, a body that cannot be read."""
-
-    what: str
-    request_id: str = ""
-
-
-Answer = Accepted | Rejected | Unknown
-
-
-class _GarbledAnswer(Exception):
-    """A 2xx whose body is not what its headers or its protocol promise; botocore takes it for an empty success."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,23 +96,23 @@ class Session:
 
     def mutate(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Answer:
         """Make the call once, on one wire attempt, and name the answer. Never raises for what AWS or the network does."""
-        _no_open_transaction()
+        no_open_transaction()
         call = getattr(self._client(service, once=True), xform_name(operation))
         try:
             found = call(**parameters)
         except ClientError as error:
-            return _named(error)
-        except _NEVER_SENT as error:
-            return Rejected("NotSent", f"The request was not sent: {_words(error)}")
-        except (_GarbledAnswer, *_GARBLED) as error:
+            return named(error)
+        except NEVER_SENT as error:
+            return Rejected("NotSent", f"The request was not sent: {in_words(error)}")
+        except (GarbledAnswer, *GARBLED) as error:
             log.exception("a call has no answer that can be used", extra={"operation": f"{service}:{operation}"})
-            return Unknown(f"No answer that could be used came back: {_words(error)}")
+            return Unknown(f"No answer that could be used came back: {in_words(error)}")
         metadata = found.pop("ResponseMetadata", {})
         return Accepted(found, str(metadata.get("RequestId", "")))
 
     def read(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Make a reading call. Raises AwsRefused with AWS's code, AwsUnavailable."""
-        with _translated():
+        with translated():
             found: dict[str, Any] = getattr(self._client(service, once=False), xform_name(operation))(**parameters)
         found.pop("ResponseMetadata", None)
         return found
@@ -189,7 +120,7 @@ class Session:
     def _client(self, service: str, *, once: bool) -> Any:
         if (service, once) not in self._clients:
             made = client(service, self.region, keys=self.keys, config=_ONCE if once else _AGAIN)
-            made.meta.events.register("after-call", _whole)
+            made.meta.events.register("after-call", must_be_whole)
             self._clients[service, once] = made
         return self._clients[service, once]
 
@@ -274,7 +205,7 @@ def assume(
     }
     sts: STSClient = _own("sts", region)
     try:
-        with _translated():
+        with translated():
             found = sts.assume_role(**wanted, Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()])
     except AwsRefused as error:
         if error.code != "PackedPolicyTooLarge":
@@ -306,7 +237,7 @@ class Received:
 def receive(queue_url: str, *, region: str, wait: int) -> list[Received]:
     """Up to ten messages, waiting at most `wait` seconds for the first. Raises AwsRefused, AwsUnavailable."""
     sqs: SQSClient = _own("sqs", region)
-    with _translated():
+    with translated():
         answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
     return [Received(one["MessageId"], one["Body"], one["ReceiptHandle"]) for one in answer.get("Messages", [])]
 
@@ -314,7 +245,7 @@ def receive(queue_url: str, *, region: str, wait: int) -> list[Received]:
 def delete(queue_url: str, messages: Sequence[Received], *, region: str) -> list[str]:
     """Delete up to ten messages; return, in words, which AWS did not delete. Raises AwsRefused, AwsUnavailable."""
     sqs: SQSClient = _own("sqs", region)
-    with _translated():
+    with translated():
         answer = sqs.delete_message_batch(
             QueueUrl=queue_url,
             Entries=[{"Id": str(index), "ReceiptHandle": message.handle} for index, message in enumerate(messages)],
@@ -325,7 +256,7 @@ def delete(queue_url: str, messages: Sequence[Received], *, region: str) -> list
 def publish(topic_arn: str, *, region: str, subject: str, body: str, attributes: Mapping[str, str | Sequence[str]]) -> str:
     """Publish to the topic and return the message id. A list becomes an attribute that subscriptions can filter on."""
     sns: SNSClient = _own("sns", region)
-    with _translated():
+    with translated():
         answer = sns.publish(
             TopicArn=topic_arn,
             Subject=subject,
@@ -346,7 +277,7 @@ def mirror(table: str, item: Mapping[str, str | int], *, region: str) -> bool:
     dynamodb: DynamoDBClient = _own("dynamodb", region)
     typed: dict[str, Any] = {name: {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in item.items()}
     try:
-        with _translated():
+        with translated():
             dynamodb.put_item(
                 TableName=table,
                 Item=typed,
@@ -359,59 +290,3 @@ def mirror(table: str, item: Mapping[str, str | int], *, region: str) -> bool:
             raise
         return False
     return True
-
-
-# --- naming what came back ---
-
-
-def _named(error: ClientError) -> Answer:
-    """A ClientError of a mutation: definite only when a 4xx carries a code of AWS's own."""
-    code, message, status, request_id = _facts(error)
-    throttled = code in THROTTLING and (400 <= status < 500 or status == 503)
-    definite = 400 <= status < 500 and status != 408 and bool(code) and code != str(status) and code not in _NOT_DEFINITE
-    if throttled or definite:
-        return Rejected(code, message, request_id, throttled)
-    return Unknown(f"AWS answered {status} {code}: {message}".strip(), request_id)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Around a call that may be repeated: errors become AwsError, and no transaction is open."""
-    _no_open_transaction()
-    try:
-        yield
-    except ClientError as error:
-        code, message, _, request_id = _facts(error)
-        raise AwsRefused(code, message, request_id=request_id, throttled=code in THROTTLING) from error
-    except _GARBLED as error:
-        raise AwsUnavailable(f"AWS gave no answer that could be used: {_words(error)}") from error
-
-
-def _facts(error: ClientError) -> tuple[str, str, int, str]:
-    said, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-    request_id = str(metadata.get("RequestId", ""))
-    return str(said.get("Code", "")), str(said.get("Message", "")), int(metadata.get("HTTPStatusCode", 0)), request_id
-
-
-def _whole(http_response: Any, model: Any, **_: Any) -> None:
-    """Refuse a 2xx that was cut off or is no JSON where JSON was promised: botocore would read it as an empty success."""
-    if not 200 <= http_response.status_code < 300:
-        return
-    body, headers = http_response.content, http_response.headers
-    promised = headers.get("content-length")
-    if promised is not None and "content-encoding" not in headers and promised.isdecimal() and int(promised) != len(body):
-        raise _GarbledAnswer(f"the answer has {len(body)} of {promised} bytes")
-    if "json" in model.service_model.resolved_protocol:
-        try:
-            json.loads(body or b"null")
-        except ValueError as error:
-            raise _GarbledAnswer("the answer is no JSON") from error
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
-
-
-def _no_open_transaction() -> None:
-    if connection.in_atomic_block:
-        raise RuntimeError("A call to AWS inside a database transaction: commit first, then call.")

@@ -25,9 +25,9 @@ from approvals.plan import Plan, Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.trail_event import Outcome
 from executor import aws, endings, target
+from executor.claim import LEASE
 from executor.endings import Claim
 from executor.errors import Superseded
-from executor.run import LEASE
 from executor.target import Patience
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,10 @@ MISSING = (
     "REDIS_URL=redis://:password@host:6379/0 to a Redis or Valkey server."
 )
 # The web process only pushes nudges: what kombu needs to find a queue and append to it, and nothing that reads one.
-WEB_RIGHTS = "resetkeys ~_kombu.binding.* ~delivery* ~execution* resetchannels -@all +lpush +sadd +smembers +exists +@connection"
+WEB_RIGHTS = (
+    "resetkeys ~_kombu.binding.* ~_kombu.binding_permanent.* ~delivery* ~execution* resetchannels "
+    "-@all +lpush +llen +sadd +smembers +exists +multi +exec +@connection"
+)
 
 
 @dataclass(frozen=True)

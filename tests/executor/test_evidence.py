@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from approvals.models import Alert, AuditEntry, OutboxMessage, Proof, TrailRecord
-from executor import aws, delivery, feed, reconcile, run
+from executor import aws, claim, delivery, feed, reconcile, run
 from executor.sandbox.world import DEMO
 from tests.cast import envelope
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -88,8 +88,8 @@ def test_a_second_call_with_the_very_session_is_an_alert(stage: Stage, settings:
     settings.PROOF_GRACE = 0
     execution = stage.cast.approved()
     with stage.acting("execution"):
-        cleared = run._claim(execution.pk)
-        assert isinstance(cleared, run.Cleared)
+        cleared = claim.take(execution.pk)
+        assert isinstance(cleared, claim.Cleared)
         step = cleared.plan.steps[0]
         session = run._assume(cleared, 0, step)
         assert isinstance(session, aws.Session)

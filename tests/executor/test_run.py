@@ -11,7 +11,7 @@ from django.db import connections
 from approvals import audit, decisions
 from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, OutboxKind, OutboxMessage
 from approvals.states import RequestState, Status, Verdict
-from executor import aws, inspect, run, tasks
+from executor import answers, aws, claim, inspect, run, tasks
 from executor.errors import AwsRefused
 from executor.sandbox.world import DEMO
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -68,15 +68,15 @@ def test_the_session_in_hand_can_do_nothing_else(stage: Stage) -> None:
     """The step's session policy allows this call on this table; another table, another call, is denied by AWS itself."""
     execution = stage.cast.approved()
     with stage.acting("execution"):
-        cleared = run._claim(execution.pk)
-        assert isinstance(cleared, run.Cleared)
+        cleared = claim.take(execution.pk)
+        assert isinstance(cleared, claim.Cleared)
         session = run._assume(cleared, 0, cleared.plan.steps[0])
         assert isinstance(session, aws.Session)
         with session:
             other = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
             change = session.mutate("dynamodb", "UpdateTable", {"TableName": "prod-orders", "TableClass": "STANDARD"})
-    assert isinstance(other, aws.Rejected)
-    assert isinstance(change, aws.Rejected)
+    assert isinstance(other, answers.Rejected)
+    assert isinstance(change, answers.Rejected)
     assert (other.code, change.code) == ("AccessDeniedException", "AccessDeniedException")
     assert "no session policy allows" in other.message
 
@@ -98,8 +98,8 @@ def test_a_wrong_external_id_is_refused(stage: Stage) -> None:
 
     execution = stage.cast.approved()
     with stage.acting("execution"):
-        cleared = run._claim(execution.pk)
-        assert isinstance(cleared, run.Cleared)
+        cleared = claim.take(execution.pk)
+        assert isinstance(cleared, claim.Cleared)
         wrong = replace(cleared.account, external_id="another")
         with pytest.raises(AwsRefused, match="AccessDenied"):
             aws.assume(wrong, "x-1", "{}", region=DEMO.region, name="step-1")

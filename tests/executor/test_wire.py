@@ -6,7 +6,7 @@ import pytest
 from botocore.config import Config
 
 from approvals.models import Attempt
-from executor import aws, tasks
+from executor import answers, aws, tasks
 from executor.sandbox.world import DEMO
 from tests.executor.proxy import FAULTS, REJECTED, Wire
 from tests.executor.stage import Stage, fresh
@@ -47,7 +47,7 @@ def test_a_request_that_was_never_sent_has_no_effect(stage: Stage) -> None:
         os.environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
         aws.forget()
         answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
-    assert isinstance(answer, aws.Rejected)
+    assert isinstance(answer, answers.Rejected)
     assert answer.code == "NotSent"
 
 

@@ -1,0 +1,133 @@
+"""The claim: steps 1 to 3 of `executor.run`. Everything is judged again, and a token is won or nothing is sent."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from approvals import audit, authority, decisions
+from approvals.alerts import raise_alert
+from approvals.audit import Trail
+from approvals.authority import KnownAccount
+from approvals.clearance import clear
+from approvals.errors import BadAuthority, CountersignError, Refused, WrongState
+from approvals.models import AlertKind, Attempt, AuditKind, Execution
+from approvals.plan import Plan
+from approvals.states import AttemptState, ExecutionState, RequestState
+from executor import endings, points
+from executor.endings import ACTOR, Claim
+from executor.points import Point
+
+log = logging.getLogger(__name__)
+# Longer than a session's assumption or one wire call can take; the owner renews it while a target settles.
+LEASE: Final = timedelta(seconds=120)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not now: when to come back, and why."""
+
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """A claim that was won and what it permits: the plan parsed from the signed bytes, the account as the chain knows it."""
+
+    claim: Claim
+    plan: Plan
+    account: KnownAccount
+    done: frozenset[int]
+
+
+def take(execution_id: UUID) -> Cleared | Later | None:
+    """Lock, judge, claim. None: there is nothing to do, or what did not hold has ended it."""
+    now = timezone.now()
+    with audit.recorded() as trail:
+        execution = endings.locked(execution_id)
+        if execution is None:
+            log.error("a promise names an execution that does not exist")
+            return None
+        was, attempts = execution.execution_state, list(execution.attempts.all())
+        if was is ExecutionState.READY and execution.not_before > now:
+            return Later(execution.not_before, "The hold has not ended yet.")
+        if was is not ExecutionState.READY and not _may_be_taken_over(execution, attempts, now):
+            return None
+        try:
+            known = authority.walk(settings.GENESIS)
+            plan = clear(execution, known, decisions.relying_party(), now=now)
+        except CountersignError as reason:
+            _abort(trail, execution, reason, now)
+            return None
+        token = execution.token + 1
+        claim = Claim(execution.pk, execution.revision.request_id, token)
+        Execution.objects.filter(pk=execution.pk, state=was, token=execution.token).update(
+            state=ExecutionState.CLAIMED if was is ExecutionState.READY else was,
+            token=token,
+            worker=worker_name(),
+            lease_until=now + LEASE,
+            claimed_at=now,
+        )
+        trail.add(
+            AuditKind.EXECUTION_CLAIMED if was is ExecutionState.READY else AuditKind.EXECUTION_TAKEN_OVER,
+            actor=ACTOR,
+            request=claim.request_id,
+            execution=str(claim.execution_id),
+            token=token,
+            digest=execution.revision.digest,
+            worker=worker_name(),
+        )
+        points.reached(Point.JUDGED)
+    done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
+    return Cleared(claim, plan, known.accounts[plan.account], done)
+
+
+def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now: datetime) -> bool:
+    """Whether its owner is gone and every call that was sent is known to have succeeded."""
+    return (
+        execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
+        and execution.lease_until is not None
+        and execution.lease_until <= now
+        and all(attempt.state == AttemptState.SUCCEEDED for attempt in attempts)
+    )
+
+
+def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: datetime) -> None:
+    """A check did not hold, so nothing is sent. A lost right or a changed plan goes back to draft; a forgery is an alert."""
+    request = execution.revision.request
+    under_way = execution.execution_state is ExecutionState.RUNNING
+    wanted = request.request_state is RequestState.APPROVED
+    endings.end(
+        trail,
+        Claim(execution.pk, request.pk, execution.token),
+        ExecutionState.FAILED if under_way else ExecutionState.ABORTED,
+        f"Stopped before the next step: {reason}" if under_way else str(reason),
+        tell=wanted,
+    )
+    if isinstance(reason, BadAuthority):
+        raise_alert(
+            trail,
+            AlertKind.FORGERY,
+            title=f"Not executed: {request.operation} {request.target} does not verify",
+            detail=f"{reason} Nothing was sent to AWS. Find out who wrote these rows before anything else is approved.",
+            actor=ACTOR,
+            request=request,
+        )
+        log.critical("nothing was executed: %s", reason)
+    elif isinstance(reason, Refused) and not isinstance(reason, WrongState) and not under_way:
+        decisions.reopen(trail, request, str(reason), now=now)
+
+
+def worker_name() -> str:
+    """Which process holds a claim, for people."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:200]
