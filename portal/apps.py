@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -7,8 +9,6 @@ class PortalConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks and the pages; the admin is not autodiscovered, so that nobody's table appears unasked."""
-        from portal import checks, site
-        from portal.admin import register
-
-        assert checks  # noqa: S101 - importing it registers the checks
-        register(site.site)
+        import_module("portal.checks")
+        register = import_module("portal.admin").register
+        register(import_module("portal.site").site)

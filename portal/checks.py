@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @register(Tags.security, deploy=True)
-def dangerous_settings(app_configs: list[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+def dangerous_settings(app_configs: Sequence[AppConfig] | None, **_: Any) -> Sequence[CheckMessage]:
     """Everything that may not be so in a deployment."""
     return [message for check in _CHECKS for message in check()]
 

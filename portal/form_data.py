@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from botocore.model import Shape
+from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 ROOT: Final = "p"
 # A form deeper or longer than this is not one that a person fills in.
@@ -35,7 +35,7 @@ _UNSET: Final = object()
 def written(shape: Shape | None, parameters: dict[str, Any]) -> dict[str, str]:
     """The form fields that mean these parameters; `read(shape, written(shape, p)).parameters == p` for what fits the shape."""
     data: dict[str, str] = {}
-    if shape is not None:
+    if isinstance(shape, StructureShape):
         for name, value in parameters.items():
             if name in shape.members:
                 _write(shape.members[name], f"{ROOT}.{name}", value, data, in_row=False)
@@ -43,15 +43,14 @@ def written(shape: Shape | None, parameters: dict[str, Any]) -> dict[str, str]:
 
 
 def _write(shape: Shape, name: str, value: Any, data: dict[str, str], *, in_row: bool) -> None:
-    kind = shape.type_name
-    if kind == "structure":
+    if isinstance(shape, StructureShape):
         members = value if isinstance(value, dict) else {}
         for member, item in members.items():
             if member in shape.members:
                 _write(shape.members[member], f"{name}.{member}", item, data, in_row=False)
         if not members and not in_row:
             data[f"{name}:empty"] = "on"
-    elif kind in ("list", "map"):
+    elif isinstance(shape, ListShape | MapShape):
         _write_rows(shape, name, value, data)
         if not value and not in_row:
             data[f"{name}:empty"] = "on"
@@ -62,18 +61,19 @@ def _write(shape: Shape, name: str, value: Any, data: dict[str, str], *, in_row:
             data[f"{name}:empty"] = "on"
 
 
-def _write_rows(shape: Shape, name: str, value: Any, data: dict[str, str]) -> None:
-    if shape.type_name == "map":
-        rows = list(value.items()) if isinstance(value, dict) else []
-        for index, (key, item) in enumerate(rows):
+def _write_rows(shape: ListShape | MapShape, name: str, value: Any, data: dict[str, str]) -> None:
+    count = 0
+    if isinstance(shape, MapShape):
+        for index, (key, item) in enumerate(value.items() if isinstance(value, dict) else ()):
+            count = index + 1
             data[f"{name}.{index}:key"] = str(key)
             _write(shape.value, f"{name}.{index}", item, data, in_row=True)
     else:
-        rows = list(value) if isinstance(value, list | tuple) else []
-        for index, item in enumerate(rows):
+        for index, item in enumerate(value if isinstance(value, list | tuple) else ()):
+            count = index + 1
             _write(shape.member, f"{name}.{index}", item, data, in_row=True)
-    if rows:
-        data[f"{name}:n"] = str(len(rows))
+    if count:
+        data[f"{name}:n"] = str(count)
 
 
 def _leaf_text(value: Any) -> str:
@@ -112,7 +112,7 @@ class Reading:
 def read(shape: Shape | None, data: Data) -> Reading:
     """Read a form back. Values that cannot be read are named in `problems`; whether the rest fits is for `inputs.check`."""
     reading = Reading()
-    if shape is None:
+    if not isinstance(shape, StructureShape):
         return reading
     seen: set[str] = set()
     for name, member in shape.members.items():
@@ -134,22 +134,21 @@ def _read(shape: Shape, name: str, path: str, data: Data, reading: Reading, seen
             reading.problems.setdefault(name, []).append(f"Deeper than {DEEPEST} levels; file this call in another way.")
         return _UNSET
     empty = in_row or bool(data.get(f"{name}:empty"))
-    if shape.type_name == "structure":
+    if isinstance(shape, StructureShape):
         found = {}
         # An untouched group costs nothing, however large its shape is.
-        members = shape.members if not _untouched(name, data) else {}
-        for member, inner in members.items():
+        for member, inner in () if _untouched(name, data) else shape.members.items():
             value = _read(inner, f"{name}.{member}", f"{path}.{member}", data, reading, seen, depth=depth + 1, in_row=False)
             if value is not _UNSET:
                 found[member] = value
         return found if found or empty else _UNSET
-    if shape.type_name == "list":
+    if isinstance(shape, ListShape):
         rows = [
             _read(shape.member, f"{name}.{i}", f"{path}.{i}", data, reading, seen, depth=depth + 1, in_row=True)
             for i in range(_row_count(name, data, reading))
         ]
         return rows if rows or empty else _UNSET
-    if shape.type_name == "map":
+    if isinstance(shape, MapShape):
         entries = _read_map(shape, name, path, data, reading, seen, depth)
         return entries if entries or empty else _UNSET
     return _read_leaf(shape, name, data, reading, empty=empty, in_row=in_row)
@@ -170,7 +169,7 @@ def _row_count(name: str, data: Data, reading: Reading) -> int:
     return min(int(said), MOST_ROWS)
 
 
-def _read_map(shape: Shape, name: str, path: str, data: Data, reading: Reading, seen: set[str], depth: int) -> dict[str, Any]:
+def _read_map(shape: MapShape, name: str, path: str, data: Data, reading: Reading, seen: set[str], depth: int) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for index in range(_row_count(name, data, reading)):
         row = f"{name}.{index}"

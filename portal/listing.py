@@ -65,7 +65,9 @@ def asker_of(request: ApprovalRequest) -> str:
 
 
 def clock_of(request: ApprovalRequest) -> datetime | None:
-    """When the time of the present state runs out; None once it has ended."""
+    """When the time of the present state runs out; None once it has ended, or once it is being carried out."""
+    if request.status() not in (Status.DRAFT, Status.WAITING, Status.APPROVED):
+        return None
     return {
         RequestState.DRAFT: request.draft_until,
         RequestState.PENDING: request.pending_until,

@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any
 
 from approvals.models import Observation, Revision
+from approvals.operations import words
 from approvals.operations.catalog import Operation
 from portal.shown import leaves, text_of
 
 MISSING: Any = object()
 # What a reader wants to know of any target first, where the answer has it.
 _TELLING = ("Status", "ItemCount", "SizeBytes", "CreationDate", "Protection", "Arn", "Id", "Count")
-MOST_FACTS = 24
+MOST_FACTS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _live(observation: Observation | None, operation: Operation) -> LiveState:
 
 
 def _facts(state: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    flat = [(path, value) for name, item in sorted(state.items()) for path, value in leaves(name, item)]
+    flat = [(path, value) for name, item in sorted(state.items()) for path, value in leaves(words.visible(str(name)), item)]
     flat.sort(key=lambda pair: (not any(word in pair[0] for word in _TELLING), pair[0].count("."), pair[0]))
     return tuple((path, text_of(value)) for path, value in flat[:MOST_FACTS])
 

@@ -35,7 +35,7 @@ def second_factor_shown(http: HttpRequest) -> bool:
     """
     if settings.DEMO:
         return True
-    records = [record for record in get_authentication_records(http, http.user) if isinstance(record, dict)]  # type: ignore[arg-type]
+    records = [record for record in get_authentication_records(http, http.user) if isinstance(record, dict)]
     if any(record.get("method") == "socialaccount" for record in records):
         return provider_vouches(http)
     return any(record.get("method") == "mfa" for record in records)
@@ -43,7 +43,7 @@ def second_factor_shown(http: HttpRequest) -> bool:
 
 def came_by_single_sign_on(http: HttpRequest) -> bool:
     """Whether this session was opened by the identity provider."""
-    return any(record.get("method") == "socialaccount" for record in get_authentication_records(http, http.user))  # type: ignore[arg-type]
+    return any(record.get("method") == "socialaccount" for record in get_authentication_records(http, http.user))
 
 
 def provider_vouches(http: HttpRequest) -> bool:
@@ -87,6 +87,7 @@ class EncryptingMFAAdapter(DefaultMFAAdapter):
         return {"id": settings.RP_ID, "name": "Countersign"}
 
 
-def _fernet(secret: str) -> Fernet:
-    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.encode())
+def _fernet(secret: str | bytes) -> Fernet:
+    given = secret if isinstance(secret, bytes) else secret.encode()
+    key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(given)
     return Fernet(base64.urlsafe_b64encode(key))

@@ -35,7 +35,7 @@ _FOR_OVERSIGHT = (
 
 def navigation(http: HttpRequest, viewer: Viewer) -> list[Place]:
     """The links of the frame, in order."""
-    wanted = _FOR_ALL
+    wanted: tuple[tuple[str, str], ...] = _FOR_ALL
     if viewer.sees_everything or viewer.guardrails:
         wanted += _FOR_REVIEWERS
     if viewer.sees_everything:

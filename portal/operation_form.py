@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from botocore.model import Shape
+from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from approvals.operations import risk
 from approvals.operations.catalog import Operation
@@ -111,16 +111,15 @@ class _Builder:
             in_row=in_row,
             errors=list(self._problems.get(name, [])),
         )
-        match shape.type_name:
-            case "structure":
-                self._group(shape, made, above)
-            case "list" | "map":
-                self._rows(shape, made, above)
-            case _:
-                self._leaf(shape, made)
+        if isinstance(shape, StructureShape):
+            self._group(shape, made, above)
+        elif isinstance(shape, ListShape | MapShape):
+            self._rows(shape, made, above)
+        else:
+            self._leaf(shape, made)
         return made
 
-    def _group(self, shape: Shape, made: FormField, above: tuple[str, ...]) -> None:
+    def _group(self, shape: StructureShape, made: FormField, above: tuple[str, ...]) -> None:
         wanted = made.required or made.in_row or made.is_open or self._has_data(made.name)
         folded = shape.name in above or len(above) >= UNFOLDED_TO
         if len(above) >= DEEPEST or (folded and not wanted):
@@ -135,12 +134,12 @@ class _Builder:
             for name, member in sorted(shape.members.items(), key=lambda pair: (pair[0] not in required, pair[0]))
         ]
 
-    def _rows(self, shape: Shape, made: FormField, above: tuple[str, ...]) -> None:
-        made.kind = "rows" if shape.type_name == "list" else "map"
+    def _rows(self, shape: ListShape | MapShape, made: FormField, above: tuple[str, ...]) -> None:
+        made.kind = "map" if isinstance(shape, MapShape) else "rows"
         made.least, made.most = _bound(shape, "min"), _bound(shape, "max")
         made.may_be_empty = made.least in ("", "0") and not made.in_row
         said = self._data.get(f"{made.name}:n") or "0"
-        inner = shape.member if made.kind == "rows" else shape.value
+        inner = shape.value if isinstance(shape, MapShape) else shape.member
         for index in range(int(said) if said.isdecimal() and len(said) <= 6 else 0):
             row = f"{made.name}.{index}"
             value = self.build(inner, row, f"{made.label} {index + 1}", (*above, shape.name), in_row=True)

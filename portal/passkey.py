@@ -50,7 +50,8 @@ def make(http: HttpRequest) -> HttpResponse:
             context["snippet"] = _finish(http)
         except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             context["problem"] = (
-                f"The authenticator's answer was not accepted ({error or type(error).__name__}). Nothing was kept; begin again."
+                f"The authenticator's answer was not accepted ({str(error) or type(error).__name__}). "
+                "Nothing was kept; begin again."
             )
     status = HTTPStatus.BAD_REQUEST if "problem" in context else HTTPStatus.OK
     return TemplateResponse(http, "portal/passkey.html", context, status=status)

@@ -14,7 +14,7 @@ from approvals.models import Account, ApprovalRequest, Person, Review, Revision,
 from approvals.operations import catalog, risk, words
 from approvals.plan import Step
 from approvals.policies import Resolution, Rules
-from approvals.states import Status
+from approvals.states import ExecutionState, RequestState, Status, status_of
 from portal import live_state
 from portal.listing import asker_of, clock_of
 from portal.live_state import LiveState
@@ -108,7 +108,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         genuine=not revision.text or canonical.digest(revision.text) == revision.digest,
         clock=clock_of(request),
         steps=shown,
-        quorum=_quorum(revision, rules, resolution),
+        quorum=_quorum(request, revision, rules, resolution),
         denied_by=_handle(resolution.denied_by, reviews),
         confirmed_by=confirmed.person.handle if confirmed else "",
         reviews=reviews,
@@ -132,8 +132,6 @@ def _source(request: ApprovalRequest, revision: Revision) -> tuple[list[Step], s
 
 
 def _status(request: ApprovalRequest, revision: Revision) -> Status:
-    from approvals.states import ExecutionState, status_of
-
     execution = getattr(revision, "execution", None)
     return status_of(request.request_state, ExecutionState(execution.state) if execution else None)
 
@@ -143,7 +141,13 @@ def _step(index: int, step: Step, live: LiveState, region: str, place: str) -> S
     dangers = risk.of(operation)
     identifying = operation.facts["identifies"]
     rows = [
-        Shown(path, text_of(value), danger, now=live_state.beside(live.state, path), identifies=name in identifying)
+        Shown(
+            path,
+            text_of(value),
+            danger,
+            now="" if name in identifying else live_state.beside(live.state, path),
+            identifies=name in identifying,
+        )
         for name, whole, danger in risk.ordered(operation, step.parameters)
         for path, value in leaves(words.visible(name), whole)
     ]
@@ -168,17 +172,20 @@ def _step(index: int, step: Step, live: LiveState, region: str, place: str) -> S
     )
 
 
-def _quorum(revision: Revision, rules: dict[str, Rules], resolution: Resolution) -> tuple[Quorum, ...]:
+def _quorum(request: ApprovalRequest, revision: Revision, rules: dict[str, Rules], resolution: Resolution) -> tuple[Quorum, ...]:
     numbers = {match.guardrail.name: match.version.number for match in revision.guardrails.select_related("version", "guardrail")}
     ids = {person for progress in resolution.progress for person in progress.have}
     handles = {str(person.pk): person.handle for person in Person.objects.filter(pk__in=ids)}
+    # A draft is not confirmed yet, and will be before anybody reviews it: show what will be asked then.
+    draft = request.request_state is RequestState.DRAFT
+    irreversible = bool(revision.text) and risk.irreversible(revision.plan.steps)
     return tuple(
         Quorum(
             progress.guardrail,
             numbers[progress.guardrail],
             rules[progress.guardrail].description,
             tuple(handles[person] for person in progress.have),
-            progress.need,
+            rules[progress.guardrail].approvals_needed(irreversible=irreversible) if draft else progress.need,
         )
         for progress in resolution.progress
     )

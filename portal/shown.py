@@ -28,7 +28,7 @@ class Shown:
     @property
     def changes(self) -> bool:
         """Whether the value is known to become another one."""
-        return bool(self.now) and self.now != self.value
+        return self.is_set and bool(self.now) and self.now != self.value
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,6 @@ from typing import Any
 from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.contrib.admin.forms import AuthenticationForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 from django.template.response import TemplateResponse
@@ -30,7 +29,6 @@ class PortalSite(AdminSite):
     site_header = "Countersign"
     index_title = "Home"
     index_template = "portal/home.html"
-    login_form = AuthenticationForm
     enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:
@@ -56,7 +54,7 @@ class PortalSite(AdminSite):
         from portal.home import home_of
 
         context = {**self.each_context(request), "title": self.index_title, "home": home_of(viewer_of(request))}
-        request.current_app = self.name  # type: ignore[attr-defined]
+        request.current_app = self.name
         return TemplateResponse(request, self.index_template, {**context, **(extra_context or {})})
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -90,7 +88,7 @@ _PROVIDER_SILENT = NotAllowed(
 
 def _is_known(request: HttpRequest) -> bool:
     user = request.user
-    if not (user.is_active and user.is_authenticated and user.is_staff):
+    if not (user.is_authenticated and user.is_active and user.is_staff):
         return False
     try:
         viewer_of(request)

@@ -13,8 +13,8 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
-from django.http import HttpRequest
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
 from approvals.permissions import person_of
 from portal.mfa import SESSION_AMR
@@ -55,8 +55,7 @@ def _amr(extra_data: Any) -> list[str]:
     return [method for method in amr if isinstance(method, str)][:20] if isinstance(amr, list) else []
 
 
-def _page(request: HttpRequest, why: str, sociallogin: SocialLogin) -> TemplateResponse:
+def _page(request: HttpRequest, why: str, sociallogin: SocialLogin) -> HttpResponse:
     account = sociallogin.account
     context = {"why": why, "provider": account.provider, "subject": account.uid}
-    response = TemplateResponse(request, "portal/unknown_subject.html", context, status=HTTPStatus.FORBIDDEN)
-    return response.render()
+    return render(request, "portal/unknown_subject.html", context, status=HTTPStatus.FORBIDDEN)

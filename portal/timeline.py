@@ -78,11 +78,10 @@ def _notifications(request: ApprovalRequest) -> Iterator[Happening]:
     told = OutboxMessage.objects.filter(kind=OutboxKind.NOTIFY, subject=str(request.pk)).order_by("id")[:MOST]
     for message in told:
         facts = {
-            "topic": message.topic,
             "sent": message.done_at.isoformat() if message.done_at else f"not yet, {message.attempts} attempts",
             "problem": "" if message.done_at else message.error,
         }
-        yield Happening(message.created_at, "notice", "Notification", "", _shown(facts))
+        yield Happening(message.created_at, "notice", f"Notification promised: {message.topic}", "", _shown(facts))
 
 
 def _observations(request: ApprovalRequest) -> Iterator[Happening]:

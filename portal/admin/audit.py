@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
 from django.contrib import admin
@@ -27,8 +28,8 @@ class BoundedPaginator(Paginator):
     @cached_property
     def count(self) -> int:
         """At most MOST_COUNTED."""
-        found: QuerySet[AuditEntry] = self.object_list.order_by()  # type: ignore[assignment, union-attr]
-        return found[:MOST_COUNTED].count()
+        found = cast("QuerySet[AuditEntry]", self.object_list)
+        return found.order_by()[:MOST_COUNTED].count()
 
 
 class KindFilter(admin.SimpleListFilter):

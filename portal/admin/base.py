@@ -100,7 +100,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
     # --- addresses ----------------------------------------------------------------------------------------------------
 
-    def get_urls(self) -> list[URLPattern]:  # type: ignore[override]
+    def get_urls(self) -> list[URLPattern]:
         """The list and the detail page; Django's add, change, delete and history pages do not exist."""
         listed = self._named("changelist", "", require_safe(self.changelist_view))
         shown = self._named("change", "<path:object_id>/change/", self.detail_view)

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
-from django.template.context import Context
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -112,11 +111,3 @@ def folded(cells: Iterable[str], headers: list[dict[str, Any]]) -> list[SafeStri
 def demo_people() -> list[demo.Stand]:
     """Whom the sign-in page of the demo offers."""
     return demo.people()
-
-
-@register.simple_tag(takes_context=True)
-def unique(context: Context, prefix: str) -> str:
-    """An id that occurs once on the page."""
-    number = context.render_context.get("portal_unique", 0) + 1
-    context.render_context["portal_unique"] = number
-    return f"{prefix}-{number}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,19 +15,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def browser(cast) -> Callable[..., Browser]:
     """`browser("alice")`: a client signed in as her, with a second factor unless told otherwise."""
-    from django.conf import settings
-    from django.contrib.auth import get_user_model
+    from tests.portal.hands import browser_of
 
-    from tests.portal.hands import Browser, session_for
-
-    def signed_in(handle: str, *, second_factor: bool = True, **options: Any) -> Browser:
-        client = Browser(**options)
-        client.handle, client.cast = handle, cast
-        user = get_user_model().objects.get(username=handle)
-        client.cookies[settings.SESSION_COOKIE_NAME] = session_for(user, second_factor=second_factor)
-        return client
-
-    return signed_in
+    return partial(browser_of, cast)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ import time
 from html.parser import HTMLParser
 from typing import Any
 
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import Client
 from django.urls import reverse
@@ -96,3 +97,12 @@ def session_for(user: Any, *, second_factor: bool = True) -> str:
     session["account_authentication_methods_user"] = str(user.pk)
     session.create()
     return str(session.session_key)
+
+
+def browser_of(cast: Any, handle: str, *, second_factor: bool = True, **options: Any) -> Browser:
+    """A client signed in as one of the cast, with a second factor unless told otherwise."""
+    client = Browser(**options)
+    client.handle, client.cast = handle, cast
+    user = get_user_model().objects.get(username=handle)
+    client.cookies[settings.SESSION_COOKIE_NAME] = session_for(user, second_factor=second_factor)
+    return client
