@@ -90,8 +90,10 @@ def _expired(request: ApprovalRequest) -> Notification:
 
 
 def _finished(request: ApprovalRequest) -> Notification:
-    execution = getattr(request.current_revision(), "execution", None)
-    said = execution.outcome if execution else ""
+    revision = request.current_revision()
+    execution = getattr(revision, "execution", None)
+    # An aborted claim may have made the next revision, which says why.
+    said = execution.outcome if execution else revision.why
     body = f"{request.status()}: {sentence_of(request)}.\n{said}"
     return _notification(FINISHED, _requester(request), f"{request.status()}: {request.operation}", body, request)
 

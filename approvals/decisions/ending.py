@@ -80,9 +80,11 @@ def expire(*, now: datetime | None = None, most: int = 500) -> int:
     now = now or timezone.now()
     due = ApprovalRequest.objects.filter(state="draft", draft_until__lte=now)
     due |= ApprovalRequest.objects.filter(state="pending", pending_until__lte=now)
-    due |= ApprovalRequest.objects.filter(state="approved", approved_until__lte=now, revisions__execution__state="ready")
+    # Neither what was never claimed nor what a worker refused too late stays approved for ever.
+    unclaimed = ["ready", "aborted"]
+    due |= ApprovalRequest.objects.filter(state="approved", approved_until__lte=now, revisions__execution__state__in=unclaimed)
     ended = 0
-    for pk in list(due.order_by("created_at").values_list("pk", flat=True)[:most]):
+    for pk in list(due.order_by("created_at").distinct().values_list("pk", flat=True)[:most]):
         with audit.recorded() as trail:
             ended += _expire(trail, locked(pk), now)
     return ended
