@@ -47,15 +47,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Seconds. An answer that takes longer than READ_TIMEOUT is no answer; run.LEASE is longer than both together.
+# Seconds. A mutation's answer that takes longer than READ_TIMEOUT is no answer. What may be repeated is asked again sooner, so
+# that all of its attempts together stay below a claim's lease (executor.claim.LEASE).
 CONNECT_TIMEOUT: Final = 5
 READ_TIMEOUT: Final = 30
+REPEATED_TIMEOUT: Final = 10
 SESSION_SECONDS: Final = 900
 _ONCE: Final = Config(
     connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1, "mode": "standard"}
 )
 _AGAIN: Final = Config(
-    connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 3, "mode": "standard"}
+    connect_timeout=CONNECT_TIMEOUT, read_timeout=REPEATED_TIMEOUT, retries={"total_max_attempts": 3, "mode": "standard"}
 )
 
 

@@ -23,7 +23,7 @@ from approvals.models import ApprovalRequest, AuditKind, Execution, OutboxKind, 
 from approvals.operations import catalog
 from approvals.states import ExecutionState, Verdict
 from executor import aws, evidence, target
-from executor.errors import AwsError
+from executor.errors import AwsError, AwsUnavailable
 
 log = logging.getLogger(__name__)
 ACTOR: Final = "process:delivery"
@@ -35,25 +35,27 @@ LOOK_AGAIN: Final = timedelta(seconds=2)
 
 
 def drain() -> int:
-    """Keep everything that is due; return how many promises were kept. One at a time, so that a slow one holds up no lease."""
-    kept = 0
-    while due := outbox.take(_KEEPERS, most=1):
-        kept += _keep(due[0])
+    """Keep everything that is due; return how many promises were kept. One at a time, so that a slow one holds up no lease.
+
+    When a service does not answer, the promises that need it wait for the next sweep and the others go on.
+    """
+    kept, kinds = 0, set(_KEEPERS)
+    while kinds and (due := outbox.take(kinds, most=1)):
+        message, kind = due[0], OutboxKind(due[0].kind)
+        try:
+            later = _KEEPERS[kind](message)
+        except (AwsError, AuditUnavailable, NoReverseMatch, ObjectDoesNotExist) as error:
+            log.warning("put off: %s %s: %s", kind, message.topic, error, extra={"outbox": message.pk})
+            outbox.put_off(message, f"{type(error).__name__}: {error}")
+            if isinstance(error, AwsUnavailable):
+                kinds.discard(kind)
+            continue
+        if later:
+            outbox.put_off(message, later, until=timezone.now() + LOOK_AGAIN)
+            continue
+        outbox.done(message)
+        kept += 1
     return kept
-
-
-def _keep(message: OutboxMessage) -> bool:
-    try:
-        later = _KEEPERS[OutboxKind(message.kind)](message)
-    except (AwsError, AuditUnavailable, NoReverseMatch, ObjectDoesNotExist) as error:
-        log.warning("put off: %s %s: %s", message.kind, message.topic, error, extra={"outbox": message.pk})
-        outbox.put_off(message, f"{type(error).__name__}: {error}")
-        return False
-    if later:
-        outbox.put_off(message, later, until=timezone.now() + LOOK_AGAIN)
-        return False
-    outbox.done(message)
-    return True
 
 
 def _notify(message: OutboxMessage) -> str:
