@@ -221,7 +221,8 @@ if ENVIRONMENT.oidc:
                 "name": "Single sign-on",
                 "client_id": ENVIRONMENT.oidc.client_id,
                 "secret": ENVIRONMENT.oidc.client_secret,
-                "settings": {"server_url": ENVIRONMENT.oidc.issuer, "oauth_pkce_enabled": True},
+                # Who somebody is stands in the id token; userinfo would be a second answer to the same question.
+                "settings": {"server_url": ENVIRONMENT.oidc.issuer, "oauth_pkce_enabled": True, "fetch_userinfo": False},
             }
         ]
     }

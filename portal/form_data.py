@@ -27,6 +27,7 @@ ROOT: Final = "p"
 # A form deeper or longer than this is not one that a person fills in.
 DEEPEST: Final = 24
 MOST_ROWS: Final = 100
+MOST_ROWS_IN_ALL: Final = 300
 
 Data = Mapping[str, str]
 _UNSET: Final = object()
@@ -98,6 +99,7 @@ class Reading:
     parameters: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
 
     def place_of(self, path: str) -> str:
         """The field to lay an error of this dotted path beside: its own, or that of the nearest group around it."""
@@ -160,13 +162,26 @@ def _untouched(name: str, data: Data) -> bool:
 
 
 def _row_count(name: str, data: Data, reading: Reading) -> int:
-    said = data.get(f"{name}:n") or "0"
-    if not said.isdecimal() or len(said) > 6:
+    count = _number(data.get(f"{name}:n") or "0")
+    if count is None:
         reading.problems.setdefault(name, []).append("The number of rows is no number; reload the page.")
         return 0
-    if int(said) > MOST_ROWS:
-        reading.problems.setdefault(name, []).append(f"At most {MOST_ROWS} rows fit into this form.")
-    return min(int(said), MOST_ROWS)
+    allowed = min(count, MOST_ROWS, MOST_ROWS_IN_ALL - reading.rows)
+    if count > allowed:
+        said = f"At most {MOST_ROWS} rows fit into a list of this form, and {MOST_ROWS_IN_ALL} into all of them."
+        reading.problems.setdefault(name, []).append(said)
+    reading.rows += allowed
+    return allowed
+
+
+def rows_said(name: str, data: Data) -> int:
+    """How many rows the form has for this list or map, within its bounds."""
+    return min(_number(data.get(f"{name}:n") or "0") or 0, MOST_ROWS)
+
+
+def _number(text: str) -> int | None:
+    """A count that a form may hold; None for what is none, or has more digits than any count of ours."""
+    return int(text) if text.isdecimal() and len(text) <= 6 else None
 
 
 def _read_map(shape: MapShape, name: str, path: str, data: Data, reading: Reading, seen: set[str], depth: int) -> dict[str, Any]:
@@ -238,9 +253,7 @@ _SAYS: Final = {
 def with_row(data: Data, name: str) -> dict[str, str]:
     """The same form with one row more in the list or map of this name."""
     changed = dict(data)
-    said = changed.get(f"{name}:n") or "0"
-    count = int(said) if said.isdecimal() and len(said) <= 6 else 0
-    changed[f"{name}:n"] = str(min(count + 1, MOST_ROWS))
+    changed[f"{name}:n"] = str(min(rows_said(name, data) + 1, MOST_ROWS))
     changed.pop(f"{name}:empty", None)
     return changed
 
@@ -248,10 +261,9 @@ def with_row(data: Data, name: str) -> dict[str, str]:
 def without_row(data: Data, row: str) -> dict[str, str]:
     """The same form without this row (`<list>.<index>`); the rows behind it move up."""
     name, _, index_text = row.rpartition(".")
-    said = data.get(f"{name}:n") or "0"
-    if not index_text.isdecimal() or not said.isdecimal() or not int(index_text) < int(said):
+    gone, count = _number(index_text), rows_said(name, data)
+    if gone is None or gone >= count:
         return dict(data)
-    gone, count = int(index_text), int(said)
     changed: dict[str, str] = {}
     for key, value in data.items():
         index = _index_under(name, key)
@@ -269,7 +281,7 @@ def _index_under(name: str, key: str) -> int | None:
     if not key.startswith(f"{name}."):
         return None
     digits = key[len(name) + 1 :].partition(".")[0].partition(":")[0]
-    return int(digits) if digits.isdecimal() else None
+    return _number(digits)
 
 
 def unfolded(data: Data, name: str) -> dict[str, str]:

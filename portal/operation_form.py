@@ -16,7 +16,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from approvals.operations import risk
 from approvals.operations.catalog import Operation
-from portal.form_data import DEEPEST, ROOT, Data
+from portal.form_data import DEEPEST, MOST_ROWS_IN_ALL, ROOT, Data, rows_said
 
 # Groups below this depth are unfolded on demand; most operations fit without a click.
 UNFOLDED_TO: Final = 2
@@ -95,6 +95,7 @@ class _Builder:
     def __init__(self, data: Data, problems: dict[str, list[str]]) -> None:
         self._data = data
         self._problems = problems
+        self._rows_made = 0
 
     def build(
         self, shape: Shape, name: str, label: str, above: tuple[str, ...], *, required: bool = False, in_row: bool = False
@@ -138,9 +139,10 @@ class _Builder:
         made.kind = "map" if isinstance(shape, MapShape) else "rows"
         made.least, made.most = _bound(shape, "min"), _bound(shape, "max")
         made.may_be_empty = made.least in ("", "0") and not made.in_row
-        said = self._data.get(f"{made.name}:n") or "0"
         inner = shape.value if isinstance(shape, MapShape) else shape.member
-        for index in range(int(said) if said.isdecimal() and len(said) <= 6 else 0):
+        count = min(rows_said(made.name, self._data), MOST_ROWS_IN_ALL - self._rows_made)
+        self._rows_made += count
+        for index in range(count):
             row = f"{made.name}.{index}"
             value = self.build(inner, row, f"{made.label} {index + 1}", (*above, shape.name), in_row=True)
             made.rows.append(Row(row, value, self._data.get(f"{row}:key", "")))

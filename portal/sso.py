@@ -12,9 +12,11 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
-from allauth.socialaccount.models import SocialLogin
+from allauth.socialaccount.models import SocialAccount, SocialLogin
+from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 
 from approvals.permissions import person_of
 from portal.mfa import SESSION_AMR
@@ -28,8 +30,42 @@ class AccountAdapter(DefaultAccountAdapter):
         return False
 
 
+class KnownSubject(SocialLogin):
+    """A sign-in that is looked up by provider and subject, and writes nothing of the row but when somebody came.
+
+    allauth would save the whole row; the web process's database role may not say whose subject it is.
+    """
+
+    def _lookup_by_socialaccount(self) -> bool:
+        found = SocialAccount.objects.select_related("user").filter(provider=self.account.provider, uid=self.account.uid).first()
+        if found is None:
+            return False
+        SocialAccount.objects.filter(pk=found.pk).update(last_login=timezone.now())
+        # What the provider claims is of this sign-in; nothing of it is kept.
+        found.extra_data = self.account.extra_data
+        self.account, self.user = found, found.user
+        return True
+
+    def _lookup_by_email(self) -> None:
+        """A mail address is a claim, not an identity."""
+
+
+class OnlyKnownSubjects(OpenIDConnectProvider):
+    """OpenID Connect, with sign-ins of the narrow kind."""
+
+    def sociallogin_from_response(self, request: HttpRequest, response: dict[str, Any]) -> SocialLogin:
+        """The sign-in that an answer of the provider describes."""
+        usual = super().sociallogin_from_response(request, response)
+        return KnownSubject(user=usual.user, account=usual.account, provider=self)
+
+
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
     """Single sign-on: a known subject comes in, an unknown one reads what to do."""
+
+    def get_provider(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Any:
+        """The provider, narrowed."""
+        found = super().get_provider(request, provider, client_id=client_id)
+        return OnlyKnownSubjects(request, app=found.app) if isinstance(found, OpenIDConnectProvider) else found
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """An unknown subject is nobody."""
