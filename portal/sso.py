@@ -36,6 +36,8 @@ class KnownSubject(SocialLogin):
     allauth would save the whole row; the web process's database role may not say whose subject it is.
     """
 
+    account: SocialAccount
+
     def _lookup_by_socialaccount(self) -> bool:
         found = SocialAccount.objects.select_related("user").filter(provider=self.account.provider, uid=self.account.uid).first()
         if found is None:

@@ -106,7 +106,7 @@ class TestTheDoor:
     def test_after_signing_in_one_goes_nowhere_else(self, cast, browser):
         """The `next` of a link stays on this site."""
         answer = browser("alice").get("/admin/login/", {"next": "https://evil.example/"})
-        assert answer.url == "/admin/"
+        assert answer["Location"] == "/admin/"
 
 
 class TestDoorsThatDoNotExist:
@@ -183,7 +183,7 @@ class TestTheDemo:
         assert client.post("/accounts/demo/", {"handle": "bob"}).status_code == 403
         token = client.get("/accounts/login/").context["csrf_token"]
         answer = client.post("/accounts/demo/", {"handle": "bob", "csrfmiddlewaretoken": str(token)})
-        assert (answer.status_code, answer.url) == (302, "/admin/")
+        assert (answer.status_code, answer["Location"]) == (302, "/admin/")
         assert client.get("/admin/").status_code == 200
 
     def test_the_software_authenticator_signs_through_the_same_verification(self, demo):

@@ -381,7 +381,7 @@ class TestThePlan:
     def test_dangerous_parameters_stand_first_and_absent_ones_are_named(self, db, tmp_path, settings):
         """What is dangerous is read first, also where it is left alone."""
         cast = seal(tmp_path, settings)
-        parameters = {"TableName": "prod-orders", "TableClass": "STANDARD", "DeletionProtectionEnabled": False}
+        parameters: dict[str, Any] = {"TableName": "prod-orders", "TableClass": "STANDARD", "DeletionProtectionEnabled": False}
         request = cast.filed("dynamodb:UpdateTable", **parameters)
         Observation.objects.create(
             revision=request.current_revision(),

@@ -83,7 +83,7 @@ def sign_in(client: Client, subject: str) -> Any:
     gone = client.post("/accounts/oidc/oidc/login/?process=login&next=/admin/")
     assert gone.status_code == 302, gone.content.decode()
     with requests.Session() as session:
-        back = session.post(gone.url, data={"sub": subject}, allow_redirects=False, timeout=10)
+        back = session.post(gone["Location"], data={"sub": subject}, allow_redirects=False, timeout=10)
     assert back.status_code == 302, back.text
     address = urlsplit(back.headers["Location"])
     return client.get(f"{address.path}?{address.query}")

@@ -1,0 +1,224 @@
+"""The portal in Chromium: a real WebAuthn ceremony by a virtual authenticator, and no page against the policy."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from tests.browser.server import serving
+
+_PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+CHROMIUM = next((path for path in _PLACES if Path(path).exists()), "")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+# The browser's own processes talk through pipes and the loopback; playwright leaves its loop's sockets to the collector.
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.enable_socket,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed (apt-get install chromium); .ci/run installs it"),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
+    # Playwright keeps a loop running in this thread, and Django would take each query for one inside a coroutine.
+    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+    if before is None:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def origin(cloned_database, cast, settings) -> Iterator[str]:
+    """The portal on http://localhost, on this test's own database."""
+    settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+    settings.SESSION_COOKIE_NAME, settings.SESSION_COOKIE_SECURE = "session", False
+    settings.CSRF_COOKIE_NAME, settings.CSRF_COOKIE_SECURE = "csrf", False
+    settings.ALLOWED_HOSTS = ["localhost"]
+    with serving() as address:
+        settings.ORIGIN, settings.RP_ID = address, "localhost"
+        settings.CSRF_TRUSTED_ORIGINS = [address]
+        yield address
+
+
+class Person:
+    """A tab of one of the cast, with that person's passkey in a virtual authenticator."""
+
+    def __init__(self, chromium: Any, origin: str, cast: Any, handle: str, key: str, *, width: int = 1280) -> None:
+        from django.contrib.auth import get_user_model
+
+        from tests.portal.hands import session_for
+
+        self.origin = origin
+        self.context = chromium.new_context(viewport={"width": width, "height": 900})
+        session = session_for(get_user_model().objects.get(username=handle))
+        self.context.add_cookies([{"name": "session", "value": session, "url": origin}])
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self._authenticator(cast.keys[key])
+
+    def _authenticator(self, key: dict[str, str]) -> None:
+        cdp = self.context.new_cdp_session(self.page)
+        cdp.send("WebAuthn.enable")
+        options = {"protocol": "ctap2", "transport": "internal", "hasUserVerification": True, "isUserVerified": True}
+        made = cdp.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, "automaticPresenceSimulation": True}})
+        private = load_pem_private_key(key["private_key"].encode(), password=None)
+        der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        padded = key["credential_id"] + "=" * (-len(key["credential_id"]) % 4)
+        credential = {
+            "credentialId": base64.b64encode(base64.urlsafe_b64decode(padded)).decode(),
+            "isResidentCredential": False,
+            "rpId": "localhost",
+            "privateKey": base64.b64encode(der).decode(),
+            "signCount": 1,
+        }
+        cdp.send("WebAuthn.addCredential", {"authenticatorId": made["authenticatorId"], "credential": credential})
+
+    def open(self, address: str) -> Any:
+        self.page.goto(self.origin + address if address.startswith("/") else address)
+        return self.page
+
+    @property
+    def broken_rules(self) -> list[str]:
+        """What the browser said of the policy, and what it asked of others."""
+        foreign = [url for url in self.asked if not url.startswith((self.origin, "data:"))]
+        return [text for text in self.said if "Content Security Policy" in text or "Refused to" in text] + foreign
+
+
+@pytest.fixture
+def person(chromium, origin, cast) -> Iterator[Callable[..., Person]]:
+    tabs: list[Person] = []
+
+    def tab(handle: str, *, key: str | None = None, width: int = 1280) -> Person:
+        tabs.append(Person(chromium, origin, cast, handle, key or handle, width=width))
+        return tabs[-1]
+
+    yield tab
+    for one in tabs:
+        one.context.close()
+
+
+def test_two_persons_sign_with_passkeys_in_a_browser(cast, person):
+    """The ceremony of the page is a real one: Chromium's authenticator signs, the server verifies, the request is approved."""
+    request = cast.denied_event()
+    address = f"/admin/approvals/approvalrequest/{request.pk}"
+    alice = person("alice")
+    page = alice.open(f"{address}/change/")
+    page.get_by_role("link", name="Confirm and sign").first.click()
+    page.fill("#reason", "It is empty.\nSince May.")
+    page.get_by_role("button", name="Continue to sign").click()
+    page.get_by_role("button", name="Sign with your passkey").click()
+    page.wait_for_url("**/change/")
+    request.refresh_from_db()
+    assert (request.state, request.reason) == ("pending", "It is empty.\nSince May.")
+    bob = person("bob", width=390)
+    page = bob.open(f"{address}/decide/")
+    page.check("input[value=approve]")
+    page.fill("#reason", "Looked at it")
+    page.get_by_role("button", name="Continue to sign").click()
+    page.get_by_role("button", name="Sign with your passkey").click()
+    page.wait_for_url("**/change/")
+    request.refresh_from_db()
+    assert request.state == "approved"
+    assert alice.broken_rules == bob.broken_rules == []
+
+
+def test_a_passkey_that_is_not_ones_own_signs_nothing(cast, person):
+    """With carol's key at hand, bob's ceremony finds no credential; the page says so and nothing is decided."""
+    request = cast.pending()
+    bob = person("bob", key="carol")
+    page = bob.open(f"/admin/approvals/approvalrequest/{request.pk}/decide/")
+    page.check("input[value=approve]")
+    page.fill("#reason", "Looked at it")
+    page.get_by_role("button", name="Continue to sign").click()
+    page.get_by_role("button", name="Sign with your passkey").click()
+    message = page.locator("#sign-message")
+    message.filter(has_text="Nothing was signed").wait_for()
+    request.refresh_from_db()
+    assert request.state == "pending"
+
+
+def test_a_passkey_for_the_manifest_is_made_in_a_browser(cast, person):
+    """Registration verifies, shows the lines to copy, and stores nothing."""
+    from approvals import genesis
+    from approvals.models import Passkey
+
+    before = Passkey.objects.count()
+    page = person("dana").open("/passkey/")
+    page.get_by_role("button", name="Begin").click()
+    page.fill("#label", "blue key")
+    page.get_by_role("button", name="Make the passkey now").click()
+    snippet = page.locator("pre.value").inner_text()
+    import yaml
+
+    (made,) = yaml.safe_load(snippet)["passkeys"]
+    assert made["label"] == "blue key"
+    assert genesis._passkey(made, "dana")["credential_id"] == made["credential_id"]
+    assert Passkey.objects.count() == before
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_page_breaks_the_policy_or_the_width(cast, person, width):
+    """Every page that dana can reach by links: nothing refused by the policy, nothing asked of others, no sideways scrolling."""
+    from django.urls import reverse
+
+    cast.denied_event("UpdateTable")
+    execution = cast.approved()
+    dana = person("dana", width=width)
+    names = ["approvalrequest", "guardrail", "account", "person", "execution", "alert", "auditentry", "feedbatch"]
+    todo = ["/admin/", "/passkey/", *(reverse(f"admin:approvals_{name}_changelist") for name in names)]
+    todo += [f"/admin/approvals/approvalrequest/{execution.revision.request.pk}/change/"]
+    todo += [
+        "/admin/approvals/approvalrequest/file/?place=111122223333/eu-west-1&operation=dynamodb:UpdateTable",
+        "/accounts/2fa/",
+    ]
+    for address in todo:
+        page = dana.open(address)
+        sizes = page.evaluate("() => [document.documentElement.scrollWidth, window.innerWidth]")
+        assert sizes[0] <= sizes[1], (address, sizes)
+    assert dana.broken_rules == []
+
+
+def test_the_form_works_without_javascript(chromium, origin, cast):
+    """Rows are added and removed by the server's own buttons."""
+    from django.contrib.auth import get_user_model
+
+    from tests.portal.hands import session_for
+
+    request = cast.denied_event("UpdateTable")
+    context = chromium.new_context(java_script_enabled=False)
+    session = session_for(get_user_model().objects.get(username="alice"))
+    context.add_cookies([{"name": "session", "value": session, "url": origin}])
+    page = context.new_page()
+    page.goto(f"{origin}/admin/approvals/approvalrequest/{request.pk}/complete/")
+    page.click("button[name=add][value='p.GlobalSecondaryIndexUpdates']")
+    page.click("button[name=unfold][value='p.GlobalSecondaryIndexUpdates.0.Delete']")
+    page.fill("input[name='p.GlobalSecondaryIndexUpdates.0.Delete.IndexName']", "by-customer")
+    # Enter in a field saves; it does not press the first button of the form.
+    page.press("input[name='p.GlobalSecondaryIndexUpdates.0.Delete.IndexName']", "Enter")
+    page.wait_for_url("**/change/")
+    context.close()
+    request.refresh_from_db()
+    parameters = request.current_revision().plan.steps[0].parameters
+    assert parameters == {"TableName": "prod-orders", "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "by-customer"}}]}
