@@ -152,9 +152,8 @@ def _look(claim: Claim, plan: Plan, step: Step, patience: Patience) -> str:
     account = authority.walk(settings.GENESIS).accounts[plan.account]
     policy = target.policy(step, target.where(plan), acting=False)
     source = f"reconcile-{claim.execution_id}"
-    quick = Patience(patience.first, patience.longest, bound=patience.again_after * 2, again_after=patience.again_after)
     with aws.assume(account, source, policy, region=plan.region, name="countersign-reconcile") as session:
-        return target.wait_until_settled(session, step, quick, still_mine=lambda: None)
+        return target.look_twice(session, step, patience)
 
 
 def _give_up_waiting(execution: Execution, claim: Claim, attempt: Attempt, trouble: str, patience: Patience) -> None:

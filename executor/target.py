@@ -102,10 +102,19 @@ def wait_until_settled(session: Session, step: Step, patience: Patience, *, stil
             return ""
         seen = now
         wait = patience.again_after if now else pause
-        if time.monotonic() + wait > end:
+        # A slow answer must not turn what has settled into what is unknown: the second look is always taken.
+        if not now and time.monotonic() + wait > end:
             return trouble or f"it has not settled within {patience.bound:.0f} seconds"
         time.sleep(wait)
         pause = min(pause * 1.6, patience.longest)
+
+
+def look_twice(session: Session, step: Step, patience: Patience) -> str:
+    """Two looks and no waiting for a change: "" when both say that it has settled, else why not. Raises AwsError."""
+    if not has_settled(session, step):
+        return "the target is still changing"
+    time.sleep(patience.again_after)
+    return "" if has_settled(session, step) else "the target changes again"
 
 
 def answer_text(operation: Operation, answer: Mapping[str, Any]) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import connections
 
 from approvals import audit, decisions
+from approvals.authority import KnownAccount
 from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, OutboxKind, OutboxMessage
 from approvals.states import RequestState, Status, Verdict
 from executor import answers, aws, claim, inspect, run, tasks
-from executor.errors import AwsRefused
+from executor.errors import AwsRefused, WrongAccount
 from executor.sandbox.world import DEMO
 from tests.executor.stage import QUICK, Stage, attempts, fresh
+
+ACCOUNT = KnownAccount(DEMO.account, DEMO.partition, (DEMO.region,), DEMO.executor_role_arn, DEMO.external_id)
+NOTHING = aws.session_policy([(["sts:GetCallerIdentity"], ["*"])])
 
 
 def test_an_approved_deletion_is_carried_out_once_and_everything_is_recorded(stage: Stage) -> None:
@@ -94,15 +99,14 @@ def test_only_the_execution_process_can_become_the_executor(stage: Stage, user: 
 
 def test_a_wrong_external_id_is_refused(stage: Stage) -> None:
     """The role asks for the external id of the account that was signed."""
-    from dataclasses import replace
+    with stage.acting("execution"), pytest.raises(AwsRefused, match="AccessDenied"):
+        aws.assume(replace(ACCOUNT, external_id="another"), "x-1", NOTHING, region=DEMO.region, name="step-1")
 
-    execution = stage.cast.approved()
-    with stage.acting("execution"):
-        cleared = claim.take(execution.pk)
-        assert isinstance(cleared, claim.Cleared)
-        wrong = replace(cleared.account, external_id="another")
-        with pytest.raises(AwsRefused, match="AccessDenied"):
-            aws.assume(wrong, "x-1", "{}", region=DEMO.region, name="step-1")
+
+def test_a_session_of_another_account_is_not_used(stage: Stage) -> None:
+    """STS gives a session that is not of the account and role that were signed: refused before any call is made with it."""
+    with stage.acting("execution"), pytest.raises(WrongAccount, match="Nothing was done with it"):
+        aws.assume(replace(ACCOUNT, partition="aws-cn"), "x-1", NOTHING, region=DEMO.region, name="step-1")
 
 
 def test_nothing_is_called_before_the_hold_has_ended(stage: Stage, tmp_path: Any, settings: Any) -> None:

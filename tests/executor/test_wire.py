@@ -95,3 +95,15 @@ def test_the_process_without_keys_says_so(stage: Stage, monkeypatch: pytest.Monk
         aws.forget()
         tasks.execute_due()
     assert (fresh(execution).state, stage.calls()) == ("claimed", [])
+
+
+def test_a_slow_look_does_not_make_what_has_settled_unknown(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The patience is used up by the first look, which found the target settled: the second look is taken all the same."""
+    from executor import target
+
+    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.01, bound=0, again_after=0.01))
+    execution = stage.cast.approved(
+        operation="dynamodb:UpdateTable", TableName="prod-orders", TableClass="STANDARD_INFREQUENT_ACCESS"
+    )
+    stage.execute()
+    assert fresh(execution).state == "succeeded"
