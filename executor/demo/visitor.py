@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -102,7 +102,7 @@ class Page:
     def form(self, *, having: str) -> Form:
         """The form that is sent to the page's own address and has this field. Raises PageMissing."""
         for one in self.forms:
-            if having in one.fields and urljoin(self.url, one.action or self.url).partition("#")[0] == self.url:
+            if having in one.fields and urlsplit(urljoin(self.url, one.action)).path == urlsplit(self.url).path:
                 return one
         raise PageMissing(f"{self.url} ({self.status}) has no form with the field {having!r}: {self.text[:300]}")
 
