@@ -15,17 +15,31 @@ from fido2.utils import websafe_decode
 
 from approvals import canonical, permissions, policies, signatures
 from approvals.authority import Authority
-from approvals.errors import BadAuthority, BadPlan, BadSignature, Expired, Refused, StaleRevision, WrongState
+from approvals.errors import (
+    BadAuthority,
+    BadParameters,
+    BadPlan,
+    BadSignature,
+    Expired,
+    NotYet,
+    Refused,
+    StaleRevision,
+    UnknownOperation,
+    WrongState,
+)
 from approvals.models import ApprovalRequest, Execution, Revision, Signature
 from approvals.operations import catalog, inputs, resources, risk
+from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
-from approvals.plan import Plan, parse
-from approvals.policies import Call, Mode, Outcome, Rules, Vote
+from approvals.plan import Plan, Step, parse
+from approvals.policies import Call, Mode, Outcome, Resolution, Rules, Vote
 from approvals.signatures import Assertion, RelyingParty
 from approvals.states import RequestState, Verdict
 
 # Clocks of several web processes differ a little, and a nonce counts milliseconds.
 _SKEW: Final = timedelta(seconds=30)
+# Whatever a guardrail says: nobody acts alone.
+_LEAST_SIGNERS: Final = 2
 
 
 class Forged(BadAuthority):
@@ -43,8 +57,7 @@ def clear(execution: Execution, authority: Authority, party: RelyingParty, *, no
     _still_wanted(execution, request, revision, now)
     plan = _plan(request, revision)
     guardrails = _guardrails(plan, authority)
-    votes, confirmed_by, last_signed = _votes(revision, authority, party)
-    _in_time(plan, guardrails, execution, last_signed, now)
+    votes, confirmed_by, moments = _votes(revision, authority, party)
     resolution = policies.resolve(
         votes,
         guardrails=guardrails,
@@ -53,9 +66,12 @@ def clear(execution: Execution, authority: Authority, party: RelyingParty, *, no
         irreversible=risk.irreversible(plan.steps),
     )
     if resolution.outcome is Outcome.APPROVED:
+        _in_time(plan, guardrails, resolution, confirmed_by, moments, now)
         return plan
     if resolution.outcome is Outcome.DENIED:
         raise WrongState("A reviewer denied it.")
+    if len(moments) < _LEAST_SIGNERS:
+        raise Forged("The request says that it is approved, and fewer than two persons have signed it.")
     lacking = [f"{one.guardrail} has {len(one.have)} of {one.need}" for one in resolution.progress if not one.met]
     raise Refused(f"The approvals no longer suffice: {'; '.join(lacking)}. A right was taken away, or a signature is missing.")
 
@@ -66,7 +82,7 @@ def _still_wanted(execution: Execution, request: ApprovalRequest, revision: Revi
     if revision.number != request.revision_number:
         raise StaleRevision("The plan was edited after it was approved.")
     if execution.not_before > now:
-        raise Refused("The hold has not ended yet.")
+        raise NotYet("The hold has not ended yet.")
     if execution.valid_until <= now or (request.approved_until is not None and request.approved_until <= now):
         raise Expired("The approval was good for a time that has run out.")
 
@@ -99,8 +115,11 @@ def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
     where = Where(plan.account, plan.region, plan.partition)
     calls = []
     for step in plan.steps:
-        operation = catalog.get(step.name)
-        inputs.check(operation, step.parameters)
+        try:
+            operation = catalog.get(step.name)
+        except UnknownOperation as error:
+            raise Forged(f"The plan holds a call that nobody could have filed. {error}") from error
+        _callable(operation, step, where)
         calls.append(Call(plan.account, plan.region, step.name, resources.arns(operation, step.parameters, where)))
     for name, (_, _, rules) in authority.guardrails.items():
         if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
@@ -114,15 +133,30 @@ def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
     return demanded
 
 
-def _votes(revision: Revision, authority: Authority, party: RelyingParty) -> tuple[list[Vote], str | None, datetime | None]:
-    """Votes from verified signatures alone; the requester's confirmation; when the last of them was made."""
+def _callable(operation: Operation, step: Step, where: Where) -> None:
+    """The signed step is a call of this account and region, with its target named plainly."""
+    try:
+        inputs.check(operation, step.parameters)
+        plain = resources.normalised(operation, step.parameters, where) == step.parameters
+    except BadParameters as error:
+        raise Forged(f"The plan's {step.name} cannot be called: {error}") from error
+    if not plain or not resources.arns(operation, step.parameters, where):
+        raise Forged(f"The plan's {step.name} does not name its target plainly.")
+
+
+def _votes(revision: Revision, authority: Authority, party: RelyingParty) -> tuple[list[Vote], str | None, dict[str, datetime]]:
+    """Votes from verified signatures alone; who confirmed as the requester; when each signer signed, counted or not."""
     stored = list(revision.signatures.all())
     live = permissions.rights_of([signature.person_id for signature in stored])
+    active = permissions.active_among([signature.person_id for signature in stored])
+    moments: dict[str, datetime] = {}
     votes: list[Vote] = []
     confirmed_by: str | None = None
     for signature in stored:
         person = _verified(signature, revision, authority, party)
-        if not authority.is_voter(person):
+        moments[person] = signature.created_at
+        # A person counts when the signed authority and today's tables both say so: switching one off needs no quorum.
+        if not authority.is_voter(person) or signature.person_id not in active:
             continue
         if signature.verdict == Verdict.CONFIRM:
             confirmed_by = person
@@ -133,7 +167,7 @@ def _votes(revision: Revision, authority: Authority, party: RelyingParty) -> tup
     _reviews_are_signed(revision, stored)
     if confirmed_by is not None and revision.request.requester_id != UUID(confirmed_by):
         raise Forged("The plan was confirmed by somebody who is not its requester.")
-    return votes, confirmed_by, max((signature.created_at for signature in stored), default=None)
+    return votes, confirmed_by, moments
 
 
 def _verified(signature: Signature, revision: Revision, authority: Authority, party: RelyingParty) -> str:
@@ -165,12 +199,26 @@ def _editors(request: ApprovalRequest) -> set[str]:
     return {str(person) for person in {*authors, request.requester_id} if person is not None}
 
 
-def _in_time(plan: Plan, guardrails: dict[str, Rules], execution: Execution, last_signed: datetime | None, now: datetime) -> None:
-    """The clocks from what was signed, not from columns that could be moved: the hold, and how long the approval is good."""
-    if last_signed is None:
-        raise Refused("Nobody signed this plan.")
+def _in_time(
+    plan: Plan,
+    guardrails: dict[str, Rules],
+    resolution: Resolution,
+    confirmed_by: str | None,
+    moments: dict[str, datetime],
+    now: datetime,
+) -> None:
+    """The clocks from what was signed, not from columns that could be moved: the hold, and how long the approval is good.
+
+    The approval was resolved by its newest counted vote; the confirmation and the other votes must be of the same pending time.
+    """
+    voters = {person for progress in resolution.progress for person in progress.have}
+    resolved = max(moments[person] for person in voters)
     hold = max(rules.irreversible.hold for rules in guardrails.values()) if risk.irreversible(plan.steps) else 0
-    if now < last_signed + timedelta(seconds=hold):
-        raise Refused("The hold that the guardrail asks for has not ended yet.")
-    if now > last_signed + timedelta(seconds=hold + plan.valid_for):
+    pending = max(rules.clocks.pending for rules in guardrails.values())
+    if now < resolved + timedelta(seconds=hold):
+        raise NotYet("The hold that the guardrail asks for has not ended yet.")
+    if now > resolved + timedelta(seconds=hold + plan.valid_for):
         raise Expired("The approval was good for a time that has run out.")
+    for person in voters | ({confirmed_by} if confirmed_by else set()):
+        if abs(resolved - moments[person]) > timedelta(seconds=pending) + signatures.LIFETIME:
+            raise Expired("The signatures are not of one time: one of them is older than a pending request may be.")

@@ -50,6 +50,10 @@ class Refused(CountersignError):
     """A verb of `decisions` that may not happen. Nothing was written."""
 
 
+class NotYet(Refused):
+    """The hold has not ended; nothing is wrong, it is only too early."""
+
+
 class NotAllowed(Refused):
     """The person has no right to this verb on this request."""
 

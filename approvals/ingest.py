@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import DataError, IntegrityError, connection
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
@@ -23,7 +23,7 @@ from approvals import audit, canonical, outbox, policies, trail_event
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.decisions import submit
-from approvals.errors import BadCanonicalForm, BadTrailEvent
+from approvals.errors import AuditUnavailable, BadTrailEvent
 from approvals.models import (
     Account,
     AlertKind,
@@ -36,7 +36,7 @@ from approvals.models import (
     QuarantinedMessage,
     TrailRecord,
 )
-from approvals.operations import catalog, resources, trail
+from approvals.operations import catalog, resources, trail, words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.operations.trail import Conversion
@@ -84,7 +84,9 @@ def ingest(messages: Sequence[Message], *, now: datetime | None = None) -> Batch
     now = now or timezone.now()
     try:
         return _take_or_again(messages, now)
-    except (DataError, IntegrityError, BadCanonicalForm, ValueError, KeyError, TypeError) as error:
+    except (OperationalError, InterfaceError, AuditUnavailable):
+        raise  # the database is down: nothing was taken, and the queue gives it again
+    except Exception as error:  # whatever one message breaks, its neighbours must not wait for
         if len(messages) == 1:
             log.exception("message quarantined: it broke the ingest")
             return _quarantine_alone(messages[0], f"Reading it failed: {type(error).__name__}: {str(error)[:500]}", now)
@@ -129,8 +131,10 @@ def _one(
         return "ignored"
     record = _record(event, now)
     if record is None:
-        TrailRecord.objects.filter(event_id=event.event_id, account=event.account).update(duplicates=F("duplicates") + 1)
+        same = TrailRecord.objects.filter(event_id=event.event_id, account=event.account, sha256=event.sha256)
+        same.update(duplicates=F("duplicates") + 1)
         return "duplicates"
+    _same_id_other_content(entries, record)
     fate, why, request = _judge(entries, protected, record, now)
     TrailRecord.objects.filter(pk=record.pk).update(fate=fate, why=why, request=request)
     return _COLUMNS[fate]
@@ -149,11 +153,13 @@ _COLUMNS = {
 def _protected(event: TrailEvent, accounts: dict[str, Account], versions: Sequence[GuardrailVersion]) -> _Protected | None:
     operation = catalog.of_event(event.event_source, event.event_name)
     account = accounts.get(event.account)
-    if operation is None or account is None or event.read_only:
+    # What our table lists are writes, whatever the record says of itself.
+    if operation is None or account is None:
         return None
     where = Where(account.pk, event.region, account.partition)
     conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
-    touched = resources.arns(operation, conversion.parameters, where)
+    hidden = set(operation.facts["identifies"]) & set(conversion.redacted)
+    touched = () if hidden else resources.arns(operation, conversion.parameters, where)
     call = Call(account.pk, event.region, operation.full_name, touched)
     matching = [version for version in versions if policies.matches(version.rules, call)]
     if not matching:
@@ -172,6 +178,9 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
     if event.outcome is Outcome.SUCCEEDED:
         _bypass(entries, found, record)
         return Fate.ALERT, "The call succeeded outside the portal.", None
+    if event.outcome is Outcome.FAILED and event.error_code in trail_event.INCONCLUSIVE:
+        _bypass(entries, found, record, what="may have succeeded")
+        return Fate.ALERT, f"{event.error_code} is also written for calls that had an effect.", None
     if event.outcome is Outcome.FAILED:
         return Fate.HARMLESS, f"AWS refused the call for another reason than permission: {event.error_code}.", None
     if caller.type == "Root":
@@ -204,17 +213,36 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
     )
 
 
-def _bypass(entries: Trail, found: _Protected, record: TrailRecord) -> None:
+def _same_id_other_content(entries: Trail, record: TrailRecord) -> None:
+    """Both are judged; that there are two is an alert, because one of them may be meant to hide the other."""
+    others = TrailRecord.objects.filter(event_id=record.event_id, account=record.account).exclude(pk=record.pk)
+    if others.exists():
+        raise_alert(
+            entries,
+            AlertKind.CONFLICT,
+            title=f"Two different records carry the event id {words.visible(record.event_id)}",
+            detail=(
+                f"Both are of account {record.account}. CloudTrail corrects an event seldom (it is then marked as an "
+                "addendum); otherwise somebody puts records of his own on the queue. Compare both on the feed's page, and look "
+                "at who may send to the queue."
+            ),
+            actor="process:feed",
+            record=record,
+        )
+
+
+def _bypass(entries: Trail, found: _Protected, record: TrailRecord, *, what: str = "succeeded") -> None:
     event = found.event
     names = ", ".join(version.guardrail.name for version in found.enforcing)
     touched = ", ".join(found.resources) or "an unknown resource"
     raise_alert(
         entries,
         AlertKind.BYPASS,
-        title=f"{found.operation.full_name} on {touched} succeeded outside the portal",
+        title=f"{found.operation.full_name} on {touched} {what} outside the portal",
         detail=(
-            f"{event.caller.arn or event.caller.type} called it at {event.event_time.isoformat()} from "
-            f"{event.source_ip or 'an unknown address'} with access key {event.caller.access_key_id or '(none)'}. "
+            f"{words.visible(event.caller.arn or event.caller.type)} called it at {event.event_time.isoformat()} from "
+            f"{words.visible(event.source_ip) or 'an unknown address'} with access key "
+            f"{words.visible(event.caller.access_key_id) or '(none)'}. "
             f"Guardrail {names} should have stopped it: the key can do more than it should, or a policy was taken away."
         ),
         actor="process:feed",
@@ -266,9 +294,10 @@ def _record(event: TrailEvent, now: datetime) -> TrailRecord | None:
         "received_at": now,
         "duplicates": 0,
         "raw": event.raw,
+        "sha256": event.sha256,
     }
     # The ORM's ignore_conflicts does not tell whether the row went in; RETURNING does.
-    insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT (event_id, account) DO NOTHING RETURNING id").format(
+    insert = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT (event_id, account, sha256) DO NOTHING RETURNING id").format(
         sql.Identifier(TrailRecord._meta.db_table),
         sql.SQL(", ").join(map(sql.Identifier, row)),
         sql.SQL(", ").join(sql.Placeholder() * len(row)),

@@ -70,7 +70,7 @@ def _drafted(request: ApprovalRequest) -> Notification:
 def _pending(request: ApprovalRequest) -> Notification:
     names = [match.guardrail.name for match in request.current_revision().guardrails.select_related("guardrail")]
     to = tuple(person.handle for person in reviewers_of(names) if person != request.requester)
-    body = f"{who_asks(request)} asks to {sentence_of(request)}.\nReason: {request.reason}"
+    body = f"{who_asks(request)} asks to {sentence_of(request)}.\nReason:\n{_quoted(request.reason)}"
     return _notification(PENDING, to, f"Review needed: {request.operation}", body, request)
 
 
@@ -124,6 +124,11 @@ def _requester(request: ApprovalRequest) -> tuple[str, ...]:
 def _notification(topic: str, to: tuple[str, ...], subject: str, body: str, request: ApprovalRequest) -> Notification:
     link = settings.ORIGIN + reverse("admin:approvals_approvalrequest_change", args=[request.pk])
     return Notification(topic, to, _subject(subject), f"{body}\n{link}", request.pk)
+
+
+def _quoted(text: str) -> str:
+    """A person's text line by line, marked as somebody's words and with nothing invisible in it."""
+    return "\n".join(f"> {words.visible(line)}" for line in text.splitlines())
 
 
 def _subject(text: str) -> str:

@@ -45,6 +45,12 @@ def rights_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
     return {person: frozenset(found.get(person, ())) for person in persons}
 
 
+def active_among(persons: Collection[UUID]) -> frozenset[UUID]:
+    """Those of the persons who are active humans with an active login."""
+    found = Person.objects.filter(pk__in=persons, is_active=True, is_human=True, logins__user__is_active=True)
+    return frozenset(found.values_list("pk", flat=True))
+
+
 def reviewable_by(person: Person) -> frozenset[str]:
     """The names of the guardrails whose requests this person may review."""
     return rights_of([person.pk])[person.pk]

@@ -276,17 +276,19 @@ def resolve(
 
     `confirmed_by` is the person who signed as the requester (None for an unconfirmed event), `barred` are persons who may never
     count: the requester and whoever edited the plan. A denial by anybody with the right on one of the guardrails ends it. An
-    approval needs every guardrail's number of distinct persons, and two distinct signatures in all.
+    approval needs every guardrail's number of distinct persons and the requester's own signature: two persons at least.
+    (Guardrails that let two approvers decide what nobody confirmed come with their own setting; without it silence is
+    no confirmation.)
     """
     votes = [vote for vote in votes if vote.person not in barred and vote.person != confirmed_by]
     denials = [vote for vote in votes if vote.verdict is Verdict.DENY and vote.rights & guardrails.keys()]
     progress = tuple(
-        _progress(name, rules, votes, max(rules.approvals_needed(irreversible=irreversible), 1 if confirmed_by else 2))
+        _progress(name, rules, votes, rules.approvals_needed(irreversible=irreversible))
         for name, rules in sorted(guardrails.items())
     )
     if denials:
         return Resolution(Outcome.DENIED, progress, denials[0].person)
-    if progress and all(one.met for one in progress):
+    if confirmed_by and progress and all(one.met for one in progress):
         return Resolution(Outcome.APPROVED, progress)
     return Resolution(Outcome.OPEN, progress)
 

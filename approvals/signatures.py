@@ -71,10 +71,12 @@ def moment_of(nonce: bytes) -> datetime:
     """When the ceremony of this nonce was opened. Raises BadSignature for bytes that are no nonce of ours."""
     try:
         if len(nonce) == NONCE_BYTES:
-            return datetime.fromtimestamp(int.from_bytes(nonce[:8], "big") / 1000, UTC)
+            found = datetime.fromtimestamp(int.from_bytes(nonce[:8], "big") / 1000, UTC)
+            if found.year < 3000:  # beyond it, adding a lifetime would end in an overflow
+                return found
     except (ValueError, OverflowError, OSError) as error:
         raise BadSignature("The signature's nonce holds no time.") from error
-    raise BadSignature("The signature's nonce has another length than ours.")
+    raise BadSignature("The signature's nonce has another length than ours, or a time that nobody signs in.")
 
 
 def verify(assertion: Assertion, *, expected: bytes, public_key: bytes, party: RelyingParty) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -15,6 +16,12 @@ LARGEST_MESSAGE: Final = 1024 * 1024
 DETAIL_TYPE: Final = "AWS API Call via CloudTrail"
 _DENIALS: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedException", "Client.UnauthorizedOperation"})
 _SSO_ROLE: Final = re.compile(r"arn:[^:]+:iam::\d{12}:role/aws-reserved/sso\.amazonaws\.com/(?:[^/]+/)?AWSReservedSSO_[^/]+")
+# CloudTrail nests a dozen levels at most; what is deeper is meant to exhaust a reader.
+DEEPEST: Final = 64
+# CloudTrail writes these also for calls that had an effect before they failed.
+INCONCLUSIVE: Final = frozenset(
+    {"InternalFailure", "InternalServerError", "InternalError", "InternalServiceError", "ServiceUnavailable", "ServiceException"}
+)
 _ACCOUNT: Final = re.compile(r"\d{12}")
 
 
@@ -74,6 +81,7 @@ class TrailEvent:
     source_ip: str
     caller: Caller
     raw: str
+    sha256: str
 
     @property
     def outcome(self) -> Outcome:
@@ -136,6 +144,8 @@ def from_record(record: Any) -> TrailEvent:
         source_ip=_text(record, "sourceIPAddress", 256),
         caller=caller,
         raw=json.dumps(record, ensure_ascii=True, separators=(",", ":")),
+        # Of the sorted form: the same record may come with its keys in another order.
+        sha256=hashlib.sha256(json.dumps(record, ensure_ascii=True, sort_keys=True).encode()).hexdigest(),
     )
 
 
@@ -183,9 +193,21 @@ def _time(value: Any) -> datetime:
 
 def _json(body: str | bytes) -> Any:
     try:
-        return json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse)
+        found = json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise BadTrailEvent(f"The message is no JSON: {str(error)[:200]}.") from error
+    _not_too_deep(found)
+    return found
+
+
+def _not_too_deep(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise BadTrailEvent(f"The message is nested deeper than {DEEPEST} levels.")
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [item for items in inner for item in items]
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from approvals.decisions.writing import (
 )
 from approvals.errors import (
     BadParameters,
+    Expired,
     NothingMatches,
     StaleRevision,
 )
@@ -65,6 +66,9 @@ def submit(
     Runs in the transaction of the feed's batch.
     """
     open_one = ApprovalRequest.objects.select_for_update().filter(merge_key=merge_key, state__in=["draft", "pending"]).first()
+    if open_one is not None and _clock_is_over(open_one, now):
+        # Expiry ends it in a moment; what is denied now must not end with it. It merges with nothing, for the key is taken.
+        open_one, merge_key = None, ""
     if open_one is not None:
         ApprovalRequest.objects.filter(pk=open_one.pk).update(repeats=open_one.repeats + 1)
         trail.add(AuditKind.REQUEST_REPEATED, actor="process:feed", request=open_one.pk, event=event.event_id)
@@ -93,6 +97,14 @@ def submit(
     if revision.digest:
         outbox.put(OutboxKind.INSPECT, revision.pk)
     return request, True
+
+
+def _clock_is_over(request: ApprovalRequest, now: datetime) -> bool:
+    try:
+        must_be_in_time(request, now)
+    except Expired:
+        return True
+    return False
 
 
 def file(

@@ -24,10 +24,13 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
     request = revision.request
     # A draft is shown as it will be once its requester has signed; nothing can be decided on it before.
     signs = request.requester_id if request.request_state is RequestState.DRAFT else None
+    standing = confirmed.person_id if confirmed else signs
+    if standing is not None and standing not in permissions.active_among([standing]):
+        standing = None  # whoever was switched off stands behind nothing any more
     return policies.resolve(
         votes,
         guardrails=guardrails,
-        confirmed_by=str(confirmed.person_id) if confirmed else str(signs) if signs else None,
+        confirmed_by=str(standing) if standing else None,
         barred=frozenset(str(person) for person in editors_of(revision.request)),
         irreversible=bool(revision.text) and risk.irreversible(revision.plan.steps),
     )

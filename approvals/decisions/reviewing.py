@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Max
 from django.utils import timezone
 
-from approvals import audit, notifications, outbox
+from approvals import audit, notifications, outbox, permissions
 from approvals.audit import Trail
 from approvals.decisions.checks import (
     given_reason,
@@ -113,6 +114,8 @@ def review(
         if verdict is Verdict.APPROVE:
             if request.request_state is not RequestState.PENDING:
                 raise WrongState("This request is approved already. You can still deny it until it runs.")
+            if request.requester_id not in permissions.active_among([request.requester_id] if request.requester_id else []):
+                raise Refused("The requester was switched off, so nobody stands behind this any more. It can only be denied.")
             must_have_typed(typed_name, request, revision, guardrails)
         signature = sign(revision, person, verdict, nonce, assertion, now)
         try:
@@ -165,7 +168,9 @@ def settle(trail: Trail, request: ApprovalRequest, revision: Revision, guardrail
     elif resolution.outcome is Outcome.APPROVED and request.request_state is RequestState.PENDING:
         plan = revision.plan
         hold = max(rules.irreversible.hold for rules in guardrails.values()) if risk.irreversible(plan.steps) else 0
-        not_before = now + timedelta(seconds=hold)
+        # The clocks of several web processes differ: the hold begins with the newest signature, as the executor counts it.
+        signed = revision.signatures.aggregate(newest=Max("created_at"))["newest"]
+        not_before = max(now, signed) + timedelta(seconds=hold)
         until = not_before + timedelta(seconds=plan.valid_for)
         move(request, RequestState.APPROVED, approved_until=until)
         execution = Execution.objects.create(revision=revision, not_before=not_before, valid_until=until, created_at=now)

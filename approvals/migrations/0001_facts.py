@@ -685,6 +685,7 @@ class Migration(migrations.Migration):
                 ("received_at", models.DateTimeField()),
                 ("duplicates", models.PositiveIntegerField(default=0)),
                 ("raw", models.TextField(help_text="The record as it came, as text.")),
+                ("sha256", models.CharField(help_text="Of the record with its keys sorted.", max_length=64)),
                 (
                     "request",
                     models.ForeignKey(
@@ -734,6 +735,8 @@ class Migration(migrations.Migration):
                             ("failed", "An approved call failed"),
                             ("disowned", "Somebody says that a denied call was not theirs"),
                             ("root", "The root user tried a protected call"),
+                            ("stuck", "A promise cannot be kept"),
+                            ("conflict", "Two different records carry the same event id"),
                             ("forgery", "Rows that do not verify were about to be executed"),
                         ],
                         max_length=10,
@@ -914,7 +917,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="trailrecord",
-            constraint=models.UniqueConstraint(fields=("event_id", "account"), name="trail_record_once"),
+            constraint=models.UniqueConstraint(fields=("event_id", "account", "sha256"), name="trail_record_once"),
         ),
         migrations.AddConstraint(
             model_name="alert",

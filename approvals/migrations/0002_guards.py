@@ -8,25 +8,53 @@ from django.db import migrations
 AUDIT = """
 INSERT INTO approvals_chainhead (id, sequence, hash) VALUES (1, 0, repeat('0', 64));
 
+CREATE FUNCTION approvals_may_say(actor text, kind text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
+DECLARE
+    said RECORD;
+BEGIN
+    FOR said IN SELECT * FROM (VALUES
+        ('countersign_web', '^(person:.+|process:decisions)$',
+            '^(request\\.(drafted|completed|confirmed|reviewed|approved|denied|withdrawn|disowned)|alert\\.(raised|closed)|exported)$'),
+        ('countersign_feed', '^process:feed$', '^(request\\.(drafted|repeated)|alert\\.raised)$'),
+        ('countersign_delivery', '^process:(delivery|expiry)$',
+            '^(request\\.expired|notification\\.sent|attempt\\.proven|alert\\.raised)$'),
+        ('countersign_execution', '^process:execution$',
+            '^((execution|attempt|target)\\.[a-z-]+|request\\.reopened|alert\\.raised)$')
+    ) AS rules (role, actors, kinds) LOOP
+        IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = said.role) THEN
+            IF pg_has_role(session_user, said.role, 'MEMBER') AND actor ~ said.actors AND kind ~ said.kinds THEN
+                RETURN true;
+            END IF;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$;
+
 CREATE FUNCTION approvals_audit_append(bodies text[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     head approvals_chainhead%ROWTYPE;
     body text;
     facts json;
-    whose text;
 BEGIN
     SELECT * INTO STRICT head FROM approvals_chainhead WHERE id = 1 FOR UPDATE;
     FOREACH body IN ARRAY bodies LOOP
         facts := body::json;
-        -- Only the web process speaks for persons. The owner of this function (current_user here) may, for commands.
-        FOREACH whose IN ARRAY ARRAY['countersign_feed', 'countersign_delivery', 'countersign_execution'] LOOP
-            IF facts->>'actor' LIKE 'person:%' AND session_user <> current_user
-               AND (CASE WHEN EXISTS (SELECT 1 FROM pg_roles WHERE rolname = whose)
-                   THEN pg_has_role(session_user, whose, 'MEMBER') ELSE false END) THEN
-                RAISE EXCEPTION 'the role % does not speak for persons', session_user USING ERRCODE = 'insufficient_privilege';
+        IF (SELECT array_agg(key ORDER BY key) FROM json_object_keys(facts) AS key)
+           IS DISTINCT FROM ARRAY['actor', 'at', 'detail', 'kind', 'request'] THEN
+            RAISE EXCEPTION 'an entry has an actor, a time, a kind, a request and its detail' USING ERRCODE = 'check_violation';
+        END IF;
+        -- Each process speaks of its own work, and of now. The owner of this function (current_user here) may, for commands.
+        IF session_user <> current_user THEN
+            IF NOT approvals_may_say(facts->>'actor', facts->>'kind') THEN
+                RAISE EXCEPTION 'the role % does not say % as %', session_user, facts->>'kind', facts->>'actor'
+                    USING ERRCODE = 'insufficient_privilege';
             END IF;
-        END LOOP;
+            IF abs(extract(epoch FROM clock_timestamp() - (facts->>'at')::timestamptz)) > 300 THEN
+                RAISE EXCEPTION 'an entry is about now, not about %', facts->>'at' USING ERRCODE = 'check_violation';
+            END IF;
+        END IF;
         head.sequence := head.sequence + 1;
         INSERT INTO approvals_auditentry (sequence, at, kind, actor, request_id, role, body, previous, hash)
         VALUES (
@@ -42,6 +70,7 @@ END $$;
 
 DROP_AUDIT = """
 DROP FUNCTION approvals_audit_append(text[]);
+DROP FUNCTION approvals_may_say(text, text);
 DELETE FROM approvals_chainhead;
 """
 
@@ -198,7 +227,17 @@ CREATE FUNCTION approvals_signature_fits() RETURNS trigger LANGUAGE plpgsql AS $
 DECLARE
     revision approvals_revision%ROWTYPE;
     request approvals_approvalrequest%ROWTYPE;
+    opened timestamptz;
 BEGIN
+    -- The nonce begins with the moment at which the ceremony was opened, in milliseconds: nobody signs for another day.
+    opened := to_timestamp(
+        ('x' || encode(substring(decode(translate(NEW.nonce, '-_', '+/') || '=', 'base64') FROM 1 FOR 8), 'hex'))::bit(64)::bigint
+        / 1000.0
+    );
+    IF NEW.created_at NOT BETWEEN clock_timestamp() - interval '2 minutes' AND clock_timestamp() + interval '2 minutes'
+       OR opened NOT BETWEEN clock_timestamp() - interval '7 minutes' AND clock_timestamp() + interval '2 minutes' THEN
+        RAISE EXCEPTION 'a signature is made now' USING ERRCODE = 'check_violation';
+    END IF;
     SELECT * INTO revision FROM approvals_revision WHERE id = NEW.revision_id;
     -- Waits for whoever is moving this request, and holds it still until we are done.
     SELECT * INTO request FROM approvals_approvalrequest WHERE id = revision.request_id FOR SHARE;

@@ -20,6 +20,8 @@ class AlertKind(models.TextChoices):
     EXECUTION_FAILED = "failed", "An approved call failed"
     DISOWNED = "disowned", "Somebody says that a denied call was not theirs"
     ROOT = "root", "The root user tried a protected call"
+    STUCK = "stuck", "A promise cannot be kept"
+    CONFLICT = "conflict", "Two different records carry the same event id"
     FORGERY = "forgery", "Rows that do not verify were about to be executed"
 
 

@@ -9,7 +9,10 @@ from approvals.models.requests import ApprovalRequest
 
 
 class TrailRecord(models.Model):
-    """A CloudTrail record that concerned something protected. Unique per (event, recipient account): deliveries repeat."""
+    """A CloudTrail record that concerned something protected. Unique per (event, recipient account, content):
+
+    deliveries repeat, and a record that only borrows the id of another must not make that one look like a repeat.
+    """
 
     class Fate(models.TextChoices):
         REQUEST = "request", "became a request"
@@ -38,10 +41,11 @@ class TrailRecord(models.Model):
     received_at = models.DateTimeField()
     duplicates = models.PositiveIntegerField(default=0)
     raw = models.TextField(help_text="The record as it came, as text.")
+    sha256 = models.CharField(max_length=64, help_text="Of the record with its keys sorted.")
 
     class Meta:
         ordering = ("-received_at", "-id")
-        constraints = (models.UniqueConstraint(fields=("event_id", "account"), name="trail_record_once"),)
+        constraints = (models.UniqueConstraint(fields=("event_id", "account", "sha256"), name="trail_record_once"),)
         indexes = (models.Index(fields=("access_key_id",), name="trail_record_by_access_key"),)
 
     def __str__(self) -> str:

@@ -12,6 +12,10 @@ from approvals.operations.catalog import Operation
 _ARN: Final = re.compile(r"arn:(?P<partition>[^:]+):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)")
 
 
+# What a name may be: `*`, `/` and `:` are never part of one, they belong to masks, paths and ARNs.
+_PLAIN: Final = re.compile(r"[^*/:\s]+")
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """The account (12 digits), region and partition that a call is made in."""
@@ -22,9 +26,12 @@ class Where:
 
 
 def arns(operation: Operation, parameters: dict[str, Any], where: Where) -> tuple[str, ...]:
-    """The ARNs that the call touches; empty when a member that identifies the target is not there."""
+    """The ARNs that the call touches; empty when a member that identifies the target is not there or is no plain name.
+
+    Empty means "not known", which matches every guardrail: an ARN or a masked value in a name field must never slip past one.
+    """
     names = operation.facts["identifies"]
-    if any(not isinstance(parameters.get(name), str) for name in names):
+    if any(not isinstance(parameters.get(name), str) or not _PLAIN.fullmatch(parameters[name]) for name in names):
         return ()
     template: str = operation.facts["resource"]
     values = {name: parameters[name] for name in names}
@@ -39,7 +46,7 @@ def identified_by(operation: Operation, arn: str, where: Where) -> dict[str, str
         pattern = pattern.replace(re.escape("{" + key + "}"), re.escape(value))
     for name in names:
         # `*` and `/` never stand in an identifier: a denial on a wildcard names no resource.
-        pattern = pattern.replace(re.escape("{" + name + "}"), rf"(?P<{name}>[^*/:]+)")
+        pattern = pattern.replace(re.escape("{" + name + "}"), rf"(?P<{name}>[^*/:\s]+)")
     found = re.fullmatch(pattern, arn)
     return found.groupdict() if found else None
 

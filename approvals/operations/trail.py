@@ -88,6 +88,7 @@ def convert(operation: Operation, recorded: dict[str, Any] | None, message: str,
         why = f"CloudTrail hides {', '.join(seen.redacted)}; you must enter it."
         return Conversion(parameters, Completeness.REDACTED, why, (), tuple(seen.redacted))
     try:
+        parameters = resources.normalised(operation, parameters, where)
         inputs.check(operation, parameters)
     except BadParameters as error:
         return Conversion(

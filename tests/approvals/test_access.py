@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import psycopg
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from approvals import access
 from approvals.models import AuditEntry
@@ -122,19 +125,38 @@ def test_feed_and_delivery_cannot_sign_or_permit(as_role, process):
             as_role(process, f"INSERT INTO approvals_{table} DEFAULT VALUES")
 
 
+def entry(actor, kind, at=None, **more):
+    body = {"actor": actor, "at": at or timezone.now().isoformat(), "detail": {}, "kind": kind, "request": None, **more}
+    return f"SELECT approvals_audit_append(ARRAY['{json.dumps(body)}'])"
+
+
+OWN_WORK = {
+    "web": ("person:bob", "request.reviewed"),
+    "feed": ("process:feed", "request.drafted"),
+    "delivery": ("process:delivery", "notification.sent"),
+    "execution": ("process:execution", "execution.succeeded"),
+}
+
+
+@pytest.mark.parametrize("process", OWN_WORK)
+def test_a_process_speaks_of_its_own_work_and_of_now(as_role, process):
+    """No role says what another process does, in another's name, of another day, of an unknown kind, or with other fields."""
+    actor, kind = OWN_WORK[process]
+    forged = [entry(*other) for name, other in OWN_WORK.items() if name != process]
+    forged += [entry(actor, "nonsense"), entry(actor, kind, "2020-01-01T00:00:00+00:00"), entry(actor, kind, more=1)]
+    for statement in forged:
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.CheckViolation)):
+            as_role(process, statement)
+
+
 def test_every_process_appends_through_the_function_alone(as_role):
-    """The function computes the link and notes whose it is; only the web process speaks for persons; junk is refused."""
-    body = '{"actor":"process:test","at":"2026-11-23T10:00:00+00:00","detail":{},"kind":"exported","request":null}'
-    for process in ("web", "feed", "delivery", "execution"):
-        as_role(process, f"SELECT approvals_audit_append(ARRAY['{body}'])")
+    """The function computes the link and notes whose it is; junk is refused."""
+    for process, (actor, kind) in OWN_WORK.items():
+        as_role(process, entry(actor, kind))
     from approvals import audit
 
     assert audit.verify().holds
     roles = AuditEntry.objects.order_by("-sequence").values_list("role", flat=True)[:4]
-    assert list(roles) == ["countersign_execution", "countersign_delivery", "countersign_feed", "countersign_web"]
-    as_role("web", f"SELECT approvals_audit_append(ARRAY['{body.replace('process:test', 'person:bob')}'])")
-    for process in ("feed", "delivery", "execution"):
-        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="speak for persons"):
-            as_role(process, f"SELECT approvals_audit_append(ARRAY['{body.replace('process:test', 'person:bob')}'])")
+    assert set(roles) == {f"countersign_{process}" for process in OWN_WORK}
     with pytest.raises(psycopg.errors.InvalidTextRepresentation):
         as_role("web", "SELECT approvals_audit_append(ARRAY['junk'])")

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from approvals import authority, canonical, clearance, decisions
 from approvals.clearance import Forged
-from approvals.errors import BadAuthority, Expired, Refused, StaleRevision, WrongState
+from approvals.errors import BadAuthority, Expired, NotYet, Refused, StaleRevision, WrongState
 from approvals.models import ApprovalRequest, Execution, Revision, Signature
 from tests.cast import noise
 
@@ -95,7 +95,7 @@ def test_an_approval_without_a_reviewers_signature_does_not_suffice(cast):
     as_the_owner(
         *approved_by_sql(request, revision),
     )
-    with pytest.raises(Refused, match="no longer suffice"):
+    with pytest.raises(Forged, match="fewer than two persons"):
         clear(cast, Execution.objects.get())
 
 
@@ -129,11 +129,12 @@ def test_a_self_approval_written_by_sql_is_refused(cast):
         clear(cast, Execution.objects.get())
 
 
-def test_a_right_taken_away_after_the_approval_counts(cast):
-    """Rights are the signed ones that the tables still have; today a missing grant breaks the chain's agreement as well."""
+@pytest.mark.parametrize("handle", ["bob", "alice"])
+def test_a_person_switched_off_after_the_approval_counts_no_more(cast, handle):
+    """Neither a reviewer nor the requester who was switched off stands behind anything, at the claim as at the decision."""
     execution = cast.approved()
     walked = authority.walk(cast.genesis)
-    user = cast.person("bob").logins.get().user
+    user = cast.person(handle).logins.get().user
     user.is_active = False
     user.save()
     with pytest.raises(Refused, match="no longer suffice"):
@@ -142,7 +143,7 @@ def test_a_right_taken_away_after_the_approval_counts(cast):
 
 @pytest.mark.parametrize(
     ("moment", "refusal"),
-    [(timedelta(hours=1, seconds=1), Expired), (timedelta(days=2), Expired), (timedelta(seconds=-5), Refused)],
+    [(timedelta(hours=1, seconds=1), Expired), (timedelta(days=2), Expired), (timedelta(seconds=-5), NotYet)],
 )
 def test_the_clocks_count(cast, moment, refusal):
     """An approval is good for a time; the hold must have ended."""
@@ -163,6 +164,53 @@ def test_a_clock_moved_in_the_database_is_not_believed(cast):
     as_the_owner(*LATER)
     with pytest.raises(Expired):
         clear(cast, execution, timezone.now() + timedelta(hours=2))
+
+
+def test_a_fresh_confirmation_does_not_revive_an_old_approval(cast):
+    """The clock of an approval runs from the votes that count, not from whatever was signed last."""
+    execution = cast.approved()
+    old = "now() - interval '5 hours'"
+    as_the_owner(
+        *LATER,
+        f"UPDATE approvals_signature SET created_at = {old}, nonce = 'x' || id WHERE verdict = 'approve'",
+    )
+    revision = execution.revision
+    votes = {str(s.person_id): s.created_at for s in revision.signatures.all()}
+    with pytest.raises(Expired):
+        clearance._in_time(
+            revision.plan,
+            decisions.guardrails_of(revision),
+            decisions.resolution_of(revision),
+            str(cast.person("alice").pk),
+            votes,
+            timezone.now(),
+        )
+
+
+def test_a_confirmation_much_older_than_the_votes_is_of_another_time(cast):
+    """A confirmation that no pending request could have lived through does not count for today's votes."""
+    execution = cast.approved()
+    revision = execution.revision
+    votes = {str(s.person_id): s.created_at for s in revision.signatures.all()}
+    votes[str(cast.person("alice").pk)] -= timedelta(days=2)
+    with pytest.raises(Expired, match="not of one time"):
+        clearance._in_time(
+            revision.plan,
+            decisions.guardrails_of(revision),
+            decisions.resolution_of(revision),
+            str(cast.person("alice").pk),
+            votes,
+            timezone.now(),
+        )
+
+
+def test_a_plan_that_names_its_target_by_an_arn_is_refused(cast):
+    """What slipped past normalising is never sent."""
+    execution = cast.approved()
+    text = execution.revision.text.replace('"prod-orders"', '"arn:aws:dynamodb:eu-west-1:999999999999:table/prod-orders"')
+    as_the_owner(f"UPDATE approvals_revision SET text = '{text}', digest = '{canonical.digest(text)}'")
+    with pytest.raises(Forged):
+        clear(cast, execution)
 
 
 def test_an_old_approval_cannot_be_made_young_again(cast):

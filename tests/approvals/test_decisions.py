@@ -198,6 +198,34 @@ class TestReviewing:
         with pytest.raises(NotAllowed):
             decisions.begin(request.pk, cast.person("bob"), Verdict.APPROVE)
 
+    def test_what_a_switched_off_requester_asked_for_is_only_denied(self, cast):
+        """Nobody stands behind it any more: an approval is refused, a denial still ends it."""
+        request = cast.pending()
+        user = cast.person("alice").logins.get().user
+        user.is_active = False
+        user.save()
+        with pytest.raises(Refused, match="switched off"):
+            cast.sign_review(request)
+        _grant(cast, "carol")
+        cast.sign_review(request, "carol", Verdict.DENY)
+        assert state_of(request) == RequestState.DENIED
+
+    def test_a_signature_is_made_now(self, cast):
+        """The database refuses a signature of another day, and one whose ceremony was opened for another day."""
+        from approvals import signatures
+
+        request = cast.pending()
+        revision = request.current_revision()
+        for nonce, created in (
+            (signatures.new_nonce(timezone.now() + timedelta(days=30)), timezone.now()),
+            (signatures.new_nonce(timezone.now() - timedelta(days=1)), timezone.now()),
+            (signatures.new_nonce(timezone.now()), timezone.now() + timedelta(hours=1)),
+        ):
+            row = _signature(revision, cast.person("bob"), "approve")
+            row.nonce, row.created_at = signatures.websafe(nonce), created
+            with pytest.raises(IntegrityError, match="made now"), transaction.atomic():
+                row.save(force_insert=True)
+
     def test_a_bot_never_reviews(self, cast):
         """Bots ask; they never decide."""
         request = cast.pending()
@@ -438,7 +466,10 @@ def _review(cast, request, handle, ceremony, assertion=None, verdict=None):
 
 
 def _signature(revision, person, verdict):
+    from approvals import signatures
+
+    nonce = signatures.websafe(signatures.new_nonce(timezone.now()))
     return Signature(
-        revision=revision, person=person, verdict=verdict, nonce=f"{verdict}{person.handle}", credential_id="x", client_data="x",
+        revision=revision, person=person, verdict=verdict, nonce=nonce, credential_id="x", client_data="x",
         authenticator_data="x", signature="x", counter=0, created_at=timezone.now(),
     )  # fmt: skip

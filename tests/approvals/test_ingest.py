@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from approvals import ingest
 from approvals.ingest import Message
 from approvals.models import Alert, ApprovalRequest, FeedBatch, OutboxMessage, Principal, QuarantinedMessage, TrailRecord
-from tests.cast import ACCOUNT, envelope, trail_record
+from tests.cast import ACCOUNT, envelope, table_arn, trail_record
 
 
 def take(*records, **changes):
@@ -109,8 +109,18 @@ def test_after_the_draft_has_ended_a_new_denial_is_a_new_request(cast):
         ({"operation": "CreateTable"}, "ignored"),
         ({"eventSource": "rds.amazonaws.com"}, "ignored"),
         ({"recipientAccountId": "999999999999", "userIdentity": {"type": "IAMUser", "arn": "x"}}, "ignored"),
-        ({"readOnly": True}, "ignored"),
+        ({"readOnly": True}, "requests"),
+        ({"readOnly": True, "denied": False}, "alerts"),
         ({"errorCode": "ResourceInUseException"}, "harmless"),
+        ({"denied": False, "errorCode": "InternalServerError"}, "alerts"),
+        ({"denied": False, "table": table_arn("prod-orders")}, "alerts"),
+        ({"denied": False, "table": table_arn("staging-orders")}, "ignored"),
+        ({"denied": False, "table": table_arn("prod-orders").replace("eu-west-1", "us-east-1")}, "alerts"),
+        ({"denied": False, "table": table_arn("prod-orders").replace("111122223333", "999999999999")}, "alerts"),
+        ({"denied": False, "table": "****"}, "alerts"),
+        ({"denied": False, "table": "HIDDEN_DUE_TO_SECURITY_REASONS"}, "alerts"),
+        ({"denied": False, "table": None}, "alerts"),
+        ({"denied": False, "table": ["prod-orders"]}, "alerts"),
         ({"userIdentity": {"type": "Root", "arn": f"arn:aws:iam::{ACCOUNT}:root", "accountId": ACCOUNT}}, "alerts"),
         ({"userIdentity": {"type": "AWSService", "invokedBy": "backup.amazonaws.com"}}, "harmless"),
         ({"errorMessage": "a wording that nobody knows"}, "requests"),
@@ -121,6 +131,36 @@ def test_what_becomes_of_an_event(cast, changes, fate):
     record = trail_record(**changes)
     batch = take(record, account=record["recipientAccountId"])
     assert batch.fates == {fate: 1}
+
+
+def test_a_record_that_borrows_an_id_hides_nothing(cast):
+    """Whoever sends a harmless record first under the real event's id only adds an alert; the real one is judged as well."""
+    real = trail_record(user="mallory", denied=False)
+    take(real | {"errorCode": "ValidationException"})
+    take(real)
+    assert sorted(Alert.objects.values_list("kind", flat=True)) == ["bypass", "conflict"]
+    take(dict(reversed(real.items())))
+    assert Alert.objects.count() == 2
+
+
+def test_a_denial_is_not_swallowed_by_a_draft_whose_clock_is_over(cast):
+    """Before the sweep has ended the old draft, a new denial already opens a new one."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    later = timezone.now() + timedelta(days=8)
+    take(trail_record())
+    ingest.ingest([Message("x", envelope(trail_record()))], now=later)
+    assert ApprovalRequest.objects.filter(draft_until__gt=later).count() == 1
+
+
+@pytest.mark.parametrize("depth", [70, 400, 600, 900])
+def test_a_message_that_is_too_deep_is_quarantined_and_its_neighbours_go_on(cast, depth):
+    """What would exhaust a reader's stack is refused by its depth."""
+    deep = envelope(trail_record(denied=False)).replace('"prod-orders"', "[" * depth + "]" * depth)
+    batch = ingest.ingest([Message("1", deep), Message("2", envelope(trail_record(denied=False, user="mallory")))])
+    assert batch.fates == {"quarantined": 1, "alerts": 1}
 
 
 def test_a_success_outside_the_portal_is_a_bypass(cast):
