@@ -1,4 +1,4 @@
-"""One request, one id, one line in the log."""
+"""One request, one id, one line in the log; and nothing that no column could hold."""
 
 import logging
 import re
@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 
 from approvals import correlation
 
@@ -42,6 +42,25 @@ class RequestIdMiddleware:
             )
         response["X-Request-ID"] = request_id
         return response
+
+
+class NoNulMiddleware:
+    """Refuses a NUL in the address, the query or a form with 400: PostgreSQL stores none, so it would end in an error of ours."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        texts = [
+            request.path,
+            *(text for data in (request.GET, request.POST) for pair in data.lists() for text in (pair[0], *pair[1])),
+        ]
+        if any("\0" in text for text in texts):
+            message = (
+                "What was sent holds a NUL character, which cannot be stored. Nothing was changed. Remove it and send it again."
+            )
+            return HttpResponseBadRequest(message, content_type="text/plain")
+        return self.get_response(request)
 
 
 def _request_id(request: HttpRequest) -> str:

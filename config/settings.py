@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "config.middleware.NoNulMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -107,8 +108,11 @@ TEMPLATES = [
 ]
 
 # --- database: PostgreSQL, as the role of this process ---
+# A worker that stands still must not hold its locks for ever, nor whoever waits for them wait as long. A migration may.
+_NOT_FOR_EVER = "" if PROCESS == "owner" else "-c idle_in_transaction_session_timeout=60s -c lock_timeout=30s"
 DATABASES: dict[str, dict[str, Any]] = {}
 if ENVIRONMENT.database:
+    _GIVEN = dict(ENVIRONMENT.database.options)
     DATABASES["default"] = {
         "ENGINE": "django.db.backends.postgresql",
         "HOST": ENVIRONMENT.database.host,
@@ -121,7 +125,9 @@ if ENVIRONMENT.database:
         "OPTIONS": {
             "application_name": f"countersign-{PROCESS}",
             "connect_timeout": 5,
-            **dict(ENVIRONMENT.database.options),
+            **_GIVEN,
+            # What the URL says comes last and wins, setting by setting.
+            "options": f"{_NOT_FOR_EVER} {_GIVEN.get('options', '')}".strip(),
         },
     }
 

@@ -60,9 +60,7 @@ def file(http: HttpRequest, viewer: Viewer, frame: dict[str, Any]) -> HttpRespon
 
 def complete(scene: Scene) -> HttpResponse:
     """Enter or edit the parameters: the next revision."""
-    checks.must_be_requester(scene.request, scene.person)
-    checks.must_be_in(scene.request, (RequestState.DRAFT, RequestState.PENDING))
-    checks.must_be_in_time(scene.request, timezone.now())
+    checks.must_be_editable(scene.request, scene.person, timezone.now())
     revision = scene.request.current_revision()
     operation = catalog.get(scene.request.operation)
     shape = operation.model.input_shape

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,10 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from approvals import decisions
-from approvals.decisions import checks
-from approvals.errors import Refused
-from approvals.models import ApprovalRequest, Person, Source
-from approvals.states import RequestState, may_move
+from approvals.models import ApprovalRequest, Person
+from approvals.states import RequestState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +42,12 @@ def offers_for(request: ApprovalRequest, person: Person, *, now: datetime | None
         buttons.append(_offer(request, "decide", "Approve or deny", "main"))
     if not why_not_confirm:
         buttons.append(_offer(request, "confirm", "Confirm and sign", "main"))
-    if _holds(lambda: _editable(request, person, now)):
+    if not decisions.why_not_complete(request, person, now=now):
         tone = "" if not why_not_confirm else "main" if request.state == RequestState.DRAFT else ""
         buttons.append(_offer(request, "complete", _edit_label(request, why_not_confirm), tone))
-    if _holds(lambda: _endable(request, person, RequestState.WITHDRAWN)):
+    if not decisions.why_not_end(request, person, RequestState.WITHDRAWN):
         buttons.append(_offer(request, "withdraw", "Withdraw"))
-    if request.source == Source.EVENT and _holds(lambda: _endable(request, person, RequestState.DISOWNED)):
+    if not decisions.why_not_end(request, person, RequestState.DISOWNED):
         buttons.append(_offer(request, "disown", "This was not me", "danger"))
     why_not = "" if buttons else (why_not_confirm if asked_by_me else why_not_review)
     return Offers(tuple(buttons), why_not)
@@ -62,23 +59,3 @@ def _offer(request: ApprovalRequest, verb: str, label: str, tone: str = "") -> O
 
 def _edit_label(request: ApprovalRequest, why_not_confirm: str) -> str:
     return "Edit the parameters" if not why_not_confirm or request.state != RequestState.DRAFT else "Complete the parameters"
-
-
-def _holds(check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except Refused:
-        return False
-    return True
-
-
-def _editable(request: ApprovalRequest, person: Person, now: datetime) -> None:
-    checks.must_be_requester(request, person)
-    checks.must_be_in(request, (RequestState.DRAFT, RequestState.PENDING))
-    checks.must_be_in_time(request, now)
-
-
-def _endable(request: ApprovalRequest, person: Person, end: RequestState) -> None:
-    checks.must_be_requester(request, person)
-    checks.must_be_unclaimed(request)
-    checks.must_be_in(request, [state for state in RequestState if may_move(state, end)])

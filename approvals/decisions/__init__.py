@@ -7,7 +7,7 @@ outbox, append to the audit trail last. Constraints and triggers in the database
 from approvals.decisions.asking import complete, file, reopen, submit
 from approvals.decisions.ending import disown, expire, withdraw
 from approvals.decisions.quorum import editors_of, guardrails_of, resolution_of
-from approvals.decisions.reviewing import confirm, review, why_not_confirm, why_not_review
+from approvals.decisions.reviewing import confirm, review, why_not_complete, why_not_confirm, why_not_end, why_not_review
 from approvals.decisions.signing import Ceremony, begin, relying_party
 
 __all__ = [
@@ -25,7 +25,9 @@ __all__ = [
     "resolution_of",
     "review",
     "submit",
+    "why_not_complete",
     "why_not_confirm",
+    "why_not_end",
     "why_not_review",
     "withdraw",
 ]

@@ -11,9 +11,8 @@ from django.utils import timezone
 from approvals import audit, notifications, outbox, policies
 from approvals.audit import Trail
 from approvals.decisions.checks import (
-    must_be_in,
+    must_be_editable,
     must_be_in_time,
-    must_be_requester,
 )
 from approvals.decisions.writing import (
     Parameters,
@@ -150,9 +149,7 @@ def complete(request_id: UUID, person: Person, *, parameters: Parameters, number
     now = now or timezone.now()
     with audit.recorded() as trail:
         request = locked(request_id)
-        must_be_requester(request, person)
-        must_be_in(request, (RequestState.DRAFT, RequestState.PENDING))
-        must_be_in_time(request, now)
+        must_be_editable(request, person, now)
         if number != request.revision_number:
             raise StaleRevision("Somebody edited this plan while you did. Open the request again: it shows the current revision.")
         steps = [step_of(request.operation, parameters, request.account, request.region)]

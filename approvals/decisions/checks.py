@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -23,10 +22,11 @@ from approvals.models import (
     Person,
     Review,
     Revision,
+    Source,
 )
 from approvals.operations import risk
 from approvals.policies import Rules
-from approvals.states import REVIEWABLE_STATES, RequestState
+from approvals.states import REVIEWABLE_STATES, RequestState, may_move
 
 LONGEST_REASON = 2000
 
@@ -57,6 +57,23 @@ def must_be_unclaimed(request: ApprovalRequest) -> None:
         raise WrongState("The call is being made or was made already; it can no longer be stopped here.")
 
 
+def must_be_editable(request: ApprovalRequest, person: Person, now: datetime) -> None:
+    """The requester enters or edits parameters while it is a draft or pending, in time."""
+    must_be_requester(request, person)
+    must_be_in(request, (RequestState.DRAFT, RequestState.PENDING))
+    must_be_in_time(request, now)
+
+
+def must_be_endable(request: ApprovalRequest, person: Person, end: RequestState) -> None:
+    """The requester withdraws or disowns what is open and not claimed; only a denied call can be disowned."""
+    must_be_requester(request, person)
+    must_be_unclaimed(request)
+    if end is RequestState.DISOWNED and request.source != Source.EVENT:
+        raise WrongState("You filed this request yourself; withdraw it instead.")
+    if not may_move(request.request_state, end):
+        raise WrongState(f"This request is {request.state} already; there is nothing to end.")
+
+
 def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
     must_be_requester(request, person)
     if not person.is_human:
@@ -82,7 +99,7 @@ def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Per
 
 
 def must_be_current(revision: Revision, digest: str) -> None:
-    if not revision.digest or not secrets.compare_digest(revision.digest, digest):
+    if not revision.digest or revision.digest != digest:
         raise StaleRevision(
             "The plan was edited since you opened it, so your signature would be over something else. Read it again."
         )

@@ -12,8 +12,8 @@ from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.decisions.checks import (
     LONGEST_REASON,
+    must_be_endable,
     must_be_in_time,
-    must_be_requester,
     must_be_unclaimed,
 )
 from approvals.decisions.writing import (
@@ -31,7 +31,6 @@ from approvals.models import (
     AuditKind,
     OutboxKind,
     Person,
-    Source,
 )
 from approvals.states import RequestState, may_move
 
@@ -54,12 +53,7 @@ def _end(
     now = now or timezone.now()
     with audit.recorded() as trail:
         request = locked(request_id)
-        must_be_requester(request, person)
-        must_be_unclaimed(request)
-        if state is RequestState.DISOWNED and request.source != Source.EVENT:
-            raise WrongState("You filed this request yourself; withdraw it instead.")
-        if not may_move(request.request_state, state):
-            raise WrongState(f"This request is {request.state} already; there is nothing to end.")
+        must_be_endable(request, person, state)
         move(request, state, ended_at=now, ended_why=why)
         trail.add(kind, actor=actor_of(person), request=request.pk, why=why)
         if state is RequestState.DISOWNED:

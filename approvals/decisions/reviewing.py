@@ -15,6 +15,8 @@ from approvals.decisions.checks import (
     given_reason,
     must_be_confirmable,
     must_be_current,
+    must_be_editable,
+    must_be_endable,
     must_be_reviewable,
     must_have_typed,
 )
@@ -151,6 +153,24 @@ def why_not_confirm(request: ApprovalRequest, person: Person, *, now: datetime |
     """Why this person cannot confirm the request now, in a sentence for him; empty when he can."""
     try:
         must_be_confirmable(request, request.current_revision(), person, now or timezone.now())
+    except Refused as refusal:
+        return str(refusal)
+    return ""
+
+
+def why_not_complete(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> str:
+    """Why this person cannot enter or edit the parameters now, in a sentence for him; empty when he can."""
+    try:
+        must_be_editable(request, person, now or timezone.now())
+    except Refused as refusal:
+        return str(refusal)
+    return ""
+
+
+def why_not_end(request: ApprovalRequest, person: Person, end: RequestState) -> str:
+    """Why this person cannot withdraw or disown the request now, in a sentence for him; empty when he can."""
+    try:
+        must_be_endable(request, person, end)
     except Refused as refusal:
         return str(refusal)
     return ""

@@ -408,7 +408,8 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(condition=models.Q(("done_at__isnull", True)), fields=["kind", "due_at"], name="outbox_due")
+                    models.Index(condition=models.Q(("done_at__isnull", True)), fields=["kind", "due_at"], name="outbox_due"),
+                    models.Index(fields=["subject", "kind"], name="outbox_about"),
                 ],
             },
         ),

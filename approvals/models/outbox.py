@@ -29,7 +29,10 @@ class OutboxMessage(models.Model):
     error = models.TextField(blank=True)
 
     class Meta:
-        indexes = (models.Index(fields=("kind", "due_at"), condition=Q(done_at__isnull=True), name="outbox_due"),)
+        indexes = (
+            models.Index(fields=("kind", "due_at"), condition=Q(done_at__isnull=True), name="outbox_due"),
+            models.Index(fields=("subject", "kind"), name="outbox_about"),
+        )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}"
