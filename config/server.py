@@ -18,6 +18,8 @@ control_socket_disable = True
 # The request line is logged by config.middleware, with the request's id and without its query string.
 accesslog = None
 logconfig_dict = settings.LOGGING
-# Whether a proxy's X-Forwarded-Proto is believed is decided in one place, Django's settings.
-forwarded_allow_ips = "*"
+# gunicorn believes no peer: SCRIPT_NAME and PATH_INFO sent as headers would give any request another path than the one that the
+# proxy saw. Whether a proxy's X-Forwarded-Proto is believed is decided in one place, Django's settings.
+forwarded_allow_ips = ""
+forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}

@@ -18,6 +18,12 @@ PRODUCTION = {
     "REDIS_URL": "redis://:hunter3hunter3@127.0.0.1:9/0",
 }
 
+# What the workers' environments want besides.
+WORKER = {
+    "COUNTERSIGN_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/111122223333/countersign-events",
+    "COUNTERSIGN_TOPIC_ARN": "arn:aws:sns:eu-west-1:111122223333:countersign-notifications",
+}
+
 
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -128,3 +134,31 @@ def test_tools_need_no_environment(command):
         [sys.executable, "manage.py", *command], env={"PATH": os.environ["PATH"]}, cwd=PROJECT, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("django_db_setup")
+@pytest.mark.parametrize(
+    ("process", "expected"),
+    [(name, ["1min", "30s"]) for name in ("web", "feed", "delivery", "execution")] + [("owner", ["0", "0"])],
+)
+def test_no_process_holds_a_lock_or_waits_for_one_for_ever(role_url, process, expected):
+    """PostgreSQL ends a transaction that stands still and a wait for a lock, except for the owner, whose migrations take long."""
+    code = (
+        "import django, json; django.setup(); from django.db import connection as c\n"
+        "with c.cursor() as cursor:\n"
+        "    print(json.dumps([cursor.execute('SHOW ' + name).fetchone()[0]"
+        " for name in ('idle_in_transaction_session_timeout', 'lock_timeout')]))\n"
+        "c.close()"
+    )
+    environ = {"COUNTERSIGN_PROCESS": process, "COUNTERSIGN_GENESIS": "0" * 64, "AWS_REGION": "eu-west-1", **WORKER}
+    done = run("-c", code, **environ, DATABASE_URL=role_url("web" if process == "owner" else process))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == expected
+
+
+def test_what_the_database_url_sets_is_kept_beside_our_own():
+    """An operator's `options` in the URL come after ours, so both count and his win."""
+    found = settings("DATABASES", DATABASE_URL=f"{PRODUCTION['DATABASE_URL']}?options=-c%20lock_timeout%3D5s")
+    options = found["DATABASES"]["default"]["OPTIONS"]["options"]
+    assert "idle_in_transaction_session_timeout=60s" in options
+    assert options.endswith("-c lock_timeout=5s")
