@@ -1,4 +1,9 @@
-"""Writing how a call and its execution went, for run and reconcile: every write is conditional on the claim's fencing token."""
+"""Writing how a call and its execution went, for run and reconcile: every write is conditional on the claim's fencing token.
+
+Locks are taken in one order, the one of decisions: request, execution, attempt. Each verb here begins with the first two, since
+an alert's foreign key wants the request after the execution was written. They are taken as NO KEY UPDATE, which shuts out every
+other such lock and lets foreign keys through.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +50,15 @@ def locked(execution_id: UUID) -> Execution | None:
     request_id = Execution.objects.filter(pk=execution_id).values_list("revision__request_id", flat=True).first()
     if request_id is None:
         return None
-    ApprovalRequest.objects.select_for_update().get(pk=request_id)
-    rows = Execution.objects.select_for_update(of=("self",)).select_related("revision__request__account")
+    ApprovalRequest.objects.select_for_update(no_key=True).get(pk=request_id)
+    rows = Execution.objects.select_for_update(of=("self",), no_key=True).select_related("revision__request__account")
     return rows.get(pk=execution_id)
+
+
+def _hold(claim: Claim) -> None:
+    # The same two locks for whoever has a claim in hand; taken again by the same transaction they cost nothing.
+    ApprovalRequest.objects.select_for_update(no_key=True).only("pk").get(pk=claim.request_id)
+    Execution.objects.select_for_update(no_key=True).only("pk").get(pk=claim.execution_id)
 
 
 def claim_of(execution: Execution) -> Claim:
@@ -60,6 +71,7 @@ def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell
 
     Tells the requester, writes the mirror, and raises an alert for `failed` and `unknown`.
     """
+    _hold(claim)
     now = timezone.now()
     moved = Execution.objects.filter(pk=claim.execution_id, token=claim.token, state__in=_before(state)).update(
         state=state, outcome=outcome, ended_at=now if state in SETTLED_EXECUTIONS else None, lease_until=None
@@ -91,6 +103,7 @@ def answered(
     message: str = "",
 ) -> None:
     """Record the answer to an attempt: once, unless it was called unknown before. Raises Superseded."""
+    _hold(claim)
     moved = Attempt.objects.filter(pk=attempt.pk, token=claim.token, state__in=[AttemptState.SENT, AttemptState.UNKNOWN]).update(
         state=state,
         answered_at=timezone.now(),
@@ -122,6 +135,7 @@ def settled(claim: Claim, attempt: Attempt, *, how: str = "described") -> None:
 
 def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str) -> None:
     """The same in the caller's transaction."""
+    _hold(claim)
     moved = Attempt.objects.filter(
         pk=attempt.pk, execution__token=claim.token, state__in=[AttemptState.ACCEPTED, AttemptState.UNKNOWN]
     ).update(state=AttemptState.SUCCEEDED, settled_at=timezone.now())

@@ -16,12 +16,13 @@ A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from approvals import audit, correlation, outbox
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 # A call is only begun when its whole time-out fits into what is left of the lease.
 LONGEST_CALL: Final = timedelta(seconds=aws.CONNECT_TIMEOUT + aws.READ_TIMEOUT)
 BACK_OFF: Final = timedelta(seconds=10)
+# Seconds between two tries to record an answer: a deadlock is over at once, a database restarts within some.
+PAUSES: Final = (0.1, 0.5, 2.0, 5.0)
 
 
 def keep(message: OutboxMessage, *, patience: Patience | None = None) -> None:
@@ -183,9 +186,28 @@ def _call(claim: Claim, step: Step, session: Session) -> Answer:
 
 
 def _answered(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) -> bool:
-    """Commit what AWS said; whether it said yes. An answer that comes after somebody called it unknown still counts."""
-    claim, operation = cleared.claim, catalog.get(step.name)
+    """Commit what AWS said; whether it said yes. An answer that comes after somebody called it unknown still counts.
+
+    AWS says it once: the recording, never the call, is repeated when the database breaks off (a deadlock, a restart).
+    """
     log.info("AWS answered", extra={"operation": step.name, "aws_request_id": answer.request_id, "answer": type(answer).__name__})
+    for pause in (*PAUSES, None):
+        try:
+            return _recorded(cleared, attempt, step, answer)
+        except (OperationalError, InterfaceError, AuditUnavailable) as error:
+            cause = error.__cause__ if isinstance(error, AuditUnavailable) else error
+            if pause is None or not isinstance(cause, OperationalError | InterfaceError):
+                log.critical("AWS's answer is not recorded", extra={"operation": step.name, "aws_request_id": answer.request_id})
+                raise
+            log.warning("AWS's answer could not be recorded; once more: %s", error)
+            # A connection that was lost is made anew by the next query.
+            connection.close()
+            time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
+
+
+def _recorded(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) -> bool:
+    claim, operation = cleared.claim, catalog.get(step.name)
     with audit.recorded() as trail:
         if isinstance(answer, Accepted):
             text = target.answer_text(operation, answer.answer)

@@ -1,0 +1,124 @@
+"""Two at once on real PostgreSQL: locks in one order, and AWS's answer recorded although the database broke off once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from approvals import audit
+from approvals.models import Attempt, Execution
+from approvals.states import AttemptState, ExecutionState
+from executor import claim, endings, reconcile, run
+from executor.answers import Accepted, Rejected
+from tests.executor.stage import QUICK, Stage, attempts, fresh
+
+
+def at_once(*works: Callable[[], None]) -> list[Exception]:
+    """Run each in a thread of its own; what they raised."""
+    troubles: list[Exception] = []
+
+    def run_one(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - asserted on by the caller
+            troubles.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run_one, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    return troubles
+
+
+def sent(stage: Stage, execution: Execution) -> tuple[claim.Cleared, Attempt]:
+    """As the worker that is about to make the call. Call within `acting`."""
+    cleared = claim.take(execution.pk)
+    assert isinstance(cleared, claim.Cleared)
+    step = cleared.plan.steps[0]
+    session = run._assume(cleared, 0, step)
+    assert not isinstance(session, claim.Later | None)
+    session.close()
+    return cleared, run._sent(cleared, 0, step, session)
+
+
+@pytest.mark.parametrize("rival", ["a second promise", "a sweep"])
+def test_who_ends_an_execution_and_who_looks_at_it_wait_for_each_other(stage: Stage, rival: str) -> None:
+    """One has ended the execution and is about to raise an alert, another comes for the same execution: no deadlock, no loss."""
+    execution = stage.cast.approved()
+    inside = threading.Event()
+    with stage.acting("execution"):
+        cleared, attempt = sent(stage, execution)
+        stage.lapse()
+
+        def end() -> None:
+            with audit.recorded() as trail:
+                endings.answered(trail, cleared.claim, attempt, AttemptState.REJECTED, code="ValidationException", message="no")
+                if rival == "a sweep":
+                    inside.set()
+                    time.sleep(1)
+                endings.end(trail, cleared.claim, ExecutionState.FAILED, "AWS refused")
+                # The alert's foreign key is checked at the commit.
+                inside.set()
+                time.sleep(1)
+
+        def look() -> None:
+            inside.wait(timeout=30)
+            if rival == "a sweep":
+                reconcile.sweep(patience=QUICK)
+            else:
+                run.carry_out(execution.pk, patience=QUICK)
+
+        troubles = at_once(end, look)
+    assert troubles == []
+    assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
+
+
+def test_an_answer_is_recorded_after_a_deadlock(stage: Stage) -> None:
+    """Somebody locks attempt and request in the wrong order and PostgreSQL breaks our transaction off: AWS's no is not lost."""
+    execution = stage.cast.approved()
+    with stage.acting("execution"):
+        cleared, attempt = sent(stage, execution)
+        locked, troubles = threading.Event(), []
+
+        def rival() -> None:
+            with psycopg.connect(stage.owner_url) as connection:
+                connection.execute("SELECT 1 FROM approvals_attempt WHERE id = %s FOR UPDATE", [attempt.pk])
+                locked.set()
+                time.sleep(0.5)
+                connection.execute("SELECT 1 FROM approvals_approvalrequest FOR UPDATE")
+
+        def record() -> None:
+            locked.wait(timeout=30)
+            run._answered(cleared, attempt, cleared.plan.steps[0], Rejected("ValidationException", "no", "REQUEST"))
+
+        troubles = at_once(rival, record)
+    assert troubles == []
+    assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
+    assert Attempt.objects.get().aws_request_id == "REQUEST"
+
+
+def test_an_answer_is_recorded_over_a_connection_made_anew(stage: Stage) -> None:
+    """The database restarts while AWS answers: the yes is recorded over a new connection, and nothing is called again."""
+    execution = stage.cast.approved()
+    with stage.acting("execution"):
+        cleared, attempt = sent(stage, execution)
+        with psycopg.connect(stage.role_url("execution"), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        assert run._answered(cleared, attempt, cleared.plan.steps[0], Accepted({}, "REQUEST"))
+    assert (attempts(execution), Attempt.objects.get().aws_request_id) == (["accepted"], "REQUEST")
+    assert stage.calls() == []
+    left = fresh(execution).lease_until
+    assert left is not None
+    assert left > timezone.now()
