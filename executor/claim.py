@@ -19,7 +19,7 @@ from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.authority import KnownAccount
 from approvals.clearance import clear
-from approvals.errors import BadAuthority, CountersignError, Refused, WrongState
+from approvals.errors import BadAuthority, CountersignError, NotYet, Refused, WrongState
 from approvals.models import AlertKind, Attempt, AuditKind, Execution
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
@@ -30,6 +30,7 @@ from executor.points import Point
 log = logging.getLogger(__name__)
 # Longer than a session's assumption or one wire call can take; the owner renews it while a target settles.
 LEASE: Final = timedelta(seconds=120)
+EARLY: Final = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,9 @@ def take(execution_id: UUID) -> Cleared | Later | None:
         try:
             known = authority.walk(settings.GENESIS)
             plan = clear(execution, known, decisions.relying_party(), now=now)
+        except NotYet as reason:
+            # By the clocks of what was signed; the hosts' own may differ by seconds. Nothing is ended by being early.
+            return Later(now + EARLY, str(reason))
         except CountersignError as reason:
             _abort(trail, execution, reason, now)
             return None

@@ -13,8 +13,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist
-from django.urls import NoReverseMatch
 from django.utils import timezone
 
 from approvals import audit, notifications, outbox
@@ -22,7 +20,7 @@ from approvals.errors import AuditUnavailable
 from approvals.models import ApprovalRequest, AuditKind, Execution, OutboxKind, OutboxMessage
 from approvals.operations import catalog
 from approvals.states import ExecutionState, Verdict
-from executor import aws, evidence, target
+from executor import aws, evidence, stuck, target
 from executor.errors import AwsError, AwsUnavailable
 
 log = logging.getLogger(__name__)
@@ -44,11 +42,14 @@ def drain() -> int:
         message, kind = due[0], OutboxKind(due[0].kind)
         try:
             later = _KEEPERS[kind](message)
-        except (AwsError, AuditUnavailable, NoReverseMatch, ObjectDoesNotExist) as error:
+        except (AwsError, AuditUnavailable) as error:
             log.warning("put off: %s %s: %s", kind, message.topic, error, extra={"outbox": message.pk})
             outbox.put_off(message, f"{type(error).__name__}: {error}")
             if isinstance(error, AwsUnavailable):
                 kinds.discard(kind)
+            continue
+        except Exception as error:  # noqa: BLE001 - logged there; whatever one row runs into, the next may be an alert
+            stuck.put_off(message, error, actor=ACTOR)
             continue
         if later:
             outbox.put_off(message, later, until=timezone.now() + LOOK_AGAIN)

@@ -6,9 +6,7 @@ import logging
 import time
 
 from django.conf import settings
-from django.db import Error
 
-from approvals.errors import AuditUnavailable
 from approvals.ingest import Message, ingest
 from executor import aws
 from executor.aws import Received
@@ -23,7 +21,7 @@ LONGEST = 20.0
 def poll(*, wait: int = WAIT, longest: float = LONGEST) -> int:
     """Take messages until the queue is empty or `longest` seconds are over; return how many were taken in.
 
-    Never raises for a database or an AWS that is down: nothing is deleted then, and the queue gives it again.
+    Never raises: what is not taken in is not deleted, and the queue gives it again.
     """
     taken, end = 0, time.monotonic() + longest
     while True:
@@ -36,7 +34,8 @@ def poll(*, wait: int = WAIT, longest: float = LONGEST) -> int:
         except AwsError as error:
             log.warning("the queue could not be read or cleared; it is tried again: %s", error)
             return taken
-        except (Error, AuditUnavailable):
+        except Exception:
+            # A database that is down, or a batch that breaks the ingest: the next poll must come all the same.
             log.exception("nothing was taken in; the messages stay on the queue")
             return taken
         taken += len(messages)

@@ -9,33 +9,34 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from approvals import audit, authority, correlation, outbox
 from approvals.alerts import raise_alert
-from approvals.errors import CountersignError
-from approvals.models import Alert, AlertKind, Attempt, AuditKind, Execution, OutboxKind, OutboxMessage, Proof
-from approvals.plan import Plan, Step
+from approvals.errors import AuditUnavailable, CountersignError
+from approvals.models import Alert, AlertKind, Attempt, AuditKind, Execution, OutboxKind, OutboxMessage, Proof, TrailRecord
+from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
-from approvals.trail_event import Outcome
-from executor import aws, endings, target
+from approvals.trail_event import INCONCLUSIVE, Outcome
+from executor import aws, endings, stuck, target
 from executor.claim import LEASE
 from executor.endings import Claim
 from executor.errors import Superseded
 from executor.target import Patience
 
 log = logging.getLogger(__name__)
-# CloudTrail writes these also for calls that had an effect before they failed.
-INCONCLUSIVE: Final = frozenset(
-    {"InternalFailure", "InternalServerError", "InternalError", "ServiceUnavailable", "ServiceException"}
-)
 LOOK_AGAIN: Final = timedelta(seconds=20)
+LONGEST_WAIT: Final = timedelta(minutes=10)
+# AWS takes a signed request for five minutes: until then one that hung on the way may still arrive.
+SIGNED_FOR: Final = timedelta(minutes=5)
 _OPEN: Final = [ExecutionState.READY, ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
 
 
@@ -49,7 +50,24 @@ def sweep(*, patience: Patience | None = None) -> None:
                 _one(pk, now, patience or target.PATIENCE)
             except Superseded as error:
                 log.info("left alone: %s", error)
+            except Exception as error:  # noqa: BLE001 - logged there; the next row may be a call whose outcome somebody waits for
+                _stumbled(pk, error)
     unproven(now)
+
+
+def _stumbled(pk: UUID, error: Exception) -> None:
+    """One row that we cannot digest must not stop the others from being looked after. Raises when nothing can be written."""
+    if stuck.database_is_down(error) or isinstance(error, AuditUnavailable):
+        raise error
+    log.error("an execution could not be looked after", exc_info=error)
+    if not stuck.is_passing(error):
+        request_id = Execution.objects.filter(pk=pk).values_list("revision__request_id", flat=True).first()
+        stuck.say_once(
+            f"Nobody can look after execution {pk}",
+            f"Each sweep fails with {stuck.in_words(error)}. What became of its calls is not being settled: look at its rows.",
+            actor=endings.ACTOR,
+            request_id=request_id,
+        )
 
 
 def _one(pk: UUID, now: datetime, patience: Patience) -> None:
@@ -98,17 +116,14 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
         record = proof.record
         if record.outcome != Outcome.SUCCEEDED:
             if record.error_code not in INCONCLUSIVE:
-                _had_no_effect(claim, attempt, record.error_code, record.event_id)
+                _refused(execution, claim, attempt, record, patience)
             return
-    try:
-        plan = execution.revision.plan
-        trouble = _look(claim, plan, plan.steps[attempt.step], patience)
-    except CountersignError as error:
-        trouble = str(error)
+    trouble = _look(execution, claim, attempt, partial(target.look_twice, patience=patience))
     if trouble:
         log.info("not settled yet: %s", trouble)
         _give_up_waiting(execution, claim, attempt, trouble, patience)
         return
+    plan = execution.revision.plan
     how = f"CloudTrail event {proof.record.event_id}" if proof else "AWS's answer"
     with audit.recorded() as trail:
         endings.settle(trail, claim, attempt, how=how)
@@ -147,18 +162,43 @@ def _fenced(execution: Execution) -> Claim:
     return Claim(claim.execution_id, claim.request_id, claim.token + 1)
 
 
-def _look(claim: Claim, plan: Plan, step: Step, patience: Patience) -> str:
-    """Whether the target has settled, seen twice by a session that may only read; "" or why not. Raises CountersignError."""
-    account = authority.walk(settings.GENESIS).accounts[plan.account]
-    policy = target.policy(step, target.where(plan), acting=False)
-    source = f"reconcile-{claim.execution_id}"
-    with aws.assume(account, source, policy, region=plan.region, name="countersign-reconcile") as session:
-        return target.look_twice(session, step, patience)
+def _refused(execution: Execution, claim: Claim, attempt: Attempt, record: TrailRecord, patience: Patience) -> None:
+    """A record says that AWS refused the call. Where we have no request id of AWS's own, the target must agree.
+
+    Whoever can write to the queue can write such a record, and would hide behind it what was done.
+    """
+    if not attempt.aws_request_id:
+        trouble = "the call may still be on its way"
+        if attempt.sent_at + SIGNED_FOR <= timezone.now():
+            trouble = _look(execution, claim, attempt, partial(target.look_untouched, patience=patience))
+        if trouble:
+            log.warning("a record says %s, and it is not believed yet: %s", record.error_code, trouble)
+            _later(claim, attempt)
+            return
+    with audit.recorded() as trail:
+        message = f"CloudTrail event {record.event_id} says that AWS refused the call."
+        endings.answered(trail, claim, attempt, AttemptState.REJECTED, code=record.error_code, message=message)
+        endings.end(trail, claim, ExecutionState.FAILED, f"It had no effect: {record.error_code}. {message}")
+
+
+def _look(execution: Execution, claim: Claim, attempt: Attempt, how: Callable[[aws.Session, Step], str]) -> str:
+    """Look at the step's target by a session that may only read; "" or why that does not settle it."""
+    try:
+        plan = execution.revision.plan
+        step = plan.steps[attempt.step]
+        account = authority.walk(settings.GENESIS).accounts[plan.account]
+        policy = target.policy(step, target.where(plan), acting=False)
+        source = f"reconcile-{claim.execution_id}"
+        with aws.assume(account, source, policy, region=plan.region, name="countersign-reconcile") as session:
+            return how(session, step)
+    except CountersignError as error:
+        return str(error)
 
 
 def _give_up_waiting(execution: Execution, claim: Claim, attempt: Attempt, trouble: str, patience: Patience) -> None:
     """A call that AWS accepted and whose worker was lost: after as long as that worker would have waited it is unknown."""
     if execution.execution_state is not ExecutionState.RUNNING:
+        _later(claim, attempt)
         return
     with audit.recorded() as trail:
         if (attempt.answered_at or attempt.sent_at) + timedelta(seconds=patience.bound) <= timezone.now():
@@ -172,11 +212,10 @@ def _let_go(claim: Claim, after: timedelta) -> None:
     Execution.objects.filter(pk=claim.execution_id, token=claim.token).update(lease_until=timezone.now() + after)
 
 
-def _had_no_effect(claim: Claim, attempt: Attempt, code: str, event: str) -> None:
-    with audit.recorded() as trail:
-        message = f"CloudTrail event {event} says that AWS refused the call."
-        endings.answered(trail, claim, attempt, AttemptState.REJECTED, code=code, message=message)
-        endings.end(trail, claim, ExecutionState.FAILED, f"It had no effect: {code}. {message}")
+def _later(claim: Claim, attempt: Attempt) -> None:
+    """Look again after a tenth of the time that has gone since the call: soon at first, seldom in the end."""
+    waited = timezone.now() - (attempt.answered_at or attempt.sent_at)
+    _let_go(claim, min(max(waited / 10, LOOK_AGAIN), LONGEST_WAIT))
 
 
 # --- calls without proof ---
@@ -193,19 +232,27 @@ def unproven(now: datetime) -> None:
         settled_at__lte=now - timedelta(seconds=settings.UNPROVEN_AFTER),
     )
     for pk in list(found.values_list("execution_id", flat=True).distinct()[:100]):
-        with audit.recorded() as trail:
-            execution = endings.locked(pk)
-            if execution is None or not found.filter(execution=execution).exists():
-                continue
-            request = execution.revision.request
-            raise_alert(
-                trail,
-                AlertKind.UNPROVEN,
-                title=f"CloudTrail shows nothing of {request.operation} {request.target}",
-                detail=(
-                    f"Execution {pk} succeeded by AWS's own answer, and no event of it arrived. Look whether the trail, the rule "
-                    "and the queue still work: what the executor does is not being watched."
-                ),
-                actor=endings.ACTOR,
-                request=request,
-            )
+        with correlation.bound(execution_id=str(pk)):
+            try:
+                _warn_of_no_proof(pk, found)
+            except Exception as error:  # noqa: BLE001 - logged there; the next row may be the one to be warned of
+                _stumbled(pk, error)
+
+
+def _warn_of_no_proof(pk: UUID, found: QuerySet[Attempt]) -> None:
+    with audit.recorded() as trail:
+        execution = endings.locked(pk)
+        if execution is None or not found.filter(execution=execution).exists():
+            return
+        request = execution.revision.request
+        raise_alert(
+            trail,
+            AlertKind.UNPROVEN,
+            title=f"CloudTrail shows nothing of {request.operation} {request.target}",
+            detail=(
+                f"Execution {pk} succeeded by AWS's own answer, and no event of it arrived. Look whether the trail, the rule "
+                "and the queue still work: what the executor does is not being watched."
+            ),
+            actor=endings.ACTOR,
+            request=request,
+        )

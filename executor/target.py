@@ -78,11 +78,39 @@ def has_settled(session: Session, step: Step) -> bool:
         if error.code == settled.get("gone"):
             return True
         raise
-    if "path" not in settled:
+    return "path" in settled and bool(_at(state, settled["path"]) == settled["is"])
+
+
+def is_untouched(session: Session, step: Step) -> bool:
+    """Whether the target shows that the call had no effect, by the table's rule. Raises AwsError when AWS cannot be asked.
+
+    It is there and not changing, and where the call would have changed members at least one is not as the call wanted it: AWS
+    takes all of a call or nothing. What cannot be read there decides nothing.
+    """
+    untouched = catalog.get(step.name).facts["untouched"]
+    state = read(session, step)
+    if _at(state, untouched["path"]) != untouched["is"]:
         return False
-    for part in settled["path"].split("."):
+    if "unless" not in untouched:
+        return True
+    return any(
+        _at(state, path) is not None and not _holds(_at(state, path), step.parameters[name])
+        for name, path in untouched["unless"].items()
+        if name in step.parameters
+    )
+
+
+def _holds(found: Any, wanted: Any) -> bool:
+    # AWS answers with more members than were asked for.
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return all(_holds(found.get(name), value) for name, value in wanted.items())
+    return bool(found == wanted)
+
+
+def _at(state: Any, path: str) -> Any:
+    for part in path.split("."):
         state = state.get(part) if isinstance(state, dict) else None
-    return bool(state == settled["is"])
+    return state
 
 
 def wait_until_settled(session: Session, step: Step, patience: Patience, *, still_mine: Callable[[], None]) -> str:
@@ -107,6 +135,15 @@ def wait_until_settled(session: Session, step: Step, patience: Patience, *, stil
             return trouble or f"it has not settled within {patience.bound:.0f} seconds"
         time.sleep(wait)
         pause = min(pause * 1.6, patience.longest)
+
+
+def look_untouched(session: Session, step: Step, patience: Patience) -> str:
+    """Two looks for a sign that the call had no effect: "" when both show it, else why not. Raises AwsError."""
+    if is_untouched(session, step):
+        time.sleep(patience.again_after)
+        if is_untouched(session, step):
+            return ""
+    return "the target does not show that the call had no effect"
 
 
 def look_twice(session: Session, step: Step, patience: Patience) -> str:

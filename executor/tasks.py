@@ -9,7 +9,7 @@ from celery import shared_task
 
 from approvals import decisions, outbox
 from approvals.models import OutboxKind, OutboxMessage
-from executor import delivery, feed, inspect, reconcile, run
+from executor import delivery, endings, feed, inspect, reconcile, run, stuck
 
 _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
     OutboxKind.EXECUTE: run.keep,
@@ -33,7 +33,10 @@ def deliver() -> None:
 def execute_due() -> None:
     """Carry out what is approved and read what is to be shown: one at a time, since one can take minutes."""
     while due := outbox.take(_HANDS, most=1):
-        _HANDS[OutboxKind(due[0].kind)](due[0])
+        try:
+            _HANDS[OutboxKind(due[0].kind)](due[0])
+        except Exception as error:  # noqa: BLE001 - logged there; whatever one row runs into, the next may be an approved call
+            stuck.put_off(due[0], error, actor=endings.ACTOR)
 
 
 @shared_task(name="executor.tasks.reconcile")
