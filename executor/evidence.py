@@ -1,7 +1,7 @@
 """Matching what CloudTrail saw the executor's role do, one to one, with the attempts that say it was allowed to.
 
 A compromised worker passes every weaker test: a call counts as ours only when the access key, the source identity, the operation,
-the place and (where it is known) the request id are those of an attempt that no other record proves.
+the place, the target, the parameters and (where it is known) the request id are those of an attempt that no other record proves.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from django.utils import timezone
 from approvals import audit
 from approvals.alerts import raise_alert
 from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Proof, TrailRecord
-from approvals.operations import catalog
 from approvals.states import AttemptState
+from executor import same_call
+from executor.same_call import Likeness
 
 log = logging.getLogger(__name__)
 ACTOR: Final = "process:delivery"
@@ -27,10 +28,10 @@ ACTOR: Final = "process:delivery"
 def prove(record_id: int) -> str:
     """Match one record with fate `executor`. Returns "" when it is settled (a proof, or an alert), or why it must wait."""
     with audit.recorded() as trail:
-        record = TrailRecord.objects.select_for_update().filter(pk=record_id).first()
+        record = TrailRecord.objects.select_for_update(no_key=True).filter(pk=record_id).first()
         if record is None or record.fate != TrailRecord.Fate.EXECUTOR or Proof.objects.filter(record=record).exists():
             return ""
-        attempt = _attempt_of(record)
+        attempt, other = _attempt_of(record)
         if attempt is not None and attempt.state == AttemptState.SENT and not _given_up(record):
             return "The attempt has no answer yet; its request id decides."
         if attempt is not None:
@@ -46,37 +47,40 @@ def prove(record_id: int) -> str:
                 outcome=record.outcome,
             )
             return ""
-        if not _given_up(record):
+        # A session that was opened for one call and made another needs no grace: no attempt to come could account for it.
+        if not other and not _given_up(record):
             return "No attempt accounts for this record yet."
-        _rogue(trail, record)
+        _rogue(trail, record, other)
         return ""
 
 
-def _attempt_of(record: TrailRecord) -> Attempt | None:
-    operation = catalog.of_event(record.event_source, record.event_name)
+def _attempt_of(record: TrailRecord) -> tuple[Attempt | None, str]:
+    """The one attempt that accounts for the record; or in words how the call differs from all that its session was opened for."""
     try:
         execution_id = UUID(record.source_identity)
     except ValueError:
-        return None
-    if operation is None:
-        return None
-    found = Attempt.objects.select_related("execution__revision__request").filter(
-        execution_id=execution_id,
-        access_key_id=record.access_key_id,
-        operation=operation.full_name,
-        region=record.region,
-        execution__revision__request__account_id=record.account,
-        proof=None,
+        return None, ""
+    of_session = Attempt.objects.select_related("execution__revision__request", "proof").filter(
+        execution_id=execution_id, access_key_id=record.access_key_id
     )
-    fitting = [one for one in found if not one.aws_request_id or one.aws_request_id == record.aws_request_id]
-    return fitting[0] if len(fitting) == 1 else None
+    compared = [(one, *same_call.compare(record, one)) for one in of_session]
+    fitting = [one for one, likeness, _ in compared if likeness is Likeness.SAME and _free(one, record)]
+    if len(fitting) == 1:
+        return fitting[0], ""
+    if compared and all(likeness is Likeness.OTHER for _, likeness, _ in compared):
+        return None, "; ".join(words for _, _, words in compared)
+    return None, ""
+
+
+def _free(attempt: Attempt, record: TrailRecord) -> bool:
+    return not hasattr(attempt, "proof") and attempt.aws_request_id in {"", record.aws_request_id}
 
 
 def _given_up(record: TrailRecord) -> bool:
     return record.received_at + timedelta(seconds=settings.PROOF_GRACE) <= timezone.now()
 
 
-def _rogue(trail: audit.Trail, record: TrailRecord) -> None:
+def _rogue(trail: audit.Trail, record: TrailRecord, other: str) -> None:
     raise_alert(
         trail,
         AlertKind.ROGUE_EXECUTOR,
@@ -84,7 +88,9 @@ def _rogue(trail: audit.Trail, record: TrailRecord) -> None:
         detail=(
             f"{record.principal} called {record.event_source} {record.event_name} in {record.account}, {record.region} at "
             f"{record.event_time.isoformat()} with access key {record.access_key_id or '(none)'} and source identity "
-            f"{record.source_identity or '(none)'}. Somebody may hold the executor's credentials: stop the worker and look."
+            f"{record.source_identity or '(none)'}. "
+            + (f"It is not the call that was signed: {other}. " if other else "")
+            + "Somebody may hold the executor's credentials: stop the worker and look."
         ),
         actor=ACTOR,
         request=_request_named(record),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from approvals.models import Alert, AuditEntry, OutboxMessage, Proof, TrailRecord
+from approvals.models import Alert, Attempt, AuditEntry, Execution, OutboxMessage, Proof, TrailRecord
 from executor import aws, claim, delivery, feed, reconcile, run
 from executor.sandbox.world import DEMO
-from tests.cast import envelope
+from tests.cast import envelope, table_arn, trail_record
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_feed import put
 
@@ -21,6 +22,13 @@ def learn(stage: Stage) -> None:
     stage.lapse()
     with stage.acting("delivery"):
         delivery.drain()
+
+
+def lose_what_is_queued(stage: Stage) -> None:
+    """EventBridge may drop."""
+    url = DEMO.queue_url(stage.aws.endpoint_url)
+    with stage.acting("feed"):
+        aws.delete(url, aws.receive(url, region=DEMO.region, wait=1), region=DEMO.region)
 
 
 def executed_by_hand(stage: Stage, policy: str, source: str, table: str) -> None:
@@ -113,8 +121,7 @@ def test_every_part_of_the_match_counts(stage: Stage, settings: Any, name: str, 
     settings.PROOF_GRACE = 0
     stage.cast.approved()
     stage.execute()
-    with stage.acting("feed"):
-        aws.delete(settings.QUEUE_URL, aws.receive(settings.QUEUE_URL, region=DEMO.region, wait=1), region=DEMO.region)
+    lose_what_is_queued(stage)
     record = dict(stage.calls()[0])
     if name == "accessKeyId":
         record["userIdentity"] = record["userIdentity"] | {name: value}
@@ -138,19 +145,189 @@ def test_a_bypass_is_an_alert_and_no_proof(stage: Stage) -> None:
     assert (stage.alerts(), Proof.objects.count()) == (["bypass"], 0)
 
 
-def test_a_refusal_proven_by_the_trail_ends_an_unknown_outcome(stage: Stage) -> None:
-    """The worker was lost after a call that AWS refused: CloudTrail's record says so, and it has failed without effect."""
-    execution = stage.cast.approved(TableName="prod-nothing")
+def test_another_target_in_the_very_session_is_an_alert_at_once(stage: Stage) -> None:
+    """Under the attempt's own session, id and request id a table is deleted that nobody signed: no proof, and no grace either."""
+    execution = stage.cast.approved()
+    with stage.acting("execution"):
+        cleared = claim.take(execution.pk)
+        assert isinstance(cleared, claim.Cleared)
+        step = cleared.plan.steps[0]
+        source, name = str(execution.pk), "countersign-step-1"
+        with aws.assume(cleared.account, source, ANYTHING, region=DEMO.region, name=name) as session:
+            attempt = run._sent(cleared, 0, step, session)
+            answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
+            run._answered(cleared, attempt, step, answer)
+    learn(stage)
+    assert (Proof.objects.count(), stage.alerts()) == (0, ["rogue"])
+    assert '"prod-customers", and "prod-orders" was signed' in Alert.objects.get().detail
+
+
+SIGNED = {"TableName": "prod-orders", "DeletionProtectionEnabled": False, "TableClass": "STANDARD_INFREQUENT_ACCESS"}
+WIRED = {"tableName": "prod-orders", "deletionProtectionEnabled": False, "tableClass": "STANDARD_INFREQUENT_ACCESS"}
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+REFUSAL = f"User: x is not authorized to perform: dynamodb:UpdateTable on resource: {table_arn('prod-customers')}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "proves"),
+    [
+        ({}, True),
+        ({"requestParameters": WIRED | {"tableName": table_arn("prod-orders")}}, True),
+        ({"requestParameters": WIRED | {"tableClass": HIDDEN}}, True),
+        ({"requestParameters": WIRED | {"aMemberOfNextYear": 1}}, True),
+        ({"requestParameters": None, "errorCode": "AccessDenied", "errorMessage": "no"}, True),
+        ({"requestParameters": WIRED | {"tableName": "prod-customers"}}, False),
+        ({"requestParameters": WIRED | {"tableName": table_arn("prod-orders").replace("table/", "index/")}}, False),
+        ({"requestParameters": WIRED | {"tableName": HIDDEN}}, False),
+        ({"requestParameters": WIRED | {"deletionProtectionEnabled": True}}, False),
+        ({"requestParameters": WIRED | {"billingMode": "PAY_PER_REQUEST"}}, False),
+        ({"requestParameters": {"tableName": "prod-orders", "tableClass": "STANDARD_INFREQUENT_ACCESS"}}, False),
+        ({"requestParameters": None}, False),
+        (
+            {
+                "requestParameters": None,
+                "errorCode": "AccessDenied",
+                "errorMessage": f"{REFUSAL} with an explicit deny in an identity-based policy",
+            },
+            False,
+        ),
+    ],
+)
+def test_only_the_call_that_was_signed_is_proven(stage: Stage, settings: Any, changes: dict[str, Any], proves: bool) -> None:
+    """A record proves its attempt when target and parameters are the signed ones, as far as CloudTrail shows them."""
+    settings.PROOF_GRACE = 0
+    stage.cast.approved(operation="dynamodb:UpdateTable", **SIGNED)
+    stage.execute()
+    lose_what_is_queued(stage)
+    (record,) = stage.calls("UpdateTable")
+    assert record["requestParameters"] == WIRED
+    put(stage, envelope(record | changes))
+    learn(stage)
+    assert Proof.objects.count() == int(proves)
+    assert stage.alerts() == ([] if proves else ["rogue"])
+
+
+def test_a_plan_that_was_altered_proves_nothing(stage: Stage, settings: Any) -> None:
+    """The revision's text names the other table since: what was signed cannot be told, so nothing is taken as its proof."""
+    settings.PROOF_GRACE = 0
+    stage.cast.approved()
+    stage.execute()
+    stage.forge(("UPDATE approvals_revision SET text = replace(text, 'prod-orders', 'prod-customers')", ()))
+    learn(stage)
+    assert (Proof.objects.count(), stage.alerts()) == (0, ["rogue"])
+
+
+def lost_in_the_call(stage: Stage, execution: Execution) -> None:
+    """The worker dies with AWS's answer in its hands; ten minutes go by."""
     stage.killed_at("called")
     stage.lapse()
-    with stage.acting("execution"):
-        reconcile.sweep(patience=QUICK)
+    sweep(stage)
     assert fresh(execution).state == "unknown"
-    learn(stage)
+    ten_minutes_later(stage)
+
+
+def ten_minutes_later(stage: Stage) -> None:
+    stage.forge(("UPDATE approvals_attempt SET sent_at = sent_at - interval '10 minutes', answered_at = NULL", ()))
+
+
+def sweep(stage: Stage) -> None:
     with stage.acting("execution"):
         reconcile.sweep(patience=QUICK)
+
+
+def test_a_refusal_proven_by_the_trail_ends_an_unknown_outcome(stage: Stage) -> None:
+    """The answer to a call that AWS refused was lost: CloudTrail's record says so and the table is there, so it has failed."""
+    with stage.acting("feed", keys_of="mallory"):
+        dynamodb = aws.client("dynamodb", DEMO.region)
+        dynamodb.update_table(TableName="prod-orders", DeletionProtectionEnabled=True)
+        dynamodb.close()
+    execution = stage.cast.approved()
+    lost_in_the_call(stage, execution)
+    learn(stage)
+    sweep(stage)
     assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
-    assert "ResourceNotFoundException" in fresh(execution).outcome
+    assert "ValidationException" in fresh(execution).outcome
+
+
+def executor_of(execution: Execution) -> dict[str, Any]:
+    """The session of the execution's attempt, as CloudTrail names it."""
+    context = {"sessionIssuer": {"arn": DEMO.executor_role_arn}, "sourceIdentity": str(execution.pk)}
+    key = Attempt.objects.get(execution=execution).access_key_id
+    return {"type": "AssumedRole", "accountId": DEMO.account, "accessKeyId": key, "sessionContext": context}
+
+
+def refused(call: dict[str, Any]) -> str:
+    """The same record, saying that AWS refused; anybody who may send to the queue can write it."""
+    return envelope(
+        call | {"errorCode": "ValidationException", "errorMessage": "no", "eventID": "forged", "responseElements": None}
+    )
+
+
+def test_a_forged_refusal_does_not_hide_a_deletion(stage: Stage) -> None:
+    """The table was deleted and the answer lost; a record on the queue says that AWS refused: it stays unknown."""
+    execution = stage.cast.approved()
+    lost_in_the_call(stage, execution)
+    lose_what_is_queued(stage)
+    put(stage, refused(stage.calls()[0]))
+    learn(stage)
+    for _ in range(3):
+        sweep(stage)
+        stage.lapse()
+    assert Proof.objects.get().record.outcome == "failed"
+    assert (fresh(execution).state, attempts(execution)) == ("unknown", ["unknown"])
+
+
+@pytest.mark.parametrize(("made", "state"), [("called", "unknown"), ("sent", "failed")])
+def test_whether_an_update_had_no_effect_is_read_from_the_target(stage: Stage, made: str, state: str) -> None:
+    """A record says that AWS refused: it is believed when a member is not as the call wanted it, not when all of them are."""
+    execution = stage.cast.approved(operation="dynamodb:UpdateTable", TableName="prod-orders", DeletionProtectionEnabled=True)
+    stage.killed_at(made)
+    stage.lapse()
+    sweep(stage)
+    ten_minutes_later(stage)
+    if made == "called":
+        lose_what_is_queued(stage)
+    wanted = {"tableName": "prod-orders", "deletionProtectionEnabled": True}
+    put(stage, refused(trail_record("UpdateTable", denied=False, userIdentity=executor_of(execution), requestParameters=wanted)))
+    learn(stage)
+    sweep(stage)
+    assert fresh(execution).state == state
+
+
+def test_a_call_that_may_still_arrive_has_not_failed(stage: Stage) -> None:
+    """Within the five minutes in which AWS takes a signed request a refusal without AWS's request id settles nothing."""
+    execution = stage.cast.approved(TableName="prod-orders")
+    stage.killed_at("sent")
+    stage.lapse()
+    sweep(stage)
+    put(stage, refused(trail_record(denied=False, userIdentity=executor_of(execution))))
+    learn(stage)
+    sweep(stage)
+    assert fresh(execution).state == "unknown"
+
+
+def test_what_does_not_settle_is_looked_at_ever_more_seldom(stage: Stage) -> None:
+    """A proof that the target does not bear out: one look, and the next after a tenth of the time that has gone by."""
+    execution = stage.cast.approved()
+    lost_in_the_call(stage, execution)
+    lose_what_is_queued(stage)
+    put(stage, refused(stage.calls()[0]))
+    learn(stage)
+
+    def looks() -> int:
+        sessions = [one["requestParameters"] for one in stage.aws.records() if one["eventName"] == "AssumeRole"]
+        return len([one for one in sessions if one["roleSessionName"] == "countersign-reconcile"])
+
+    before = looks()
+    for _ in range(3):
+        sweep(stage)
+    assert looks() == before + 1
+    left = fresh(execution).lease_until
+    assert left is not None
+    assert 50 < (left - timezone.now()).total_seconds() < 90
+    stage.lapse()
+    sweep(stage)
+    assert looks() == before + 2
 
 
 def test_a_success_without_proof_is_one_alert(stage: Stage, settings: Any) -> None:

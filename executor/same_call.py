@@ -1,0 +1,117 @@
+"""Whether CloudTrail's record is of the very call that was signed: its target and every parameter, not only its name."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Any, Final
+
+from botocore.model import Shape
+
+from approvals import canonical, plan
+from approvals.errors import BadCanonicalForm, BadParameters, BadPlan
+from approvals.models import Attempt, TrailRecord
+from approvals.operations import catalog, resources, trail
+from approvals.operations.catalog import Operation
+from approvals.operations.resources import Where
+from approvals.plan import Step
+from approvals.states import Completeness
+from approvals.trail_event import Outcome
+
+# Written by `canonical.encode` for what CloudTrail spells in ways of its own, or leaves out.
+_SPELT_OTHERWISE: Final = ('"$bytes"', '"$timestamp"')
+
+
+class Likeness(StrEnum):
+    """What the comparison says."""
+
+    SAME = "same"
+    OTHER = "other"
+    CANNOT_TELL = "cannot tell"
+
+
+Compared = tuple[Likeness, str]
+SAME: Final[Compared] = (Likeness.SAME, "")
+
+
+def compare(record: TrailRecord, attempt: Attempt) -> Compared:
+    """The record against the attempt's signed step, and in words what differs or cannot be told."""
+    operation = catalog.of_event(record.event_source, record.event_name)
+    if operation is None or (operation.full_name, record.region) != (attempt.operation, attempt.region):
+        return Likeness.OTHER, f"{attempt.operation} in {attempt.region} was announced"
+    if record.account != attempt.execution.revision.request.account_id:
+        return Likeness.OTHER, "it was made in another account than the request's"
+    try:
+        step, where = _signed(attempt)
+    except (BadPlan, IndexError) as error:
+        return Likeness.CANNOT_TELL, f"what was signed cannot be read: {error}"
+    if step.name != operation.full_name:
+        return Likeness.OTHER, f"{step.name} was signed"
+    return _parameters(record, operation, step, where)
+
+
+def _parameters(record: TrailRecord, operation: Operation, step: Step, where: Where) -> Compared:
+    raw = json.loads(record.raw)
+    recorded = raw.get("requestParameters")
+    found = trail.convert(operation, recorded, raw.get("errorMessage") or "", where)
+    try:
+        made = resources.normalised(operation, found.parameters, where)
+    except BadParameters as error:
+        return Likeness.OTHER, str(error)
+    hidden = {path.partition(".")[0] for path in found.redacted}
+    for name in operation.facts["identifies"]:
+        if name in made and name not in hidden:
+            if made[name] != step.parameters.get(name):
+                return Likeness.OTHER, _unlike(name, made, step)
+        elif record.outcome == Outcome.SUCCEEDED:
+            return Likeness.CANNOT_TELL, f"the record does not show its {name}"
+    # A denied call is recorded without its parameters; then the session and the request id have to do.
+    if recorded is not None:
+        for name in _unequal(operation, made, step.parameters, hidden, whole=found.completeness is not Completeness.UNKNOWN):
+            return Likeness.OTHER, _unlike(name, made, step)
+    return SAME
+
+
+def _signed(attempt: Attempt) -> tuple[Step, Where]:
+    revision = attempt.execution.revision
+    if canonical.digest(revision.text) != revision.digest:
+        raise BadPlan("the revision's text does not have its digest")
+    found = plan.parse(revision.text)
+    return found.steps[attempt.step], Where(found.account, found.region, found.partition)
+
+
+def _unequal(operation: Operation, made: dict[str, Any], signed: dict[str, Any], hidden: set[str], *, whole: bool) -> list[str]:
+    """The members that differ. What CloudTrail hides, spells otherwise or leaves out for its secrets is not held against it."""
+    differing = []
+    for name in sorted({*made, *signed} - hidden):
+        shape = operation.members.get(name)
+        if shape is None or _may_be_left_out(shape) or _spelt_otherwise(signed.get(name)):
+            continue
+        if name not in made and not whole:
+            continue  # it may be what the record spells in a way that the model does not know
+        if name not in signed and "idempotencyToken" in shape.metadata:
+            continue  # botocore adds it by itself
+        if name not in made or name not in signed or _encoded(made[name]) != _encoded(signed[name]):
+            differing.append(name)
+    return differing
+
+
+def _may_be_left_out(shape: Shape) -> bool:
+    return bool(shape.metadata.get("sensitive"))
+
+
+def _spelt_otherwise(value: Any) -> bool:
+    text = json.dumps(canonical.encode(value))
+    return any(tag in text for tag in _SPELT_OTHERWISE)
+
+
+def _encoded(value: Any) -> Any:
+    try:
+        return canonical.encode(value)
+    except BadCanonicalForm:
+        return value
+
+
+def _unlike(name: str, made: dict[str, Any], step: Step) -> str:
+    asked, signed = (json.dumps(_encoded(parameters.get(name)))[:200] for parameters in (made, step.parameters))
+    return f"{name} was {asked}, and {signed} was signed"
