@@ -24,7 +24,9 @@ PROCESSES: tuple[str, ...] = get_args(Process)
 # Who needs what. `tool` is no process of a deployment (linters, makemigrations, the demo's launcher) and needs nothing.
 WITH_DATABASE = frozenset({"web", "feed", "delivery", "execution", "owner"})
 # Only these sign or read signed values; a worker that reads hostile input is better off without the key.
-WITH_SIGNED_VALUES = frozenset({"web", "owner"})
+WITH_SIGNED_VALUES = frozenset({"web"})
+# Who needs no origin: nothing that it does is shown to a person or verified against a passkey.
+WITHOUT_ORIGIN = frozenset({"tool", "owner"})
 WITH_BROKER = frozenset({"web", "feed", "delivery", "execution", "beat"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # Credentials that boto3 would pick up by itself; the web process must have none of them.
@@ -246,14 +248,15 @@ def read(environ: Mapping[str, str]) -> Environment:
     """Read and check `environ`. Raises WrongEnvironment, which lists every missing or wrong variable at once."""
     reader = _Reader(environ)
     process = reader.parsed("COUNTERSIGN_PROCESS", reader.text("COUNTERSIGN_PROCESS"), _one_of(PROCESSES), "web")
-    tool = process == "tool"
-    origin = reader.text("COUNTERSIGN_ORIGIN", "https://countersign.invalid" if tool else "") or reader.wanted(
+    origin = reader.text(
+        "COUNTERSIGN_ORIGIN", "https://countersign.invalid" if process in WITHOUT_ORIGIN else ""
+    ) or reader.wanted(
         "COUNTERSIGN_ORIGIN", "the address people type, like https://countersign.example.com; passkeys are bound to it."
     )
     origin = reader.parsed("COUNTERSIGN_ORIGIN", origin, _origin, "")
     secret_key = reader.text("COUNTERSIGN_SECRET_KEY")
     if process in WITH_SIGNED_VALUES:
-        secret_key = reader.wanted("COUNTERSIGN_SECRET_KEY", "50 or more random characters, the same for web and owner.")
+        secret_key = reader.wanted("COUNTERSIGN_SECRET_KEY", "50 or more random characters; sessions and factors depend on it.")
     redis_url = reader.text("REDIS_URL")
     if process in WITH_BROKER:
         redis_url = reader.wanted("REDIS_URL", f"the {process} process needs redis://:password@host:port/0.")

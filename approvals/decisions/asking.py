@@ -42,6 +42,7 @@ from approvals.models import (
     Revision,
     Source,
 )
+from approvals.operations import catalog
 from approvals.operations.trail import Conversion
 from approvals.plan import Step
 from approvals.states import Completeness, RequestState
@@ -96,6 +97,13 @@ def submit(
     if revision.digest:
         outbox.put(OutboxKind.INSPECT, revision.pk)
     return request, True
+
+
+def _must_stay_on_target(request: ApprovalRequest, steps: Sequence[Step]) -> None:
+    """A denied call stays about what was called; for anything else a request of its own is filed."""
+    if request.source == Source.EVENT and request.target and target_of(steps) != request.target:
+        message = f"AWS denied a call on {request.target}; this request stays about it. File another request for something else."
+        raise BadParameters({name: [message] for name in catalog.get(request.operation).facts["identifies"]})
 
 
 def _clock_is_over(request: ApprovalRequest, now: datetime) -> bool:
@@ -153,6 +161,7 @@ def complete(request_id: UUID, person: Person, *, parameters: Parameters, number
         if number != request.revision_number:
             raise StaleRevision("Somebody edited this plan while you did. Open the request again: it shows the current revision.")
         steps = [step_of(request.operation, parameters, request.account, request.region)]
+        _must_stay_on_target(request, steps)
         versions = matching(calls_of(steps, request.account, request.region))
         if request.request_state is RequestState.PENDING:
             move(request, RequestState.DRAFT, pending_until=None)

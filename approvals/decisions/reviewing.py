@@ -83,6 +83,8 @@ def confirm(
         )
         notifications.tell(notifications.PENDING, request)
         outbox.put(OutboxKind.MIRROR, request.pk)
+        # A draft may have waited for days: reviewers see the target as it is now.
+        outbox.put(OutboxKind.INSPECT, revision.pk)
     return request
 
 

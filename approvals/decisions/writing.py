@@ -60,7 +60,10 @@ def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:
         if version.rules.mode is Mode.ENFORCE and any(policies.matches(version.rules, call) for call in calls)
     ]
     if not found:
-        raise NothingMatches("No guardrail protects this call, so it needs no approval here: make it with your own AWS access.")
+        raise NothingMatches(
+            "No guardrail protects this call. Check the name, the account and the region for a slip; if they are right, the call "
+            "needs no approval here and is made with your own AWS access."
+        )
     return found
 
 

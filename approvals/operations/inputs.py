@@ -38,6 +38,17 @@ def _problems(operation: Operation, parameters: dict[str, Any]) -> Iterator[tupl
     for kind, path, facts in report._errors:  # the report's own text cannot be laid beside a field
         yield _botocore_path(path, kind, facts), _botocore_message(kind, facts)
     yield from _values(shape, parameters, "")
+    yield from _facts(operation, parameters)
+
+
+def _facts(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """What botocore's model does not say and AWS would refuse: how a target may be named, and a change that changes nothing."""
+    for name, pattern in operation.facts["patterns"].items():
+        value = parameters.get(name)
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            yield name, f"{value!r} cannot be the name of one: it would have to fit {pattern}."
+    if operation.facts["changes"] and not set(parameters) - set(operation.facts["identifies"]):
+        yield "", "Nothing would change. Set at least one thing that is to become different."
 
 
 def _values(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -50,6 +61,8 @@ def _values(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         if (most := shape.metadata.get("max")) is not None and len(value) > most:
             yield path, f"At most {most} items."
         for index, item in enumerate(value):
+            if item == {} and isinstance(shape.member, StructureShape) and shape.member.members:
+                yield f"{path}.{index}", "Fill this in, or remove the row."
             yield from _values(shape.member, item, f"{path}.{index}")
     elif isinstance(shape, MapShape) and isinstance(value, dict):
         for key, item in value.items():

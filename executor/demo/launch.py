@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from executor.demo import people, servers
+from executor.demo import people, servers, valkey
 from executor.demo.children import Child
 from executor.demo.errors import DemoError
 from executor.demo.state import StateFolder, free_port, is_free
@@ -24,6 +25,9 @@ from executor.sandbox.world import DEMO
 WEB_PORT = 8000
 AWS_KEYS_FILE = "aws-keys.json"
 GENESIS_FILE = "genesis.hash"
+ENVIRONMENT_FILE = "owner.env"
+# The part of the owner's environment that is not simply the shell's.
+OWNERS = frozenset({"COUNTERSIGN_PROCESS", "DATABASE_OWNER_URL"})
 # Process name -> (queue, tasks at once). Two executions may wait for AWS side by side; the others have one stream of work.
 WORKERS = {"feed": 1, "delivery": 1, "execution": 2}
 
@@ -61,6 +65,8 @@ class Launch:
         for child in self._found.children:
             self._supervisor.start(child)
         servers.provision(self._found)
+        if not valkey.answers(self._found.redis_url):
+            raise DemoError("No broker answers at REDIS_URL. Start it, or correct REDIS_URL (host, port, password).")
         self._say(
             "PostgreSQL and Valkey are up" + ("." if len(self._found.children) == 2 else " (from your environment, in part).")
         )
@@ -96,6 +102,9 @@ class Launch:
             self._manage("bootstrap", str(manifest))
             pin.unlink(missing_ok=True)
             self._say(f"Authority begins with the manifest {manifest.name}: {len(people.PEOPLE)} people, one guardrail.")
+        else:
+            # The local AWS forgot the mirror with everything else.
+            self._manage("mirror_rewrite")
         if not pin.exists():
             pin.write_text(_sealed_hash(self._found.owner_url) or "")
         return pin.read_text().strip()
@@ -133,8 +142,14 @@ class Launch:
         argv = (sys.executable, "manage.py", *arguments)
         self._supervisor.step(Child(name=arguments[0], argv=argv, environ=self._environments.owner(), cwd=PROJECT, quiet=True))
 
+    def _write_environment(self) -> Path:
+        """What a person's shell needs to run manage.py as the owner of the tables."""
+        lines = [f"{name}={shlex.quote(value)}" for name, value in sorted(self._environments.owner().items()) if name in OWNERS]
+        return self._state.write_secret(ENVIRONMENT_FILE, "\n".join(lines) + "\n")
+
     def _world(self, keys: dict[str, AccessKey]) -> DemoWorld:
         environments = self._environments
+        self._write_environment()
         return DemoWorld(
             web_url=environments.web_url,
             aws_endpoint=environments.aws_endpoint,

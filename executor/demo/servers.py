@@ -68,6 +68,8 @@ def provision(servers: Servers) -> None:
         with psycopg.connect(servers.owner_url, autocommit=True, connect_timeout=5) as connection:
             for role in ROLES.values():
                 _login_role(connection, role, servers.state.secret(role))
+    except psycopg.OperationalError as error:
+        raise ServerUnavailable(f"No database answers at DATABASE_URL: {error}. Start it, or correct DATABASE_URL.") from error
     except psycopg.Error as error:
         raise ServerUnavailable(
             f"The database refused to make the roles of the processes: {error}. DATABASE_URL must name a role with CREATEROLE."

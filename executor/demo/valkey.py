@@ -70,7 +70,7 @@ def prepare(state: StateFolder, *, durable: bool = True) -> Valkey:
             death_signal=signal.SIGTERM,
             grace=5.0,
             quiet=True,
-            ready=lambda: _answers(valkey.url),
+            ready=lambda: answers(valkey.url),
         ),
         port=port,
         url=f"redis://:{password}@127.0.0.1:{port}/0",
@@ -85,7 +85,8 @@ def stop_leftover(state: StateFolder) -> None:
     _stop_what_a_crash_left(folder, folder / "valkey.conf")
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a Redis or Valkey server answers there within two seconds."""
     try:
         with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
             return bool(client.ping())

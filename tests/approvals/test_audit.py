@@ -176,3 +176,9 @@ def test_concurrent_appends_make_one_chain(cloned_database):
     found = audit.verify()
     assert found.holds, found.faults
     assert found.links == 160
+
+
+def test_a_head_that_is_no_hash_is_a_usage_error(db):
+    """A slip of the auditor is not called a rewritten trail."""
+    with pytest.raises(CommandError, match="is no hash"):
+        call_command("audit_verify", "--head", "zzz")

@@ -57,11 +57,29 @@ class TestAsking:
         assert revision.author == cast.person("alice")
         assert Revision.objects.filter(request=request).count() == 2
 
+    def test_a_denied_call_stays_about_what_was_called(self, cast):
+        """A draft that an event made cannot be turned against another table; that takes a request of its own."""
+        request = cast.denied_event("DeleteTable", "prod-orders")
+        with pytest.raises(BadParameters, match="stays about it"):
+            decisions.complete(request.pk, cast.person("alice"), parameters={"TableName": "prod-customers"}, number=1)
+
+    def test_the_target_is_read_again_when_the_plan_is_confirmed(self, cast):
+        """A draft may wait for days; reviewers see the target as it is when they are asked."""
+        request = cast.filed()
+        before = OutboxMessage.objects.filter(kind="inspect").count()
+        cast.sign_confirm(request)
+        assert OutboxMessage.objects.filter(kind="inspect").count() == before + 1
+
     def test_only_the_requester_completes(self, cast):
         """Somebody else's draft is not his to fill in."""
         request = cast.denied_event("UpdateTable")
         with pytest.raises(NotAllowed):
-            decisions.complete(request.pk, cast.person("bob"), parameters={"TableName": "prod-orders"}, number=1)
+            decisions.complete(
+                request.pk,
+                cast.person("bob"),
+                parameters={"TableName": "prod-orders", "BillingMode": "PAY_PER_REQUEST"},
+                number=1,
+            )
 
     def test_completing_an_outdated_revision_is_refused(self, cast):
         """A form that was opened before somebody edited the plan overwrites nothing."""
@@ -79,6 +97,11 @@ class TestAsking:
             ("dynamodb:UpdateTable", {"TableName": "prod-orders", "BillingMode": "FREE"}, "BillingMode"),
             ("dynamodb:UpdateTable", {"TableName": "prod-orders", "ProvisionedThroughput": {"ReadCapacityUnits": 1}},
              "ProvisionedThroughput.WriteCapacityUnits"),
+            ("dynamodb:UpdateTable", {"TableName": "prod-orders"}, ""),
+            ("dynamodb:UpdateTable", {"TableName": "prod-orders", "GlobalSecondaryIndexUpdates": [{}]},
+             "GlobalSecondaryIndexUpdates.0"),
+            ("dynamodb:DeleteTable", {"TableName": "prod customers"}, "TableName"),
+            ("dynamodb:DeleteTable", {"TableName": "nonesuch table !"}, "TableName"),
             ("dynamodb:DeleteTable", {"TableName": "arn:aws:dynamodb:eu-west-1:999999999999:table/prod-orders"}, "TableName"),
             ("dynamodb:DeleteTable", {"TableName": "arn:aws:dynamodb:us-east-1:111122223333:table/prod-orders"}, "TableName"),
             ("dynamodb:DeleteTable", {"TableName": "arn:aws:dynamodb:eu-west-1:111122223333:backup/prod-orders"}, "TableName"),

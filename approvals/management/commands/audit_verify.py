@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -27,7 +28,9 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--head", metavar="HASH", help="a hash kept from an earlier run; the chain must still contain it")
+        parser.add_argument(
+            "--head", type=_hash, metavar="HASH", help="a hash kept from an earlier run; the chain must still contain it"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,4 +47,10 @@ class Command(BaseCommand):
             for fault in found.faults:
                 self.stdout.write(f"Entry #{fault.sequence}: {fault.what}.")
         if not found.holds:
-            raise CommandError(f"The audit trail does not hold: {len(found.faults)} faults.", returncode=1)
+            raise CommandError(f"The audit trail does not hold: {len(found.faults)} fault(s).", returncode=1)
+
+
+def _hash(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no hash; give the 64 hexadecimal digits that an earlier run printed")
+    return text

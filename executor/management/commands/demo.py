@@ -134,5 +134,9 @@ Countersign is ready: {world.web_url}
     {world.python} -c 'import boto3; boto3.client("dynamodb").delete_table(TableName="prod-orders")'
   AWS refuses, and within seconds the portal shows alice a draft of the same call, to confirm and sign.
 
+  Run the auditor's commands, in another terminal:
+    set -a; . {world.state / "owner.env"}; set +a
+    {world.python} manage.py audit_verify        (audit_export, requests_export; each has --help)
+
   Notifications that the SNS topic delivers appear below. Logs: {world.state / "logs"}. Stop with Ctrl-C.
 """
