@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError, connections
 from django.utils import timezone
 
+from approvals import outbox
 from approvals.models import Alert, AlertKind, Attempt, AuditEntry, Execution, OutboxMessage
 from executor import delivery, reconcile, stuck, tasks
 from executor.sandbox.world import DEMO
@@ -94,7 +95,7 @@ def test_an_alert_that_cannot_be_told_leads_to_no_other_alert(stage: Stage) -> N
 def test_an_error_with_what_postgresql_cannot_store_is_stored(stage: Stage) -> None:
     """A NUL or half a surrogate in an exception's text does not break the putting off."""
     message = promised(stage, "mirror", "x")
-    stuck.put_off(message, ValueError("a\0b\ud800"), actor="process:delivery")
+    outbox.put_off(message, stuck.in_words(ValueError("a\0b\ud800")))
     message.refresh_from_db()
     assert message.error == "ValueError: a\\0b\\ud800"
 
