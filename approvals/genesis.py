@@ -98,9 +98,7 @@ def seal(manifest: Manifest) -> Sealed:
         with connection.cursor() as cursor:
             cursor.execute("LOCK TABLE approvals_authoritylink IN EXCLUSIVE MODE")
         if AuthorityLink.objects.exists():
-            raise AlreadySealed(
-                "This installation was bootstrapped already. From now on authority changes only through two persons."
-            )
+            raise AlreadySealed("This installation was bootstrapped already. From now on nobody changes authority alone.")
         for account in manifest.accounts:
             Account.objects.create(**account)
         users = {person["handle"]: _write_person(person) for person in manifest.persons}

@@ -23,10 +23,10 @@ ACTOR: Final = "process:execution"
 
 def keep(message: OutboxMessage) -> None:
     """Keep an `inspect` promise. What cannot be read is stored in words; only a broken audit trail puts it off."""
-    named = Revision.objects.select_related("request")
+    named = Revision.objects.select_related("request__account")
     revision = named.filter(pk=int(message.subject)).first() if message.subject.isdecimal() else None
     try:
-        if revision is not None and revision.text:
+        if revision is not None and (revision.text or revision.request.target):
             observe(revision)
     except AuditUnavailable as error:
         log.exception("an observation could not be recorded")
@@ -40,11 +40,19 @@ def observe(revision: Revision) -> list[Observation]:
     done = Execution.objects.filter(revision=revision, state=ExecutionState.SUCCEEDED).exists()
     moment = Observation.Moment.AFTER if done else Observation.Moment.REVIEW
     try:
-        plan = revision.plan
+        plan = revision.plan if revision.text else _as_far_as_known(revision)
         account = _account(plan)
     except CountersignError as error:
         return [_store(revision, 0, moment, "", str(error))]
     return [_store(revision, index, moment, *_look(revision, plan, account, step)) for index, step in enumerate(plan.steps)]
+
+
+def _as_far_as_known(revision: Revision) -> Plan:
+    """The target of a draft whose parameters are still missing: enough to look at it, and nothing that could be signed."""
+    request = revision.request
+    steps = tuple(Step(step["service"], step["operation"], step["parameters"]) for step in revision.draft_steps)
+    role, partition = request.account.executor_role_arn, request.account.partition
+    return Plan(str(request.pk), revision.number, request.account.pk, partition, request.region, role, steps, (), 0)
 
 
 def _account(plan: Plan) -> KnownAccount:

@@ -94,7 +94,7 @@ def submit(
     if requester is not None:
         notifications.tell(notifications.DRAFTED, request)
     outbox.put(OutboxKind.MIRROR, request.pk)
-    if revision.digest:
+    if request.target:
         outbox.put(OutboxKind.INSPECT, revision.pk)
     return request, True
 

@@ -11,7 +11,7 @@ from django.db import connections
 
 from approvals import audit, decisions
 from approvals.authority import KnownAccount
-from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, OutboxKind, OutboxMessage
+from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, Observation, OutboxKind, OutboxMessage
 from approvals.states import RequestState, Status, Verdict
 from executor import answers, aws, claim, inspect, run, tasks
 from executor.errors import AwsRefused, WrongAccount
@@ -244,7 +244,7 @@ def test_when_the_answer_cannot_be_recorded_the_call_is_not_repeated(stage: Stag
 
 
 def test_the_target_is_read_before_review_and_after_the_call(stage: Stage) -> None:
-    """Two observations: the table as it is for the reviewers, and that it is gone afterwards, in words."""
+    """The table as it is when the plan is made and when it is confirmed, and afterwards that it is gone, in words."""
     request = stage.cast.filed()
     stage.execute()
     before = request.current_revision().observations.get()
@@ -255,7 +255,17 @@ def test_the_target_is_read_before_review_and_after_the_call(stage: Stage) -> No
     stage.execute()
     after = request.current_revision().observations.get(moment="after")
     assert "ResourceNotFoundException" in after.problem
-    assert AuditEntry.objects.filter(kind="target.observed").count() == 2
+    assert AuditEntry.objects.filter(kind="target.observed").count() == 3
+
+
+def test_the_target_of_an_incomplete_draft_is_read_too(stage: Stage) -> None:
+    """Whoever completes a plan sees what the table is like now, before there is a plan to sign."""
+    request = stage.cast.denied_event("UpdateTable", "prod-orders")
+    with stage.acting("execution"):
+        tasks.execute_due()
+    seen = Observation.objects.get(revision__request=request)
+    assert (seen.moment, seen.problem) == ("review", "")
+    assert "prod-orders" in seen.text
 
 
 def test_what_cannot_be_observed_is_said_in_words(stage: Stage) -> None:

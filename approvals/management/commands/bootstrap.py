@@ -17,8 +17,8 @@ class Command(BaseCommand):
     """Runs as the owner of the tables, once in the life of an installation."""
 
     help = (
-        "Seal the genesis manifest: accounts, persons, groups, guardrails and grants. Runs once; afterwards authority changes "
-        "only through two persons. Prints the genesis hash: put it into the executor's configuration as COUNTERSIGN_GENESIS.\n\n"
+        "Seal the genesis manifest: accounts, persons, groups, guardrails and grants. Runs once; afterwards nobody changes "
+        "authority alone. Prints the genesis hash: put it into the executor's configuration as COUNTERSIGN_GENESIS.\n\n"
         "Example: manage.py bootstrap genesis.yaml --check   (read it, write nothing)\n"
         "         manage.py bootstrap genesis.yaml\n\n"
         "Exit status: 0 done, 1 sealed before, 2 the manifest or the environment is wrong."
