@@ -162,6 +162,9 @@ def test_a_row_of_the_table_names_what_botocore_knows(operation):
     result = describe.output_shape.members[facts["describe"]["result"]]
     for name in (*facts["describe"]["identity"], *([facts["settled"]["path"]] if "path" in facts["settled"] else [])):
         assert name in result.members
+    untouched = facts["untouched"]
+    assert "path" not in untouched or untouched["path"] in result.members
+    assert set(facts["patterns"]) <= set(members)
     if "gone" in facts["settled"]:
         assert facts["settled"]["gone"] in [shape.name for shape in describe.error_shapes]
 
