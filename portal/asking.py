@@ -91,7 +91,7 @@ def complete(scene: Scene) -> HttpResponse:
 
 def withdraw(scene: Scene) -> HttpResponse:
     """The requester no longer wants it. GET asks, POST does."""
-    checks.must_be_requester(scene.request, scene.person)
+    checks.must_be_endable(scene.request, scene.person, RequestState.WITHDRAWN)
     if scene.http.method != "POST":
         return scene.page("portal/end.html", "Withdraw this request", verb="withdraw")
     decisions.withdraw(scene.request.pk, scene.person, reason=scene.http.POST.get("reason", "").replace("\0", ""))
@@ -100,7 +100,7 @@ def withdraw(scene: Scene) -> HttpResponse:
 
 def disown(scene: Scene) -> HttpResponse:
     """The call was not the requester's. GET asks, POST closes the request and raises an alert."""
-    checks.must_be_requester(scene.request, scene.person)
+    checks.must_be_endable(scene.request, scene.person, RequestState.DISOWNED)
     if scene.http.method != "POST":
         return scene.page("portal/end.html", "This was not me", verb="disown")
     decisions.disown(scene.request.pk, scene.person)
@@ -129,13 +129,15 @@ def _posted(http: HttpRequest) -> tuple[dict[str, str], dict[str, list[str]]]:
 
 
 def _rows_changed(http: HttpRequest, data: dict[str, str]) -> dict[str, str] | None:
-    """The form after a press of one of its own buttons (add, remove, unfold); None when it was sent to be saved."""
+    """The form after a press of one of its own buttons (add, remove, unfold, close); None when it was sent to be saved."""
     if name := http.POST.get("add"):
         return form_data.with_row(data, name)
     if name := http.POST.get("remove"):
         return form_data.without_row(data, name)
     if name := http.POST.get("unfold"):
         return form_data.unfolded(data, name)
+    if name := http.POST.get("close"):
+        return form_data.closed(data, name)
     return None
 
 
@@ -166,6 +168,8 @@ def _operation_page(
     problems = problems or {}
     fields = operation_form.fields_of(operation, data, problems)
     general = [*problems.get(ROOT, []), *([said] if said else [])]
-    about = {"operation": operation, "fields": fields, "general": general, "errors": problems}
+    # The place of an error is named by the path that the field shows as its label, and leads there.
+    wrong = [(name[len(ROOT) + 1 :], operation_form.id_of(name)) for name in problems if name.startswith(f"{ROOT}.")]
+    about = {"operation": operation, "fields": fields, "general": general, "errors": problems, "wrong": wrong}
     about["about"] = operation_form.plain(operation.model.documentation)
     return TemplateResponse(http, "portal/operation.html", {**context, **about}, status=status)

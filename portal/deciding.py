@@ -6,6 +6,8 @@ GET shows the form. POST `step=begin` checks what was typed and opens the ceremo
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.http import HttpResponse
 from django.utils import timezone
 
@@ -16,6 +18,7 @@ from approvals.models import ApprovalRequest
 from approvals.states import Verdict
 from portal import ceremony, refusals, software_authenticator
 from portal.ceremony import Typed
+from portal.listing import url_of
 from portal.review_page import page_of
 from portal.scene import Scene
 
@@ -75,6 +78,13 @@ def decide(scene: Scene) -> HttpResponse:
     return scene.done(_outcome(request, said.verdict))
 
 
+_SIGN_TITLE: Final = {
+    Verdict.CONFIRM: "Sign that you ask for this",
+    Verdict.APPROVE: "Sign your approval",
+    Verdict.DENY: "Sign your denial",
+}
+
+
 def _outcome(request: ApprovalRequest, verdict: Verdict) -> str:
     if verdict is Verdict.DENY:
         return "Denied and signed. The request is closed and its requester is being told."
@@ -97,7 +107,7 @@ def _begin(scene: Scene, template: str, title: str, said: Typed) -> HttpResponse
         return _form(scene, template, title, said=said, problem=error)
     return scene.page(
         "portal/sign.html",
-        "Sign",
+        _SIGN_TITLE[said.verdict],
         review=page_of(scene.request),
         said=said,
         ceremony=opened,
@@ -115,6 +125,7 @@ def _form(
         title,
         status,
         review=review,
+        twins=scene.viewer.twins_of(scene.request),
         said=said,
         problem=str(problem or ""),
         may_approve=scene.request.state == "pending",
@@ -126,5 +137,5 @@ def _again(scene: Scene, template: str, title: str, said: Typed, error: Counters
     scene.request.refresh_from_db()
     gone = decisions.why_not_confirm if said.verdict is Verdict.CONFIRM else decisions.why_not_review
     if isinstance(error, NotAllowed) or gone(scene.request, scene.person):
-        return refusals.page(scene.http, error, back=scene.frame.get("back", ""), context=scene.frame)
+        return refusals.page(scene.http, error, back=url_of(scene.request), context=scene.frame)
     return _form(scene, template, title, said=said, problem=error)

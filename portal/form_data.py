@@ -8,7 +8,8 @@ lists and maps: `p.GlobalSecondaryIndexUpdates.0.Update.IndexName`. Beside it ma
 - `<name>:empty`  the box "send it empty" (an empty text, group, list or map is something else than leaving it out),
 - `<name>:open`   a group that was unfolded on demand.
 
-Only what a person set goes into the parameters: an empty field is a member left out.
+Only what a person set goes into the parameters: an empty field is a member left out. What was asked for and then left empty is
+a slip that is said: a row that was added, a group that was unfolded.
 """
 
 from __future__ import annotations
@@ -39,26 +40,26 @@ def written(shape: Shape | None, parameters: dict[str, Any]) -> dict[str, str]:
     if isinstance(shape, StructureShape):
         for name, value in parameters.items():
             if name in shape.members:
-                _write(shape.members[name], f"{ROOT}.{name}", value, data, in_row=False)
+                _write(shape.members[name], f"{ROOT}.{name}", value, data)
     return data
 
 
-def _write(shape: Shape, name: str, value: Any, data: dict[str, str], *, in_row: bool) -> None:
+def _write(shape: Shape, name: str, value: Any, data: dict[str, str]) -> None:
     if isinstance(shape, StructureShape):
         members = value if isinstance(value, dict) else {}
         for member, item in members.items():
             if member in shape.members:
-                _write(shape.members[member], f"{name}.{member}", item, data, in_row=False)
-        if not members and not in_row:
+                _write(shape.members[member], f"{name}.{member}", item, data)
+        if not members:
             data[f"{name}:empty"] = "on"
     elif isinstance(shape, ListShape | MapShape):
         _write_rows(shape, name, value, data)
-        if not value and not in_row:
+        if not value:
             data[f"{name}:empty"] = "on"
     else:
         text = _leaf_text(value)
         data[name] = text
-        if not text and not in_row:
+        if not text:
             data[f"{name}:empty"] = "on"
 
 
@@ -68,11 +69,11 @@ def _write_rows(shape: ListShape | MapShape, name: str, value: Any, data: dict[s
         for index, (key, item) in enumerate(value.items() if isinstance(value, dict) else ()):
             count = index + 1
             data[f"{name}.{index}:key"] = str(key)
-            _write(shape.value, f"{name}.{index}", item, data, in_row=True)
+            _write(shape.value, f"{name}.{index}", item, data)
     else:
         for index, item in enumerate(value if isinstance(value, list | tuple) else ()):
             count = index + 1
-            _write(shape.member, f"{name}.{index}", item, data, in_row=True)
+            _write(shape.member, f"{name}.{index}", item, data)
     if count:
         data[f"{name}:n"] = str(count)
 
@@ -135,25 +136,39 @@ def _read(shape: Shape, name: str, path: str, data: Data, reading: Reading, seen
         if any(key.startswith(f"{name}.") for key in data):
             reading.problems.setdefault(name, []).append(f"Deeper than {DEEPEST} levels; file this call in another way.")
         return _UNSET
-    empty = in_row or bool(data.get(f"{name}:empty"))
+    empty = bool(data.get(f"{name}:empty"))
     if isinstance(shape, StructureShape):
-        found = {}
+        found: dict[str, Any] = {}
         # An untouched group costs nothing, however large its shape is.
         for member, inner in () if _untouched(name, data) else shape.members.items():
             value = _read(inner, f"{name}.{member}", f"{path}.{member}", data, reading, seen, depth=depth + 1, in_row=False)
             if value is not _UNSET:
                 found[member] = value
-        return found if found or empty else _UNSET
+        if found or empty:
+            return found
+        return _left_empty(name, reading, _EMPTY_ROW if in_row else _EMPTY_GROUP if data.get(f"{name}:open") else "")
     if isinstance(shape, ListShape):
         rows = [
             _read(shape.member, f"{name}.{i}", f"{path}.{i}", data, reading, seen, depth=depth + 1, in_row=True)
             for i in range(_row_count(name, data, reading))
         ]
-        return rows if rows or empty else _UNSET
+        rows = [row for row in rows if row is not _UNSET]
+        return rows if rows or empty else _left_empty(name, reading, _EMPTY_ROW if in_row else "")
     if isinstance(shape, MapShape):
         entries = _read_map(shape, name, path, data, reading, seen, depth)
-        return entries if entries or empty else _UNSET
+        return entries if entries or empty else _left_empty(name, reading, _EMPTY_ROW if in_row else "")
     return _read_leaf(shape, name, data, reading, empty=empty, in_row=in_row)
+
+
+_EMPTY_ROW: Final = "Fill this in, or remove the row."
+_EMPTY_GROUP: Final = "Nothing is filled in here. Fill it in, or close it."
+
+
+def _left_empty(name: str, reading: Reading, said: str) -> Any:
+    """A member left out; with a problem where the person had asked for it, unless one is named inside already."""
+    if said and not any(place == name or place.startswith(f"{name}.") for place in reading.problems):
+        reading.problems[name] = [said]
+    return _UNSET
 
 
 def _untouched(name: str, data: Data) -> bool:
@@ -191,7 +206,9 @@ def _read_map(shape: MapShape, name: str, path: str, data: Data, reading: Readin
         key = data.get(f"{row}:key", "")
         if key in entries:
             reading.problems.setdefault(row, []).append(f"The key {key!r} occurs twice.")
-        entries[key] = _read(shape.value, row, f"{path}.{key}", data, reading, seen, depth=depth + 1, in_row=True)
+        value = _read(shape.value, row, f"{path}.{key}", data, reading, seen, depth=depth + 1, in_row=True)
+        if value is not _UNSET:
+            entries[key] = value
     return entries
 
 
@@ -203,14 +220,12 @@ def _read_leaf(shape: Shape, name: str, data: Data, reading: Reading, *, empty: 
             return ""
         if empty and kind == "blob":
             return b""
-        if in_row:
-            reading.problems.setdefault(name, []).append("Enter a value, or remove this row.")
-        return _UNSET if not in_row else None
+        return _left_empty(name, reading, _EMPTY_ROW if in_row else "")
     try:
         return _leaf(kind, text)
     except (ValueError, ArithmeticError, binascii.Error) as error:
         reading.problems.setdefault(name, []).append(_SAYS.get(kind) or str(error))
-        return _UNSET if not in_row else None
+        return _UNSET
 
 
 def _leaf(kind: str, text: str) -> Any:
@@ -287,3 +302,9 @@ def _index_under(name: str, key: str) -> int | None:
 def unfolded(data: Data, name: str) -> dict[str, str]:
     """The same form with the group of this name unfolded."""
     return {**data, f"{name}:open": "on"}
+
+
+def closed(data: Data, name: str) -> dict[str, str]:
+    """The same form with the group of this name closed, and nothing in it."""
+    inside = (f"{name}.", f"{name}:")
+    return {key: value for key, value in data.items() if not key.startswith(inside)}

@@ -31,25 +31,44 @@ class LiveState:
     state: dict[str, Any] = field(default_factory=dict)
     facts: tuple[tuple[str, str], ...] = ()
     whole: str = ""
+    gone: bool = False
 
     @property
     def was_read(self) -> bool:
         """Whether the executor has looked and could see."""
-        return self.taken_at is not None and not self.problem
+        return self.taken_at is not None and not self.problem and not self.gone
 
 
-def newest(revision: Revision, operations: list[Operation]) -> list[LiveState]:
-    """For each step the newest observation taken for the review; one query."""
-    taken: dict[int, Observation] = {}
-    for observation in revision.observations.filter(moment=Observation.Moment.REVIEW).order_by("taken_at", "id"):
-        taken[observation.step] = observation
-    return [_live(taken.get(index), operation) for index, operation in enumerate(operations)]
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What was read of one step's target: for the review, and after the call had succeeded."""
+
+    before: LiveState
+    after: LiveState
+
+
+def newest(revision: Revision, operations: list[Operation]) -> list[Looks]:
+    """For each step the newest observation of each moment; one query."""
+    taken: dict[tuple[int, str], Observation] = {}
+    for observation in revision.observations.order_by("taken_at", "id"):
+        taken[observation.step, observation.moment] = observation
+    return [
+        Looks(
+            _live(taken.get((index, Observation.Moment.REVIEW)), operation),
+            _live(taken.get((index, Observation.Moment.AFTER)), operation),
+        )
+        for index, operation in enumerate(operations)
+    ]
 
 
 def _live(observation: Observation | None, operation: Operation) -> LiveState:
     if observation is None:
         return LiveState()
     if observation.problem:
+        # The executor's words for AWS's refusal begin with its code; this one says that there is no such target.
+        gone = operation.facts.get("settled", {}).get("gone")
+        if gone and observation.problem.startswith(f"AWS says {gone}:"):
+            return LiveState(observation.taken_at, gone=True)
         return LiveState(observation.taken_at, observation.problem)
     try:
         found = json.loads(observation.text or "{}")
@@ -79,17 +98,66 @@ def beside(state: dict[str, Any], path: str) -> str:
     return "" if value is MISSING or isinstance(value, dict | list) else text_of(value)
 
 
+def without_value(live: LiveState, operation: Operation, path: str) -> str:
+    """Why nothing stands beside this path: it was not read, the target has none of it, or it cannot be laid side by side."""
+    if live.gone:
+        return "gone"
+    if not live.was_read:
+        return "not read"
+    first = path.partition(".")[0]
+    known = [name for name in _names(first) if name in _described(operation)]
+    if any(name in live.state for name in known):
+        return "see the live state"
+    # AWS leaves out a list or group that the target has none of; an absent single value means something else each time.
+    groups = [name for name in known if _described(operation)[name].type_name in ("structure", "list", "map")]
+    return "none now" if groups and not _single(operation, first) else "not told by AWS"
+
+
+def refused_now(operation: Operation, live: LiveState) -> str:
+    """Why AWS will refuse the call while the target is as it was read, in a sentence; empty when nothing says so."""
+    name, value, why = _REFUSED_WHILE.get(operation.full_name, ("", None, ""))
+    return why if live.was_read and name and live.state.get(name) == value else ""
+
+
+# Operation -> the described member and value that make AWS refuse it, and the sentence that says so.
+_REFUSED_WHILE: dict[str, tuple[str, Any, str]] = {
+    "dynamodb:DeleteTable": (
+        "DeletionProtectionEnabled",
+        True,
+        "Deletion protection is on. Switch it off first, with a request of its own for UpdateTable.",
+    ),
+}
+
+
+def _single(operation: Operation, name: str) -> bool:
+    return operation.members[name].type_name not in ("structure", "list", "map") if name in operation.members else True
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    """The members that the describe call's answer can have, as botocore shapes."""
+    describe = operation.facts.get("describe", {})
+    if not describe:
+        return {}
+    shape: Any = operation.model.service_model.operation_model(describe["operation"]).output_shape
+    inner: Any = shape.members.get(describe.get("result", ""))
+    return dict(inner.members) if inner is not None else {}
+
+
+def _names(name: str) -> list[str]:
+    """How AWS calls a member of a request in the answers to its describe calls."""
+    names = [name, name.removesuffix("Specification") + "Description", f"{name}Description"]
+    if name.endswith("Updates"):
+        names += [name.removesuffix("Updates") + ending for ending in ("s", "es")]
+    return names
+
+
 def _member(state: dict[str, Any], name: str) -> Any:
     if name in state:
         return state[name]
     summary = state.get(f"{name}Summary")
     if isinstance(summary, dict) and name in summary:
         return summary[name]
-    for ending, other in (("Specification", "Description"), ("", "Description")):
-        renamed = name.removesuffix(ending) + other if name.endswith(ending) else ""
-        if renamed in state:
-            return state[renamed]
-    return MISSING
+    return next((state[renamed] for renamed in _names(name) if renamed in state), MISSING)
 
 
 def _inside(value: Any, part: str) -> Any:

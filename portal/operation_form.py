@@ -33,6 +33,8 @@ class FormField:
     label: str
     kind: str
     required: bool = False
+    # Whether a group around it may be left out, and nothing of that group is filled in yet.
+    optional_around: bool = False
     help: str = ""
     danger: str = ""
     text: str = ""
@@ -50,7 +52,14 @@ class FormField:
     @property
     def id(self) -> str:
         """An id for labels and fragments."""
-        return re.sub(r"[^A-Za-z0-9_-]", "-", self.name)
+        return id_of(self.name)
+
+    @property
+    def needed(self) -> str:
+        """What the badge beside the label says; nothing for what may be left out."""
+        if not self.required:
+            return ""
+        return "required if this group is used" if self.optional_around else "required"
 
     @property
     def touched(self) -> bool:
@@ -68,6 +77,11 @@ class Row:
     value: FormField
     key: str = ""
     errors: list[str] = field(default_factory=list)
+
+
+def id_of(name: str) -> str:
+    """A field's name as an id of HTML."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name)
 
 
 def fields_of(operation: Operation, data: Data, problems: dict[str, list[str]] | None = None) -> list[FormField]:
@@ -98,7 +112,15 @@ class _Builder:
         self._rows_made = 0
 
     def build(
-        self, shape: Shape, name: str, label: str, above: tuple[str, ...], *, required: bool = False, in_row: bool = False
+        self,
+        shape: Shape,
+        name: str,
+        label: str,
+        above: tuple[str, ...],
+        *,
+        required: bool = False,
+        in_row: bool = False,
+        optional_around: bool = False,
     ) -> FormField:
         """The field for one shape; `above` are the names of the shapes around it, outermost first."""
         made = FormField(
@@ -106,6 +128,7 @@ class _Builder:
             label=label,
             kind="text",
             required=required,
+            optional_around=optional_around,
             help=plain(shape.documentation),
             is_empty=bool(self._data.get(f"{name}:empty")),
             is_open=bool(self._data.get(f"{name}:open")),
@@ -130,15 +153,17 @@ class _Builder:
         required = set(shape.required_members)
         made.may_be_empty = not required and not made.in_row
         inside = (*above, shape.name)
+        # Whoever opened a group or filled in a part of it has to fill in what it needs.
+        certain = made.in_row or (made.required and not made.optional_around) or self._is_used(made.name)
         made.members = [
-            self.build(member, f"{made.name}.{name}", name, inside, required=name in required)
+            self.build(member, f"{made.name}.{name}", name, inside, required=name in required, optional_around=not certain)
             for name, member in sorted(shape.members.items(), key=lambda pair: (pair[0] not in required, pair[0]))
         ]
 
     def _rows(self, shape: ListShape | MapShape, made: FormField, above: tuple[str, ...]) -> None:
         made.kind = "map" if isinstance(shape, MapShape) else "rows"
         made.least, made.most = _bound(shape, "min"), _bound(shape, "max")
-        made.may_be_empty = made.least in ("", "0") and not made.in_row
+        made.may_be_empty = made.least in ("", "0")
         inner = shape.value if isinstance(shape, MapShape) else shape.member
         count = min(rows_said(made.name, self._data), MOST_ROWS_IN_ALL - self._rows_made)
         self._rows_made += count
@@ -171,7 +196,16 @@ class _Builder:
             return
         if "\n" in made.text or (made.most.isdecimal() and int(made.most) > LONG_TEXT and made.text.count("") > LONG_TEXT):
             made.kind = "area"
-        made.may_be_empty = made.least in ("", "0") and "pattern" not in shape.metadata and not made.in_row
+        made.may_be_empty = made.least in ("", "0") and "pattern" not in shape.metadata
+
+    def _is_used(self, name: str) -> bool:
+        if self._data.get(f"{name}:open") or self._data.get(f"{name}:empty"):
+            return True
+        inside = f"{name}."
+        return any(
+            key.startswith(inside) and value and (key, value) != (f"{key.removesuffix(':n')}:n", "0")
+            for key, value in self._data.items()
+        )
 
     def _has_data(self, name: str) -> bool:
         marks = (f"{name}.", f"{name}:")

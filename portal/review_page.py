@@ -17,8 +17,8 @@ from approvals.policies import Resolution, Rules
 from approvals.states import ExecutionState, RequestState, Status, status_of
 from portal import live_state
 from portal.listing import asker_of, clock_of
-from portal.live_state import LiveState
-from portal.shown import NOT_SET, Shown, leaves, text_of
+from portal.live_state import LiveState, Looks
+from portal.shown import Shown, leaves, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,11 @@ class ShownStep:
     irreversible: bool
     undo: str
     rows: tuple[Shown, ...]
+    # Dangerous members that the call leaves alone.
+    left_alone: tuple[str, ...]
     live: LiveState
+    after: LiveState
+    refused_now: str
     command: str
 
 
@@ -65,6 +69,8 @@ class ReviewPage:
     request: ApprovalRequest
     revision: Revision
     status: Status
+    is_done: bool
+    when_read: str
     sentence: str
     who: str
     place: str
@@ -90,16 +96,19 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     steps, place, role = _source(request, revision)
     rules = decisions.guardrails_of(revision)
     operations = [catalog.get(step.name) for step in steps]
-    lives = live_state.newest(revision, operations)
+    looks = live_state.newest(revision, operations)
+    status = _status(request, revision)
     resolution = decisions.resolution_of(revision, rules)
     reviews = tuple(revision.reviews.select_related("person"))
     region = revision.plan.region if revision.text else request.region
-    shown = tuple(_step(index, step, live, region, place) for index, (step, live) in enumerate(zip(steps, lives, strict=True)))
+    shown = tuple(_step(index, step, seen, region, place) for index, (step, seen) in enumerate(zip(steps, looks, strict=True)))
     confirmed = revision.signatures.filter(verdict="confirm").select_related("person").first()
     return ReviewPage(
         request=request,
         revision=revision,
-        status=_status(request, revision),
+        status=status,
+        is_done=status is Status.DONE,
+        when_read=_when_read(status),
         sentence=", then ".join(words.sentence(step, place) for step in steps),
         who=asker_of(request),
         place=place,
@@ -136,28 +145,35 @@ def _status(request: ApprovalRequest, revision: Revision) -> Status:
     return status_of(request.request_state, ExecutionState(execution.state) if execution else None)
 
 
-def _step(index: int, step: Step, live: LiveState, region: str, place: str) -> ShownStep:
+def _when_read(status: Status) -> str:
+    """The heading over what was read for the review: it is the present only until a call is made, or never will be."""
+    if status in (Status.DRAFT, Status.WAITING, Status.APPROVED):
+        return "Is now"
+    if status in (Status.RUNNING, Status.DONE, Status.FAILED, Status.UNKNOWN):
+        return "Before the call"
+    return "When it was read"
+
+
+def _step(index: int, step: Step, looks: Looks, region: str, place: str) -> ShownStep:
     operation = catalog.get(step.name)
     dangers = risk.of(operation)
     identifying = operation.facts["identifies"]
-    rows = [
+    live, after = looks.before, looks.after
+    rows = tuple(
         Shown(
             path,
             text_of(value),
             danger,
+            note="" if number else danger,
             now="" if name in identifying else live_state.beside(live.state, path),
+            why_not_now=live_state.without_value(live, operation, path),
+            after="" if name in identifying else live_state.beside(after.state, path),
+            why_not_after=live_state.without_value(after, operation, path),
             identifies=name in identifying,
         )
         for name, whole, danger in risk.ordered(operation, step.parameters)
-        for path, value in leaves(words.visible(name), whole)
-    ]
-    absent = [
-        Shown(name, NOT_SET, danger, is_set=False, now=live_state.beside(live.state, name))
-        for name, danger in sorted(dangers.dangerous.items())
-        if name not in step.parameters
-    ]
-    # What is dangerous stands before what is not, whether it is set or left alone.
-    first = [row for row in rows if row.identifies or row.danger]
+        for number, (path, value) in enumerate(leaves(words.visible(name), whole))
+    )
     return ShownStep(
         number=index + 1,
         sentence=words.sentence(step, place),
@@ -166,8 +182,11 @@ def _step(index: int, step: Step, live: LiveState, region: str, place: str) -> S
         destroys=dangers.destroys,
         irreversible=dangers.irreversible,
         undo=dangers.undo,
-        rows=(*first, *absent, *(row for row in rows if row not in first)),
+        rows=rows,
+        left_alone=tuple(sorted(name for name in dangers.dangerous if name not in step.parameters)),
         live=live,
+        after=after,
+        refused_now=live_state.refused_now(operation, live),
         command=words.visible(words.cli(step, region)),
     )
 

@@ -11,24 +11,34 @@ from typing import Any
 
 from approvals.operations import words
 
-NOT_SET = "not set"
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One value: where it stands (`A.B.0`), what it will be, what is dangerous about it, what it is now where that is known."""
+    """One value: where it stands (`A.B.0`), what it will be, what is dangerous about it, and what was read of it.
+
+    `now` and `after` are what it is as read for the review and after the call; where they are empty, `why_not_now` and
+    `why_not_after` say why. Of a dangerous member's leaves the first carries the note.
+    """
 
     path: str
     value: str
     danger: str = ""
-    is_set: bool = True
+    note: str = ""
     now: str = ""
+    why_not_now: str = ""
+    after: str = ""
+    why_not_after: str = ""
     identifies: bool = False
 
     @property
     def changes(self) -> bool:
         """Whether the value is known to become another one."""
-        return self.is_set and bool(self.now) and self.now != self.value
+        return bool(self.now) and self.now != self.value
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is known not to be, after the call, what the call asked for."""
+        return bool(self.after) and self.after != self.value
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -41,6 +51,24 @@ def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from leaves(f"{path}.{index}", item)
     else:
         yield path, value
+
+
+def actor_words(actor: str) -> str:
+    """Who did it, as a person says it: a handle, or one of our own processes. What is neither is shown as it is."""
+    kind, _, name = actor.partition(":")
+    if kind == "person":
+        return name
+    return _PROCESSES.get(name, f"the {name} process") if kind == "process" else actor
+
+
+_PROCESSES = {
+    "execution": "the executor",
+    "delivery": "the delivery",
+    "feed": "the feed",
+    "expiry": "the clock",
+    "bootstrap": "the bootstrap",
+    "decisions": "the rules of decision",
+}
 
 
 def text_of(value: Any) -> str:

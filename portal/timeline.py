@@ -1,4 +1,8 @@
-"""What happened to a request, in order: audit entries, CloudTrail records, notifications, observations, attempts, proofs."""
+"""What happened to a request, in the order of the audit trail, which tells of every step once.
+
+Beside its entries stand CloudTrail's records, and what was promised and not kept yet. An entry about a call carries AWS's answer
+and the event that proves it, which the trail itself does not repeat.
+"""
 
 from __future__ import annotations
 
@@ -7,55 +11,110 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from approvals import canonical
+from approvals import canonical, notifications
 from approvals.errors import BadCanonicalForm
-from approvals.models import ApprovalRequest, Attempt, AuditEntry, AuditKind, Observation, OutboxKind, OutboxMessage, Proof
-from portal.shown import leaves, text_of
+from approvals.models import ApprovalRequest, Attempt, AuditEntry, AuditKind, OutboxKind, OutboxMessage, Proof
+from portal.shown import actor_words, leaves, text_of
 
 # Of one request. More than these is a flood of repeats, whose number the page says.
 MOST = 300
 
+_KINDS = {
+    AuditKind.ATTEMPT_SENT: "attempt",
+    AuditKind.ATTEMPT_ANSWERED: "attempt",
+    AuditKind.ATTEMPT_PROVEN: "proof",
+    AuditKind.NOTIFICATION_SENT: "notice",
+}
+_TOPICS = {
+    notifications.DRAFTED: "the draft",
+    notifications.PENDING: "the review that is needed",
+    notifications.DENIED: "the denial",
+    notifications.APPROVED: "the approval",
+    notifications.EXPIRED: "the expiry",
+    notifications.FINISHED: "how it ended",
+    notifications.ALERT: "the alert",
+}
+_MOMENTS = {"review": "Target read for the review", "after": "Target read after the call"}
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One line: when, of what kind, what, and the facts of it."""
+    """One line: when, of what kind, what, to whom, by whom, and the facts of it. `number` is the audit entry's."""
 
     at: datetime
     kind: str
     title: str
     actor: str = ""
+    to: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     number: int | None = None
 
 
 def timeline_of(request: ApprovalRequest) -> list[Happening]:
-    """Every happening, oldest first; a constant number of queries."""
-    found = [
-        *_audit(request),
-        *_records(request),
-        *_notifications(request),
-        *_observations(request),
-        *_attempts(request),
-    ]
-    return sorted(found, key=lambda happening: (happening.at, happening.number or 0))
+    """Every happening, oldest first; a constant number of queries.
+
+    Audit entries keep the order of their sequence, whatever the clocks of the processes said; the rest stands among them by time.
+    """
+    placed: list[tuple[datetime, int, int, Happening]] = []
+    reached: datetime | None = None
+    for one in _audit(request):
+        reached = max(reached, one.at) if reached else one.at
+        placed.append((reached, 1, one.number or 0, one))
+    beside = [*_records(request), *_notifications(request)]
+    placed += [(one.at, 0, index, one) for index, one in enumerate(beside)]
+    return [one for *_, one in sorted(placed, key=lambda place: place[:3])]
 
 
 def _audit(request: ApprovalRequest) -> Iterator[Happening]:
     labels = dict(AuditKind.choices)
+    calls = _calls(request)
     for entry in AuditEntry.objects.filter(request_id=request.pk).order_by("sequence")[:MOST]:
-        facts = tuple((name, value) for name, value in _detail(entry) if value != "null")
-        yield Happening(entry.at, "audit", str(labels.get(entry.kind, entry.kind)), entry.actor, facts, entry.sequence)
+        detail = _detail(entry)
+        title, to = str(labels.get(entry.kind, entry.kind)), ""
+        if entry.kind == AuditKind.NOTIFICATION_SENT:
+            told = detail.pop("to", None)
+            to = ", ".join(str(handle) for handle in told) if isinstance(told, list) and told else "nobody"
+            title = f"Notification of {_topic(detail.pop('topic', ''))} sent"
+        elif entry.kind == AuditKind.TARGET_OBSERVED:
+            title = _MOMENTS.get(str(detail.pop("moment", "")), title)
+        facts = [
+            (path, text_of(leaf))
+            for name, value in sorted(detail.items())
+            for path, leaf in leaves(name, value)
+            if leaf is not None
+        ]
+        call = calls.get((str(detail.get("execution")), detail.get("step"), detail.get("number")))
+        facts += _of_call(entry.kind, call) if call else ()
+        kind = _KINDS.get(AuditKind(entry.kind), "audit") if entry.kind in labels else "audit"
+        yield Happening(entry.at, kind, title, actor_words(entry.actor), to, tuple(facts), entry.sequence)
 
 
-def _detail(entry: AuditEntry) -> Iterator[tuple[str, str]]:
+def _detail(entry: AuditEntry) -> dict[str, Any]:
     try:
         detail = canonical.decode(canonical.loads(entry.body).get("detail", {}))
     except (BadCanonicalForm, AttributeError):
-        yield "body", text_of(entry.body)
-        return
-    for name, value in sorted(detail.items()):
-        for path, leaf in leaves(name, value):
-            yield path, text_of(leaf)
+        return {"body": entry.body}
+    return dict(detail) if isinstance(detail, dict) else {"body": entry.body}
+
+
+def _topic(topic: Any) -> str:
+    return _TOPICS.get(str(topic), str(topic))
+
+
+def _calls(request: ApprovalRequest) -> dict[tuple[str, Any, Any], Attempt]:
+    attempts = Attempt.objects.filter(execution__revision__request=request).select_related("proof__record")
+    return {(str(one.execution_id), one.step, one.number): one for one in attempts.order_by("sent_at", "id")[:MOST]}
+
+
+def _of_call(kind: str, attempt: Attempt) -> tuple[tuple[str, str], ...]:
+    """What the rows know of a call and the trail does not say: AWS's answer, and the event that proves it."""
+    if kind == AuditKind.ATTEMPT_ANSWERED:
+        error = f"{attempt.error_code} {attempt.error_message}".strip()
+        return _shown({"error": error, "AWS's answer": attempt.answer})
+    proof: Proof | None = getattr(attempt, "proof", None)
+    if kind == AuditKind.ATTEMPT_PROVEN and proof is not None:
+        return _shown({"event name": proof.record.event_name})
+    return ()
 
 
 def _records(request: ApprovalRequest) -> Iterator[Happening]:
@@ -69,47 +128,18 @@ def _records(request: ApprovalRequest) -> Iterator[Happening]:
             "meaning": record.why,
             "deliveries repeated": record.duplicates or "",
         }
-        yield Happening(
-            record.received_at, "trail", f"CloudTrail: {record.event_name} {record.get_fate_display()}", "", _shown(facts)
-        )
+        title = f"CloudTrail: {record.event_name} {record.get_fate_display()}"
+        yield Happening(record.received_at, "trail", title, facts=_shown(facts))
 
 
 def _notifications(request: ApprovalRequest) -> Iterator[Happening]:
-    told = OutboxMessage.objects.filter(kind=OutboxKind.NOTIFY, subject=str(request.pk)).order_by("id")[:MOST]
-    for message in told:
-        facts = {
-            "sent": message.done_at.isoformat() if message.done_at else f"not yet, {message.attempts} attempts",
-            "problem": "" if message.done_at else message.error,
-        }
-        yield Happening(message.created_at, "notice", f"Notification promised: {message.topic}", "", _shown(facts))
-
-
-def _observations(request: ApprovalRequest) -> Iterator[Happening]:
-    for seen in Observation.objects.filter(revision__request=request).select_related("revision")[:MOST]:
-        facts = {"revision": seen.revision.number, "step": seen.step + 1, "problem": seen.problem}
-        yield Happening(seen.taken_at, "observation", f"Target read {seen.get_moment_display()}", "", _shown(facts))
-
-
-def _attempts(request: ApprovalRequest) -> Iterator[Happening]:
-    attempts = Attempt.objects.filter(execution__revision__request=request).select_related("proof__record", "execution")
-    for attempt in attempts.order_by("sent_at", "id")[:MOST]:
-        facts = {
-            "execution": attempt.execution_id,
-            "step": attempt.step + 1,
-            "attempt": attempt.number,
-            "access key of the session": attempt.access_key_id,
-            "AWS request id": attempt.aws_request_id,
-            "answered": attempt.answered_at.isoformat() if attempt.answered_at else "",
-            "settled": attempt.settled_at.isoformat() if attempt.settled_at else "",
-            "error": f"{attempt.error_code} {attempt.error_message}".strip(),
-            "AWS's answer": attempt.answer,
-        }
-        title = f"Call {attempt.operation} in {attempt.region}: {attempt.state}"
-        yield Happening(attempt.sent_at, "attempt", title, "process:execution", _shown(facts))
-        proof: Proof | None = getattr(attempt, "proof", None)
-        if proof is not None:
-            found = {"event id": proof.record.event_id, "event": proof.record.event_name, "attempt": attempt.number}
-            yield Happening(proof.matched_at, "proof", "Proven by CloudTrail", "", _shown(found))
+    """What was promised and is not sent yet; what was sent is told by the trail."""
+    waiting = OutboxMessage.objects.filter(kind=OutboxKind.NOTIFY, subject=str(request.pk), done_at=None).order_by("id")[:MOST]
+    for message in waiting:
+        facts = {"attempts": message.attempts, "problem": message.error}
+        yield Happening(
+            message.created_at, "notice", f"Notification of {_topic(message.topic)} not sent yet", facts=_shown(facts)
+        )
 
 
 def _shown(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:

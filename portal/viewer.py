@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from django.db.models import Exists, F, OuterRef, Prefetch, QuerySet
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 from django.http import HttpRequest
 
 from approvals.errors import NotAllowed
 from approvals.models import ApprovalRequest, Execution, Guardrail, Person, Review, Revision, RevisionGuardrail
 from approvals.permissions import person_of, reviewable_by
+from approvals.states import OPEN_STATES, SETTLED_EXECUTIONS, RequestState
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,28 @@ class Viewer:
             revision__request__in=self.requests(),
         )
 
+    def twins_of(self, request: ApprovalRequest) -> list[ApprovalRequest]:
+        """Other open requests of the same requester for the same call on the same target, as far as the person may read them."""
+        if request.requester_id is None or request.request_state not in OPEN_STATES:
+            return []
+        same = self.requests().filter(
+            requester=request.requester_id,
+            account=request.account_id,
+            region=request.region,
+            operation=request.operation,
+            target=request.target,
+            state__in=OPEN_STATES,
+        )
+        settled = Execution.objects.filter(revision__request=OuterRef("pk"), state__in=SETTLED_EXECUTIONS)
+        open_ones = same.exclude(pk=request.pk).exclude(Q(state=RequestState.APPROVED) & Exists(settled))
+        return list(for_listing(open_ones).order_by("-created_at")[:5])
+
     def must_see(self, request: ApprovalRequest) -> None:
         """Raise NotAllowed when the person may not read this request."""
         if not self.requests().filter(pk=request.pk).exists():
             raise NotAllowed(
                 "This request is not yours, and you review under none of the guardrails that protect what it touches. "
-                "If you should, ask the administrators for the right on the guardrail; a link alone gives none."
+                "If you should, ask the administrators: the right comes with the genesis manifest, and a link alone gives none."
             )
 
     def _under_my_guardrails(self, *, current: bool = False) -> Exists:
@@ -91,7 +108,7 @@ def viewer_of(http: HttpRequest) -> Viewer:
         if person is None:
             raise NotAllowed(
                 "Your login belongs to no active person in Countersign's authority, so there is nothing you may see or do here. "
-                "Ask the administrators: persons are added by two of them."
+                "Ask the administrators: persons come with the genesis manifest."
             )
         known = Viewer(person)
         http.countersign_viewer = known  # type: ignore[attr-defined]

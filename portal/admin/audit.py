@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from approvals.models import AuditEntry, AuditKind, ChainHead
 from approvals.operations import words
 from portal.admin.base import Cell, Detail, ReadOnlyAdmin, Section
+from portal.shown import actor_words
 from portal.templatetags.portal import moment
 
 # Pages beyond this are for `audit_export`: counting millions of rows for a page number would be waste.
@@ -58,7 +59,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     sortable_by = ()
     paginator = BoundedPaginator
     show_full_result_count = False
-    list_lead = "Each link carries the hash of the one before. `manage.py audit_verify` proves that none was altered."
+    list_lead = "Each link carries the hash of the one before. The command manage.py audit_verify proves that none was altered."
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
@@ -87,7 +88,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     @admin.display(description="Actor")
     def actor_column(self, entry: AuditEntry) -> str:
         """Who."""
-        return words.visible(entry.actor)
+        return words.visible(actor_words(entry.actor))
 
     @admin.display(description="Request")
     def request_column(self, entry: AuditEntry) -> str:

@@ -149,7 +149,9 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """The filters that the page offers, each by its exact value: no expression of a visitor's own reaches the database."""
-        return lookup in {f"{name}__exact" for name in self.list_filter if isinstance(name, str)}
+        fields = {f"{name}__exact" for name in self.list_filter if isinstance(name, str)}
+        own = {getattr(filter_, "parameter_name", None) for filter_ in self.list_filter}
+        return lookup in fields | own
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """What exists for the person."""
@@ -158,5 +160,5 @@ class ReadOnlyAdmin(ModelAdmin):
     def _must_look(self, http: HttpRequest) -> None:
         if not self.has_view_permission(http):
             raise NotAllowed(
-                "Administrators and auditors see this page. If you should be one, two administrators have to decide so."
+                "Administrators and auditors see this page. Who is one comes with the genesis manifest, and stays so for now."
             )

@@ -18,8 +18,8 @@ Signing takes two POSTs to the same address. First `step=begin` with `digest` (f
 `verdict` (approve or deny) and `typed_name`; the answer is the page with form#ceremony, whose fields repeat these and add
 `nonce`. Then `step=sign` with all of them and either `credential_id`, `client_data`, `authenticator_data`, `signature`
 (base64url, filled in by sign.js) or, in the demo, `sign_with=software`. Success redirects (302) to the review page; a refusal
-answers 400, 403 or 409. Fields of an operation are named as `portal.form_data` says; its buttons are `add`, `remove` and
-`unfold` with a field's name.
+answers 400, 403 or 409. Fields of an operation are named as `portal.form_data` says; its buttons are `add`, `remove`,
+`unfold` and `close` with a field's name.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from approvals.errors import CountersignError
 from approvals.models import ApprovalRequest
 from approvals.operations import words
 from portal import asking, deciding, refusals
 from portal.admin.base import ReadOnlyAdmin
-from portal.listing import asker_of, newest, sentence_of
+from portal.listing import asker_of, newest, sentence_of, url_of
 from portal.offers import offers_for
 from portal.review_page import page_of
 from portal.scene import Scene
@@ -186,14 +187,21 @@ class RequestAdmin(ReadOnlyAdmin):
         review = page_of(scene.request)
         offers = offers_for(scene.request, scene.person)
         title = f"{review.who} asks to {review.sentence}"
-        return scene.page("portal/review.html", title, review=review, offers=offers, timeline=timeline_of(scene.request))
+        twins = scene.viewer.twins_of(scene.request)
+        told = timeline_of(scene.request)
+        return scene.page("portal/review.html", title, review=review, offers=offers, twins=twins, timeline=told)
 
     def _verb(self, handler: Callable[[Scene], HttpResponse]) -> Callable[..., HttpResponse]:
         @refusals.shown
         def view(self: RequestAdmin, http: HttpRequest, object_id: UUID) -> HttpResponse:
             if http.method not in ("GET", "HEAD", "POST"):
                 return HttpResponse(status=405, headers={"Allow": "GET, HEAD, POST"})
-            return handler(self._scene(http, object_id))
+            scene = self._scene(http, object_id)
+            try:
+                return handler(scene)
+            except CountersignError as error:
+                # Whoever may read the request is led to what it has become.
+                return refusals.page(http, error, back=url_of(scene.request), context=scene.frame)
 
         return lambda http, object_id: view(self, http, object_id)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from approvals.operations import words
 from portal import demo
 
 register = template.Library()
+
+_REGION = re.compile(r"\b([a-z]{2}(?:-[a-z]+)+-[0-9])\b")
 
 # Word -> (shape, tone). The shape says the same as the tone, for whoever sees no colours.
 _STATUSES = {
@@ -58,6 +61,21 @@ def visible(value: Any) -> str:
 def visible_lines(value: Any) -> str:
     """The same for a text of several lines: line breaks stay, everything else invisible is escaped."""
     return "\n".join(words.visible(line) for line in str(value).replace("\r\n", "\n").split("\n"))
+
+
+@register.filter
+def breaking(path: Any) -> SafeString:
+    """A dotted path that may break after a dot, and nowhere inside a name."""
+    return format_html_join(mark_safe(".<wbr>"), "{}", ((part,) for part in words.visible(str(path)).split(".")))
+
+
+@register.filter
+def whole_places(text: Any) -> SafeString:
+    """A sentence in which the name of a region is never broken over two lines."""
+    parts = _REGION.split(words.visible(str(text)))
+    # Every second part is what the pattern found.
+    marked = [format_html('<span class="place">{}</span>', part) if odd % 2 else part for odd, part in enumerate(parts)]
+    return format_html_join("", "{}", ((part,) for part in marked))
 
 
 @register.simple_tag
