@@ -73,7 +73,11 @@ class Viewer:
 
     def twins_of(self, request: ApprovalRequest) -> list[ApprovalRequest]:
         """Other open requests of the same requester for the same call on the same target, as far as the person may read them."""
-        if request.requester_id is None or request.request_state not in OPEN_STATES:
+        settled = Execution.objects.filter(revision__request=OuterRef("pk"), state__in=SETTLED_EXECUTIONS)
+        is_over = Q(state=RequestState.APPROVED) & Exists(settled)
+        if request.requester_id is None or not ApprovalRequest.objects.filter(pk=request.pk, state__in=OPEN_STATES).exclude(
+            is_over
+        ):
             return []
         same = self.requests().filter(
             requester=request.requester_id,
@@ -83,9 +87,7 @@ class Viewer:
             target=request.target,
             state__in=OPEN_STATES,
         )
-        settled = Execution.objects.filter(revision__request=OuterRef("pk"), state__in=SETTLED_EXECUTIONS)
-        open_ones = same.exclude(pk=request.pk).exclude(Q(state=RequestState.APPROVED) & Exists(settled))
-        return list(for_listing(open_ones).order_by("-created_at")[:5])
+        return list(for_listing(same.exclude(pk=request.pk).exclude(is_over)).order_by("-created_at")[:5])
 
     def must_see(self, request: ApprovalRequest) -> None:
         """Raise NotAllowed when the person may not read this request."""

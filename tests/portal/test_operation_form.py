@@ -210,6 +210,64 @@ class TestRows:
         assert len(names(fields)) < 5_000
 
 
+class TestLeftEmpty:
+    def test_an_added_row_that_is_left_empty_is_said(self):
+        """A row that somebody added is something he means; it becomes no empty change."""
+        data = form_data.with_row({}, "p.GlobalSecondaryIndexUpdates")
+        reading = form_data.read(UPDATE_TABLE.model.input_shape, data)
+        said = {"p.GlobalSecondaryIndexUpdates.0": ["Fill this in, or remove the row."]}
+        assert (reading.problems, reading.parameters) == (said, {})
+
+    def test_an_opened_group_that_is_left_empty_is_said(self):
+        """A group that was unfolded does not vanish in silence; closing it takes the question back."""
+        data = form_data.unfolded({"p.TableName": "t"}, "p.SSESpecification")
+        reading = form_data.read(UPDATE_TABLE.model.input_shape, data)
+        assert reading.problems == {"p.SSESpecification": ["Nothing is filled in here. Fill it in, or close it."]}
+        closed = form_data.closed(data, "p.SSESpecification")
+        assert form_data.read(UPDATE_TABLE.model.input_shape, closed).problems == {}
+        assert form_data.read(UPDATE_TABLE.model.input_shape, {**data, "p.SSESpecification:empty": "on"}).parameters == {
+            "TableName": "t",
+            "SSESpecification": {},
+        }
+
+    def test_a_problem_inside_a_row_is_said_once(self):
+        """Where a field of the row has an error of its own, the row adds none."""
+        data = form_data.unfolded(form_data.with_row({}, "p.ReplicaUpdates"), "p.ReplicaUpdates.0.Create")
+        problems = form_data.read(UPDATE_TABLE.model.input_shape, data).problems
+        assert list(problems) == ["p.ReplicaUpdates.0.Create"]
+
+    def test_what_an_unused_group_requires_is_required_only_with_it(self):
+        """ "Required" alone means required to file; in a group that may be left out it depends."""
+        name = "p.ProvisionedThroughput.ReadCapacityUnits"
+        assert find(operation_form.fields_of(UPDATE_TABLE, {}), name).needed == "required if this group is used"
+        posted = {"p.ProvisionedThroughput.WriteCapacityUnits": "1"}
+        assert find(operation_form.fields_of(UPDATE_TABLE, posted), name).needed == "required"
+        assert find(operation_form.fields_of(UPDATE_TABLE, {}), "p.TableName").needed == "required"
+
+    def test_the_close_button_calls_no_verb(self, cast, browser):
+        """Closing answers with the form, without the group's fields."""
+        request = cast.denied_event("UpdateTable")
+        alice = browser("alice")
+        opened = {
+            "revision": "1",
+            "p.TableName": "prod-orders",
+            "p.ReplicaUpdates:n": "1",
+            "p.ReplicaUpdates.0.Create:open": "on",
+        }
+        answer = alice.post(alice.page("complete", request), {**opened, "close": "p.ReplicaUpdates.0.Create"})
+        assert answer.status_code == 200
+        assert find(answer.context["fields"], "p.ReplicaUpdates.0.Create").kind == "folded"
+
+    def test_what_concerns_no_field_is_said_above_the_form(self, cast, browser):
+        """A change that changes nothing is refused at the top, with every field kept."""
+        url = "/admin/approvals/approvalrequest/file/"
+        fields = {"place": "111122223333/eu-west-1", "operation": "dynamodb:UpdateTable", "p.TableName": "prod-orders"}
+        answer = browser("alice").post(url, fields)
+        assert answer.status_code == 400
+        assert answer.context["general"] == ["Nothing would change. Set at least one thing that is to become different."]
+        assert find(answer.context["fields"], "p.TableName").text == "prod-orders"
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("name", "value"),

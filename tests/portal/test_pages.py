@@ -18,7 +18,15 @@ from django.utils import timezone
 
 from approvals import audit, decisions, ingest
 from approvals.alerts import raise_alert
-from approvals.models import AlertKind, ApprovalRequest, Execution, Observation
+from approvals.models import (
+    AlertKind,
+    ApprovalRequest,
+    AuditEntry,
+    AuditKind,
+    Execution,
+    Observation,
+    OutboxMessage,
+)
 from approvals.states import Verdict
 from tests.cast import envelope, seal, trail_record
 from tests.portal.hands import browser_of
@@ -88,6 +96,14 @@ def as_owner(table: str, change: str, *values: str) -> None:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         cursor.execute(f"UPDATE {table} {change}", values)
+
+
+def observed(request: ApprovalRequest, moment: str, state: dict[str, Any] | None, problem: str = "") -> None:
+    """What the executor would have stored after a look at the target."""
+    text = json.dumps(state) if state is not None else ""
+    Observation.objects.create(
+        revision=request.current_revision(), step=0, moment=moment, taken_at=timezone.now(), text=text, problem=problem
+    )
 
 
 @pytest.fixture
@@ -378,28 +394,112 @@ class TestThePlan:
         assert "asks to delete table prod-orders" in html
         assert "prod-harmless" not in html
 
-    def test_dangerous_parameters_stand_first_and_absent_ones_are_named(self, db, tmp_path, settings):
-        """What is dangerous is read first, also where it is left alone."""
+    def test_dangerous_parameters_stand_first_and_absent_ones_are_named_once(self, db, tmp_path, settings):
+        """What is set and dangerous is read first, each note once; what is left alone is one line, without warnings."""
         cast = seal(tmp_path, settings)
+        throughput = {"ReadCapacityUnits": 7, "WriteCapacityUnits": 3}
+        stream = {"StreamEnabled": True}
         parameters: dict[str, Any] = {"TableName": "prod-orders", "TableClass": "STANDARD", "DeletionProtectionEnabled": False}
-        request = cast.filed("dynamodb:UpdateTable", **parameters)
-        Observation.objects.create(
-            revision=request.current_revision(),
-            step=0,
-            moment="review",
-            taken_at=timezone.now(),
-            text=json.dumps(
-                {"DeletionProtectionEnabled": True, "BillingModeSummary": {"BillingMode": "PROVISIONED"}, "ItemCount": 3}
-            ),
-        )
+        request = cast.filed("dynamodb:UpdateTable", **parameters, ProvisionedThroughput=throughput, StreamSpecification=stream)
+        read = {"DeletionProtectionEnabled": True, "BillingModeSummary": {"BillingMode": "PROVISIONED"}, "ItemCount": 3}
+        observed(request, "review", read)
         client = browser_of(cast, "alice")
         answer = client.get(client.page("change", request))
         (step,) = answer.context["review"].steps
         shown = [(row.path, row.value, row.now, row.changes) for row in step.rows]
         assert shown[:2] == [("TableName", '"prod-orders"', "", False), ("DeletionProtectionEnabled", "false", "true", True)]
-        assert ("BillingMode", "not set", '"PROVISIONED"', False) in shown
         assert shown[-1][0] == "TableClass"
-        assert "ItemCount" in answer.content.decode()
+        assert [row.path for row in step.rows if row.note] == [
+            "DeletionProtectionEnabled",
+            "ProvisionedThroughput.ReadCapacityUnits",
+            "StreamSpecification.StreamEnabled",
+        ]
+        assert step.left_alone == ("BillingMode", "GlobalSecondaryIndexUpdates", "ReplicaUpdates")
+        html = answer.content.decode()
+        assert "allowed once a day" not in html
+        assert "ItemCount" in html
+
+    def test_what_the_target_has_none_of_is_none_now(self, cast, browser):
+        """AWS leaves out a group that a table has none of; an absent single value proves nothing."""
+        stream = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
+        change: dict[str, Any] = {"Delete": {"IndexName": "by-name"}}
+        request = cast.filed(
+            "dynamodb:UpdateTable",
+            TableName="prod-orders",
+            StreamSpecification=stream,
+            TableClass="STANDARD",
+            GlobalSecondaryIndexUpdates=[change],
+        )
+        observed(request, "review", {"TableStatus": "ACTIVE", "GlobalSecondaryIndexes": [{"IndexName": "by-name"}]})
+        (step,) = browser("alice").get(browser("alice").page("change", request)).context["review"].steps
+        assert {row.path: row.why_not_now for row in step.rows if row.path != "TableName"} == {
+            "StreamSpecification.StreamEnabled": "none now",
+            "StreamSpecification.StreamViewType": "none now",
+            "TableClass": "not told by AWS",
+            "GlobalSecondaryIndexUpdates.0.Delete.IndexName": "see the live state",
+        }
+
+    @pytest.mark.parametrize(("protected", "said"), [(True, True), (False, False)])
+    def test_deletion_protection_is_said_before_anybody_signs(self, cast, browser, protected, said):
+        """What AWS will refuse as things stand is at the top of the page, not found out after two signatures."""
+        request = cast.filed()
+        observed(request, "review", {"DeletionProtectionEnabled": protected, "TableStatus": "ACTIVE"})
+        html = browser("alice").get(browser("alice").page("confirm", request)).content.decode()
+        assert ("AWS will refuse this" in html) is said
+
+    def test_after_success_the_page_shows_what_the_target_became(self, cast, browser):
+        """Once the call is made, "is now" of the review would be a lie: both readings stand under their moments."""
+        execution = cast.approved(operation="dynamodb:UpdateTable", TableName="prod-orders", DeletionProtectionEnabled=False)
+        request = execution.revision.request
+        observed(request, "review", {"DeletionProtectionEnabled": True})
+        observed(request, "after", {"DeletionProtectionEnabled": False})
+        as_owner("approvals_execution", "SET state = 'succeeded'")
+        answer = browser("alice").get(browser("alice").page("change", request))
+        (row,) = [row for row in answer.context["review"].steps[0].rows if row.path != "TableName"]
+        assert (row.now, row.after, row.differs) == ("true", "false", False)
+        html = answer.content.decode()
+        assert "Before the call" in html
+        assert "After the call" in html
+        assert "Is now" not in html
+        assert "changes</span>" not in html
+
+    def test_a_deleted_target_is_gone_and_not_a_problem(self, cast, browser):
+        """That the read after a deletion finds nothing is the success that was asked for."""
+        request = cast.approved().revision.request
+        observed(request, "review", {"TableStatus": "ACTIVE"})
+        problem = "AWS says ResourceNotFoundException: Requested resource not found: Table: prod-orders not found"
+        observed(request, "after", None, problem)
+        as_owner("approvals_execution", "SET state = 'succeeded'")
+        html = browser("alice").get(browser("alice").page("change", request)).content.decode()
+        assert "does not exist any more" in html
+        assert "could not be read" not in html
+
+    def test_signing_shows_the_whole_plan_and_offers_the_key_that_works(self, cast, browser, settings, tmp_path):
+        """Nobody signs from memory: the parameters stand on the page of the signature, under what it will say."""
+        request = cast.pending(operation="dynamodb:UpdateTable", TableName="prod-orders", DeletionProtectionEnabled=False)
+        bob = browser("bob")
+        html = bob.begin("decide", request, verdict="approve").content.decode()
+        assert "<strong>approve</strong>, with your signature" in html
+        assert html.index("lets a later DeleteTable succeed") < html.index('id="ceremony"')
+        assert 'class="main" id="sign-with-passkey"' in html
+        settings.DEMO, settings.DEMO_KEYS = True, tmp_path / "keys.json"
+        settings.DEMO_KEYS.write_text(json.dumps(cast.keys))
+        html = bob.begin("decide", request, verdict="deny").content.decode()
+        assert "<strong>deny</strong>, with your signature" in html
+        assert 'class="main" name="sign_with" value="software"' in html
+        assert 'class="main" id="sign-with-passkey"' not in html
+
+    def test_a_second_request_for_the_same_is_pointed_out(self, cast, browser):
+        """Two open requests for one call are a warning with a link, and no refusal."""
+        first, second = cast.filed(), cast.filed()
+        other = cast.filed(TableName="prod-customers")
+        alice = browser("alice")
+        html = alice.get(alice.page("change", second)).content.decode()
+        assert "another open request" in html
+        assert alice.page("change", first) in html
+        assert alice.page("change", other) not in html
+        decisions.withdraw(first.pk, cast.person("alice"))
+        assert "another open request" not in alice.get(alice.page("change", second)).content.decode()
 
     def test_a_text_under_another_digest_is_called_out(self, cast, browser):
         """If the stored text does not have the stored digest, the page says to sign nothing."""
@@ -407,3 +507,32 @@ class TestThePlan:
         client = browser("bob")
         as_owner("approvals_revision", "SET digest = %s", uuid4().hex * 2)
         assert "Sign nothing" in client.get(client.page("change", request)).content.decode()
+
+
+class TestTheTimeline:
+    def test_it_follows_the_trail_and_tells_each_step_once_in_words(self, cast, browser):
+        """Clocks of several processes differ; the trail's order does not. Nobody reads `process:feed`."""
+        request = cast.sign_confirm(cast.denied_event())
+        OutboxMessage.objects.filter(kind="notify", topic="request.drafted").update(done_at=timezone.now())
+        with audit.recorded() as trail:
+            trail.add(
+                AuditKind.NOTIFICATION_SENT,
+                actor="process:delivery",
+                request=request.pk,
+                topic="request.drafted",
+                to=["alice"],
+                subject="s",
+                message="m",
+            )
+        last = AuditEntry.objects.filter(request_id=request.pk).latest("sequence")
+        as_owner("approvals_auditentry", "SET at = at - interval '1 day' WHERE sequence = %s", str(last.sequence))
+        told = browser("alice").get(browser("alice").page("change", request)).context["timeline"]
+        numbers = [one.number for one in told if one.number]
+        assert numbers == sorted(numbers)
+        said = [(one.title, one.to, one.actor) for one in told]
+        assert ("request drafted", "", "the feed") in said
+        assert ("plan confirmed and signed", "", "alice") in said
+        assert ("Notification of the draft sent", "alice", "the delivery") in said
+        assert [one.title for one in told if "not sent yet" in one.title] == [
+            "Notification of the review that is needed not sent yet"
+        ]

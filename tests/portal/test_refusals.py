@@ -107,6 +107,34 @@ class TestNobodyWithoutTheRight:
 
 
 class TestWhatIsNoLongerPossible:
+    @pytest.mark.parametrize("verb", ["withdraw", "disown"])
+    def test_what_has_ended_is_not_asked_to_end_again(self, cast, browser, verb):
+        """No form is offered whose button would be refused; the page leads to what the request has become."""
+        request = cast.denied_event()
+        decisions.withdraw(request.pk, cast.person("alice"))
+        alice = browser("alice")
+        answer = alice.get(alice.page(verb, request))
+        assert (answer.status_code, "<textarea" in answer.content.decode()) == (409, False)
+        assert alice.page("change", request) in answer.content.decode()
+
+    def test_what_was_filed_is_not_disowned(self, cast, browser):
+        """ "This was not me" is for denied calls; what one filed oneself is withdrawn."""
+        request = cast.filed()
+        alice = browser("alice")
+        answer = alice.get(alice.page("disown", request))
+        assert (answer.status_code, "withdraw it instead" in answer.content.decode()) == (409, True)
+
+    def test_a_decision_on_what_is_a_draft_again_leads_to_what_it_is_now(self, cast, browser):
+        """The refusal carries the link to the request as it stands."""
+        request = cast.pending()
+        bob = browser("bob")
+        opened = bob.begin("decide", request, verdict="approve")
+        fields = {**bob.fields_of_ceremony(opened), **bob.answer(opened)}
+        decisions.complete(request.pk, cast.person("alice"), parameters={"TableName": "prod-customers"}, number=1)
+        answer = bob.post(bob.page("decide", request), fields)
+        assert (answer.status_code, state_of(request)) == (409, "draft")
+        assert bob.page("change", request) in answer.content.decode()
+
     def test_an_edited_plan_is_not_approved_by_who_read_the_former_one(self, cast, browser):
         """The digest in the form is the one that was read; another one is a conflict."""
         request = cast.pending()
