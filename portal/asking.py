@@ -51,7 +51,7 @@ def file(http: HttpRequest, viewer: Viewer, frame: dict[str, Any]) -> HttpRespon
         except BadParameters as error:
             problems = _laid(error, reading)
         except NothingMatches as error:
-            return _operation_page(http, context, operation, data, said=str(error), status=409)
+            return _operation_page(http, context, operation, data, problems=_about_target(operation, error), status=409)
         else:
             messages.success(http, "The draft is filed. Read it once more, then confirm and sign it.")
             return HttpResponseRedirect(url_of(request))
@@ -83,6 +83,8 @@ def complete(scene: Scene) -> HttpResponse:
         made = decisions.complete(scene.request.pk, scene.person, parameters=reading.parameters, number=seen)
     except BadParameters as error:
         return _operation_page(scene.http, context, operation, data, problems=_laid(error, reading), status=400)
+    except NothingMatches as error:
+        return _operation_page(scene.http, context, operation, data, problems=_about_target(operation, error), status=409)
     except CountersignError as error:
         status = int(refusals.status_of(error))
         return _operation_page(scene.http, context, operation, data, said=str(error), status=status)
@@ -149,6 +151,11 @@ def _laid(error: BadParameters, reading: Reading) -> dict[str, list[str]]:
         place = own if own and path not in reading.places else reading.place_of(path)
         laid.setdefault(place, []).extend(messages_)
     return laid
+
+
+def _about_target(operation: Operation, error: NothingMatches) -> dict[str, list[str]]:
+    """That nothing protects the call is most often a slip in the target's name, so it is said beside it."""
+    return {f"{ROOT}.{name}": [str(error)] for name in operation.facts["identifies"][:1]} or {ROOT: [str(error)]}
 
 
 def _merged(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str, list[str]]:
