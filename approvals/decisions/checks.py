@@ -91,6 +91,11 @@ def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Per
         raise OwnRequest("You asked for this, or edited it. Somebody else must review it.")
     if not permissions.reviewable_by(person) & guardrails_of(revision).keys():
         raise NotAllowed("You have no right to review requests under the guardrails that protect this resource.")
+    if request.request_state is RequestState.DRAFT:
+        raise WrongState(
+            f"This is a draft, revision {revision.number}: its requester has not signed it yet, or has edited it since you saw it. "
+            "There is nothing to decide until it is signed again."
+        )
     must_be_in(request, REVIEWABLE_STATES)
     must_be_in_time(request, now)
     must_be_unclaimed(request)
