@@ -93,7 +93,7 @@ def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Per
         raise NotAllowed("You have no right to review requests under the guardrails that protect this resource.")
     if request.request_state is RequestState.DRAFT:
         raise WrongState(
-            f"This is a draft, revision {revision.number}: its requester has not signed it yet, or has edited it since you saw it. "
+            f"This is a draft, revision {revision.number}: its requester has not signed it yet, or has edited it since. "
             "There is nothing to decide until it is signed again."
         )
     must_be_in(request, REVIEWABLE_STATES)
