@@ -229,15 +229,6 @@ DECLARE
     request approvals_approvalrequest%ROWTYPE;
     opened timestamptz;
 BEGIN
-    -- The nonce begins with the moment at which the ceremony was opened, in milliseconds: nobody signs for another day.
-    opened := to_timestamp(
-        ('x' || encode(substring(decode(translate(NEW.nonce, '-_', '+/') || '=', 'base64') FROM 1 FOR 8), 'hex'))::bit(64)::bigint
-        / 1000.0
-    );
-    IF NEW.created_at NOT BETWEEN clock_timestamp() - interval '2 minutes' AND clock_timestamp() + interval '2 minutes'
-       OR opened NOT BETWEEN clock_timestamp() - interval '7 minutes' AND clock_timestamp() + interval '2 minutes' THEN
-        RAISE EXCEPTION 'a signature is made now' USING ERRCODE = 'check_violation';
-    END IF;
     SELECT * INTO revision FROM approvals_revision WHERE id = NEW.revision_id;
     -- Waits for whoever is moving this request, and holds it still until we are done.
     SELECT * INTO request FROM approvals_approvalrequest WHERE id = revision.request_id FOR SHARE;
@@ -254,6 +245,20 @@ BEGIN
         RAISE EXCEPTION 'a requester or an editor is never a reviewer' USING ERRCODE = 'check_violation';
     ELSIF request.state NOT IN ('pending', 'approved') OR (NEW.verdict = 'approve' AND request.state <> 'pending') THEN
         RAISE EXCEPTION 'a % request is not reviewed', request.state USING ERRCODE = 'check_violation';
+    END IF;
+    -- The nonce begins with the moment at which the ceremony was opened, in milliseconds: nobody signs for another day.
+    BEGIN
+        opened := to_timestamp(
+            ('x' || encode(substring(decode(translate(NEW.nonce, '-_', '+/') || '=', 'base64') FROM 1 FOR 8), 'hex'))::bit(64)::bigint
+            / 1000.0
+        );
+    EXCEPTION WHEN data_exception THEN
+        RAISE EXCEPTION 'a signature has a nonce of ours' USING ERRCODE = 'check_violation';
+    END;
+    IF NEW.created_at NOT BETWEEN clock_timestamp() - interval '2 minutes' AND clock_timestamp() + interval '2 minutes'
+       OR opened IS NULL
+       OR opened NOT BETWEEN clock_timestamp() - interval '7 minutes' AND clock_timestamp() + interval '2 minutes' THEN
+        RAISE EXCEPTION 'a signature is made now' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
 END $$;

@@ -249,6 +249,15 @@ class TestReviewing:
             with pytest.raises(IntegrityError, match="made now"), transaction.atomic():
                 row.save(force_insert=True)
 
+    @pytest.mark.parametrize("nonce", ["", "nonsense", "=" * 43, "A" * 43, "-" * 43, "ü"])
+    def test_a_nonce_of_somebody_elses_making_is_refused_by_the_database(self, cast, nonce):
+        """Whatever stands in the column, the answer is the constraint's and not an error of a decoder."""
+        request = cast.pending()
+        row = _signature(request.current_revision(), cast.person("bob"), "approve")
+        row.nonce = nonce
+        with pytest.raises(IntegrityError, match=r"nonce of ours|made now"), transaction.atomic():
+            row.save(force_insert=True)
+
     def test_a_bot_never_reviews(self, cast):
         """Bots ask; they never decide."""
         request = cast.pending()
