@@ -36,9 +36,14 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
 )
 
+import hypothesis  # noqa: E402
 from django.conf import settings as django_settings  # noqa: E402
 from django.core.management import call_command, get_commands  # noqa: E402
 from django.db import connections  # noqa: E402
+
+# A machine that is busy is no finding: speed is proved by benchmarks, never by a test that is timed.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 # The test client speaks http, hashing need not be slow here, and nobody collects static files before a test.
 django_settings.SECURE_SSL_REDIRECT = False

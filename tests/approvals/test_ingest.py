@@ -226,7 +226,9 @@ def test_one_poisonous_message_does_not_take_its_neighbours_with_it(cast):
     assert batch.fates == {"requests": 2, "quarantined": 1}
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     changes=st.dictionaries(
         st.sampled_from([key for key in trail_record() if key != "eventID"]),
