@@ -62,7 +62,7 @@ def clear(execution: Execution, authority: Authority, party: RelyingParty, *, no
         votes,
         guardrails=guardrails,
         confirmed_by=confirmed_by,
-        barred=frozenset(_editors(request)),
+        barred=frozenset(str(person) for person in request.editors()),
         irreversible=risk.irreversible(plan.steps),
     )
     if resolution.outcome is Outcome.APPROVED:
@@ -192,11 +192,6 @@ def _reviews_are_signed(revision: Revision, stored: list[Signature]) -> None:
     for review in revision.reviews.all():
         if (review.signature_id, review.person_id, review.verdict) not in signed:
             raise Forged("A review does not rest on a signature of the same person, verdict and revision.")
-
-
-def _editors(request: ApprovalRequest) -> set[str]:
-    authors = request.revisions.exclude(author=None).values_list("author_id", flat=True)
-    return {str(person) for person in {*authors, request.requester_id} if person is not None}
 
 
 def _in_time(

@@ -193,9 +193,7 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
             record=record,
         )
         return Fate.ALERT, "The root user stands for nobody in particular.", None
-    if caller.type == "AWSService" or (
-        caller.invoked_by.endswith(".amazonaws.com") and caller.invoked_by != "signin.amazonaws.com"
-    ):
+    if caller.type == "AWSService" or caller.by_service:
         return Fate.HARMLESS, "An AWS service made the call; no human stands behind it.", None
     request, new = submit(
         entries,

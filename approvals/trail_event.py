@@ -45,9 +45,14 @@ class Caller:
     source_identity: str
     invoked_by: str
 
+    @property
+    def by_service(self) -> bool:
+        """Whether an AWS service made the call on its own account; `signin.amazonaws.com` is a human at the console."""
+        return self.invoked_by.endswith(".amazonaws.com") and self.invoked_by != "signin.amazonaws.com"
+
     def principals(self) -> tuple[tuple[str, str], ...]:
         """What can be trusted to name the human, best first, as (kind, value) of a Principal. Empty: nobody in particular."""
-        if self.invoked_by.endswith(".amazonaws.com") and self.invoked_by != "signin.amazonaws.com":
+        if self.by_service:
             return ()
         if self.type == "IAMUser":
             return (("iam_user", self.arn),)

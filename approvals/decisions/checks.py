@@ -32,17 +32,20 @@ LONGEST_REASON = 2000
 
 
 def must_be_requester(request: ApprovalRequest, person: Person) -> None:
+    """The requester himself, and active. Raises NotAllowed."""
     if request.requester_id != person.pk or not person.is_active:
         raise NotAllowed("Only the requester can do this.")
 
 
 def must_be_in(request: ApprovalRequest, states: Sequence[RequestState] | frozenset[RequestState]) -> None:
+    """In one of these states. Raises WrongState, saying how it ended."""
     if request.request_state not in states:
         ended = f" {request.ended_why}" if request.ended_why else ""
         raise WrongState(f"This request is {request.state}.{ended} Nothing was changed.")
 
 
 def must_be_in_time(request: ApprovalRequest, now: datetime) -> None:
+    """Before the clock of its state runs out. Raises Expired."""
     until = {
         RequestState.DRAFT: request.draft_until,
         RequestState.PENDING: request.pending_until,
@@ -53,6 +56,7 @@ def must_be_in_time(request: ApprovalRequest, now: datetime) -> None:
 
 
 def must_be_unclaimed(request: ApprovalRequest) -> None:
+    """Nobody has begun to carry it out. Raises WrongState."""
     if Execution.objects.filter(revision__request=request).exclude(state__in=["ready", "aborted"]).exists():
         raise WrongState("The call is being made or was made already; it can no longer be stopped here.")
 
@@ -75,6 +79,7 @@ def must_be_endable(request: ApprovalRequest, person: Person, end: RequestState)
 
 
 def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
+    """The requester, a human, signs a complete draft in time. Raises NotAllowed, WrongState, Expired, Refused."""
     must_be_requester(request, person)
     if not person.is_human:
         raise NotAllowed("A bot may ask, but only a person can sign.")
@@ -85,6 +90,7 @@ def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Pe
 
 
 def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
+    """An active human with the right, who neither asked nor edited nor reviewed before. Raises the refusal that fits."""
     if not person.is_active or not person.is_human:
         raise NotAllowed("Only an active person can review.")
     if person.pk in editors_of(request):
@@ -104,6 +110,7 @@ def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Per
 
 
 def must_be_current(revision: Revision, digest: str) -> None:
+    """The digest is that of the current revision. Raises StaleRevision."""
     if not revision.digest or revision.digest != digest:
         raise StaleRevision(
             "The plan was edited since you opened it, so your signature would be over something else. Read it again."
@@ -111,12 +118,14 @@ def must_be_current(revision: Revision, digest: str) -> None:
 
 
 def must_have_typed(typed: str, request: ApprovalRequest, revision: Revision, guardrails: dict[str, Rules]) -> None:
+    """The target's name was typed where a guardrail asks for it. Raises Refused."""
     asked_for = risk.irreversible(revision.plan.steps) and any(rules.irreversible.typed_name for rules in guardrails.values())
     if asked_for and typed.strip() != request.target:
         raise Refused(f"This cannot be undone. Type the name of what it acts on, {request.target}, to approve it.")
 
 
 def given_reason(reason: str) -> str:
+    """The reason, stripped. Raises Refused when it is missing, too long or cannot be stored."""
     reason = reason.strip()
     if not reason:
         raise Refused("Give a reason; whoever reads this later will want to know why.")

@@ -44,5 +44,4 @@ def guardrails_of(revision: Revision) -> dict[str, Rules]:
 
 def editors_of(request: ApprovalRequest) -> set[UUID]:
     """The persons who stand behind the request or edited its plan; they never review it."""
-    authors = set(request.revisions.exclude(author=None).values_list("author_id", flat=True))
-    return {person for person in authors | {request.requester_id} if person is not None}
+    return request.editors()

@@ -34,10 +34,12 @@ Parameters = dict[str, Any]
 
 
 def actor_of(person: Person) -> str:
+    """How the audit trail names a person."""
     return f"person:{person.handle}"
 
 
 def step_of(operation: str, parameters: Parameters, account: Account, region: str) -> Step:
+    """A step with normalised, checked parameters. Raises BadParameters by field."""
     try:
         known = catalog.get(operation)
     except UnknownOperation as error:
@@ -48,6 +50,7 @@ def step_of(operation: str, parameters: Parameters, account: Account, region: st
 
 
 def calls_of(steps: Sequence[Step], account: Account, region: str) -> list[Call]:
+    """What guardrails are matched against, one a step."""
     where = Where(account.pk, region, account.partition)
     return [Call(account.pk, region, step.name, resources.arns(catalog.get(step.name), step.parameters, where)) for step in steps]
 

@@ -93,6 +93,11 @@ class ApprovalRequest(models.Model):
         """Where the call would be made, for a sentence: `Production, eu-west-1`."""
         return f"{self.account.alias}, {self.region}"
 
+    def editors(self) -> set[uuid.UUID]:
+        """The persons who stand behind the request or edited its plan; they never review it."""
+        authors = self.revisions.exclude(author=None).values_list("author_id", flat=True)
+        return {person for person in {*authors, self.requester_id} if person is not None}
+
     def current_revision(self) -> Revision:
         """The revision that would be signed or executed."""
         return self.revisions.get(number=self.revision_number)
