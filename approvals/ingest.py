@@ -158,7 +158,7 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], versions: Sequen
         return None
     where = Where(account.pk, event.region, account.partition)
     conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
-    hidden = set(operation.facts["identifies"]) & set(conversion.redacted)
+    hidden = set(operation.facts.identifies) & set(conversion.redacted)
     touched = () if hidden else resources.arns(operation, conversion.parameters, where)
     call = Call(account.pk, event.region, operation.full_name, touched)
     matching = [version for version in versions if policies.matches(version.rules, call)]

@@ -59,7 +59,7 @@ def _parameters(record: TrailRecord, operation: Operation, step: Step, where: Wh
     except BadParameters as error:
         return Likeness.OTHER, str(error)
     hidden = {path.partition(".")[0] for path in found.redacted}
-    for name in operation.facts["identifies"]:
+    for name in operation.facts.identifies:
         if name in made and name not in hidden:
             if made[name] != step.parameters.get(name):
                 return Likeness.OTHER, _unlike(name, made, step)

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+import jmespath
 from botocore.model import Shape
 
 from approvals.operations import catalog, resources
 from approvals.operations.catalog import Operation
+from approvals.operations.facts import Describe
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step
 from executor import aws
 from executor.aws import Session
-from executor.errors import AwsError, AwsRefused
+from executor.errors import AwsError, AwsRefused, AwsUnavailable
 
 HIDDEN: Final = "(hidden)"
 
@@ -45,40 +47,52 @@ def where(plan: Plan) -> Where:
 def policy(step: Step, place: Where, *, acting: bool) -> str:
     """The session policy for one step: its describe, and the call itself when `acting`, on exactly its ARNs."""
     operation = catalog.get(step.name)
-    actions = [f"{operation.service}:{operation.facts['describe']['operation']}"]
+    describe = operation.facts.describe
+    actions = [f"{operation.service}:{describe.operation}"] if describe else []
     if acting:
-        actions.insert(0, operation.facts["iam_action"])
+        actions.insert(0, operation.facts.iam_action)
     return aws.session_policy([(actions, resources.arns(operation, step.parameters, place))])
 
 
-def read(session: Session, step: Step) -> dict[str, Any]:
+def read(session: Session, step: Step) -> Any:
     """What AWS says of the step's target. Raises AwsRefused (its code says whether the target is gone), AwsUnavailable."""
+    return jmespath.search(_describe(catalog.get(step.name)).result, _answer(session, step))
+
+
+def _answer(session: Session, step: Step) -> dict[str, Any]:
     operation = catalog.get(step.name)
-    describe = operation.facts["describe"]
-    parameters = {name: step.parameters[member] for name, member in describe["parameters"].items()}
-    found = session.read(operation.service, describe["operation"], parameters)
-    state: dict[str, Any] = found.get(describe["result"], {})
-    return state
+    describe = _describe(operation)
+    parameters = {name: jmespath.search(value, step.parameters) for name, value in describe.parameters.items()}
+    return session.read(operation.service, describe.operation, parameters)
+
+
+def _describe(operation: Operation) -> Describe:
+    if operation.facts.describe is None:
+        raise AwsUnavailable(f"Nobody has described how the target of {operation.full_name} is read.")
+    return operation.facts.describe
 
 
 def read_text(session: Session, step: Step) -> str:
     """The target's state as JSON text without secrets."""
     operation = catalog.get(step.name)
-    describe = operation.facts["describe"]
-    shape: Any = operation.model.service_model.operation_model(describe["operation"]).output_shape
-    return as_text(shape.members[describe["result"]], read(session, step))
+    describe = _describe(operation)
+    shape: Any = operation.model.service_model.operation_model(describe.operation).output_shape
+    shown = jmespath.search(describe.result, without_secrets(shape, _answer(session, step)))
+    return json.dumps(shown, sort_keys=True, ensure_ascii=True)
 
 
 def has_settled(session: Session, step: Step) -> bool:
     """Whether the call's effect is complete, by the table's rule. Raises AwsError when AWS cannot be asked."""
-    settled = catalog.get(step.name).facts["settled"]
+    settled = catalog.get(step.name).facts.settled
+    if settled.at_once:
+        return True
     try:
         state: Any = read(session, step)
     except AwsRefused as error:
-        if error.code == settled.get("gone"):
+        if error.code in settled.gone:
             return True
         raise
-    return "path" in settled and bool(_at(state, settled["path"]) == settled["is"])
+    return bool(settled.expression) and bool(jmespath.search(settled.expression, state) == settled.value)
 
 
 def is_untouched(session: Session, step: Step) -> bool:
@@ -87,17 +101,16 @@ def is_untouched(session: Session, step: Step) -> bool:
     It is there and not changing, and where the call would have changed members at least one is not as the call wanted it: AWS
     takes all of a call or nothing. What cannot be read there decides nothing.
     """
-    untouched = catalog.get(step.name).facts["untouched"]
-    state = read(session, step)
-    if _at(state, untouched["path"]) != untouched["is"]:
+    untouched = catalog.get(step.name).facts.untouched
+    if untouched is None:
         return False
-    if "unless" not in untouched:
+    state = read(session, step)
+    if jmespath.search(untouched.expression, state) != untouched.value:
+        return False
+    if not untouched.unless:
         return True
-    return any(
-        _at(state, path) is not None and not _holds(_at(state, path), step.parameters[name])
-        for name, path in untouched["unless"].items()
-        if name in step.parameters
-    )
+    found = {name: jmespath.search(path, state) for name, path in untouched.unless.items() if name in step.parameters}
+    return any(value is not None and not _holds(value, step.parameters[name]) for name, value in found.items())
 
 
 def _holds(found: Any, wanted: Any) -> bool:
@@ -105,12 +118,6 @@ def _holds(found: Any, wanted: Any) -> bool:
     if isinstance(found, dict) and isinstance(wanted, dict):
         return all(_holds(found.get(name), value) for name, value in wanted.items())
     return bool(found == wanted)
-
-
-def _at(state: Any, path: str) -> Any:
-    for part in path.split("."):
-        state = state.get(part) if isinstance(state, dict) else None
-    return state
 
 
 def wait_until_settled(session: Session, step: Step, patience: Patience, *, still_mine: Callable[[], None]) -> str:

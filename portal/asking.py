@@ -27,7 +27,7 @@ def file(http: HttpRequest, viewer: Viewer, frame: dict[str, Any]) -> HttpRespon
     """Choose account, region and operation; then fill in the operation's own form. GET chooses, POST files."""
     given = http.POST if http.method == "POST" else http.GET
     chosen = {"place": given.get("place", ""), "operation": given.get("operation", "")}
-    context = {**frame, "title": "File a request", "places": _places(), "operations": catalog.operations(), "chosen": chosen}
+    context = {**frame, "title": "File a request", "places": _places(), "operations": catalog.curated(), "chosen": chosen}
     if not chosen["operation"]:
         return TemplateResponse(http, "portal/choose.html", context)
     try:
@@ -155,7 +155,7 @@ def _laid(error: BadParameters, reading: Reading) -> dict[str, list[str]]:
 
 def _about_target(operation: Operation, error: NothingMatches) -> dict[str, list[str]]:
     """That nothing protects the call is most often a slip in the target's name, so it is said beside it."""
-    return {f"{ROOT}.{name}": [str(error)] for name in operation.facts["identifies"][:1]} or {ROOT: [str(error)]}
+    return {f"{ROOT}.{name}": [str(error)] for name in operation.facts.identifies[:1]} or {ROOT: [str(error)]}
 
 
 def _merged(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import jmespath
+
 from approvals.models import Observation, Revision
 from approvals.operations import words
 from approvals.operations.catalog import Operation
@@ -66,8 +68,7 @@ def _live(observation: Observation | None, operation: Operation) -> LiveState:
         return LiveState()
     if observation.problem:
         # The executor's words for AWS's refusal begin with its code; this one says that there is no such target.
-        gone = operation.facts.get("settled", {}).get("gone")
-        if gone and observation.problem.startswith(f"AWS says {gone}:"):
+        if any(observation.problem.startswith(f"AWS says {code}:") for code in operation.facts.settled.gone):
             return LiveState(observation.taken_at, gone=True)
         return LiveState(observation.taken_at, observation.problem)
     try:
@@ -75,8 +76,6 @@ def _live(observation: Observation | None, operation: Operation) -> LiveState:
     except ValueError:
         return LiveState(observation.taken_at, "The observation is no JSON, so it cannot be shown.")
     state = found if isinstance(found, dict) else {}
-    inner = state.get(operation.facts.get("describe", {}).get("result", ""))
-    state = inner if isinstance(inner, dict) else state
     whole = json.dumps(state, indent=2, sort_keys=True, ensure_ascii=True)
     return LiveState(observation.taken_at, "", state, _facts(state), whole)
 
@@ -115,18 +114,8 @@ def without_value(live: LiveState, operation: Operation, path: str) -> str:
 
 def refused_now(operation: Operation, live: LiveState) -> str:
     """Why AWS will refuse the call while the target is as it was read, in a sentence; empty when nothing says so."""
-    name, value, why = _REFUSED_WHILE.get(operation.full_name, ("", None, ""))
-    return why if live.was_read and name and live.state.get(name) == value else ""
-
-
-# Operation -> the described member and value that make AWS refuse it, and the sentence that says so.
-_REFUSED_WHILE: dict[str, tuple[str, Any, str]] = {
-    "dynamodb:DeleteTable": (
-        "DeletionProtectionEnabled",
-        True,
-        "Deletion protection is on. Switch it off first, with a request of its own for UpdateTable.",
-    ),
-}
+    needed = (ready for ready in operation.facts.before if ready.needed)
+    return next((ready.why for ready in needed if live.was_read and jmespath.search(ready.when, live.state)), "")
 
 
 def _single(operation: Operation, name: str) -> bool:
@@ -135,12 +124,12 @@ def _single(operation: Operation, name: str) -> bool:
 
 def _described(operation: Operation) -> dict[str, Any]:
     """The members that the describe call's answer can have, as botocore shapes."""
-    describe = operation.facts.get("describe", {})
-    if not describe:
+    describe = operation.facts.describe
+    if describe is None or ":" in describe.operation:
         return {}
-    shape: Any = operation.model.service_model.operation_model(describe["operation"]).output_shape
-    inner: Any = shape.members.get(describe.get("result", ""))
-    return dict(inner.members) if inner is not None else {}
+    shape: Any = operation.model.service_model.operation_model(describe.operation).output_shape
+    inner: Any = shape.members.get(describe.result)
+    return dict(getattr(inner, "members", {}))
 
 
 def _names(name: str) -> list[str]:

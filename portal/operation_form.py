@@ -87,7 +87,7 @@ def id_of(name: str) -> str:
 def fields_of(operation: Operation, data: Data, problems: dict[str, list[str]] | None = None) -> list[FormField]:
     """The fields of an operation with what `data` says: what identifies the target first, then required, dangerous, the rest."""
     dangers = risk.of(operation).dangerous
-    identifies = operation.facts["identifies"]
+    identifies = operation.facts.identifies
     required = operation.required
 
     def rank(name: str) -> tuple[int, str]:

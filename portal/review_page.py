@@ -157,7 +157,7 @@ def _when_read(status: Status) -> str:
 def _step(index: int, step: Step, looks: Looks, region: str, place: str) -> ShownStep:
     operation = catalog.get(step.name)
     dangers = risk.of(operation)
-    identifying = operation.facts["identifies"]
+    identifying = operation.facts.identifies
     live, after = looks.before, looks.after
     rows = tuple(
         Shown(

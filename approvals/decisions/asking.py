@@ -103,7 +103,7 @@ def _must_stay_on_target(request: ApprovalRequest, steps: Sequence[Step]) -> Non
     """A denied call stays about what was called; for anything else a request of its own is filed."""
     if request.source == Source.EVENT and request.target and target_of(steps) != request.target:
         message = f"AWS denied a call on {request.target}; this request stays about it. File another request for something else."
-        raise BadParameters({name: [message] for name in catalog.get(request.operation).facts["identifies"]})
+        raise BadParameters({name: [message] for name in catalog.get(request.operation).facts.identifies})
 
 
 def _clock_is_over(request: ApprovalRequest, now: datetime) -> bool:

@@ -72,7 +72,7 @@ def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:
 
 def target_of(steps: Sequence[Step]) -> str:
     first = steps[0]
-    names = catalog.get(first.name).facts["identifies"]
+    names = catalog.get(first.name).facts.identifies
     return ", ".join(str(first.parameters.get(name, "")) for name in names)[:2048]
 
 

@@ -1,32 +1,29 @@
-"""Which operations are known: botocore's model of each, and our own row of facts about it."""
+"""Every AWS operation that botocore knows, with our facts about it. Models are loaded when they are asked for, and kept."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
+from functools import cache, lru_cache
 from typing import Any
 
+from botocore.exceptions import DataNotFoundError, UnknownServiceError
 from botocore.loaders import Loader
-from botocore.model import OperationModel, ServiceModel
+from botocore.model import OperationModel, OperationNotFoundError, ServiceModel
 
 from approvals.errors import UnknownOperation
+from approvals.operations import derived
+from approvals.operations.facts import Facts, rows, with_row
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One AWS operation: boto3's service name, AWS's operation name, botocore's model and our row of facts.
-
-    `facts` is the row of data/operations.json: what it does and destroys, how it is undone, its IAM action and ARN template,
-    which members identify the target, how the target is described and when the call has settled.
-    """
+    """One AWS operation: boto3's service name, AWS's operation name, botocore's model and our facts."""
 
     service: str
     name: str
     model: OperationModel
-    facts: Mapping[str, Any]
+    facts: Facts
 
     @property
     def full_name(self) -> str:
@@ -52,45 +49,51 @@ class Operation:
 
 
 @lru_cache(maxsize=1)
-def facts() -> dict[str, dict[str, Any]]:
-    """Our rows, by `service:Operation`."""
-    text = resources.files("approvals.operations.data").joinpath("operations.json").read_text("utf-8")
-    found: dict[str, dict[str, Any]] = json.loads(text)
-    return found
-
-
-@lru_cache(maxsize=1)
-def _loader() -> Loader:
-    # Without custom paths: a file in a home directory must not change what an operation means.
+def loader() -> Loader:
+    """botocore's loader without custom paths: a file in a home directory must not change what an operation means."""
     return Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
 
 
-@lru_cache(maxsize=64)
-def _service(service: str) -> ServiceModel:
-    return ServiceModel(_loader().load_service_model(service, "service-2"), service_name=service)
+@lru_cache(maxsize=1)
+def services() -> tuple[str, ...]:
+    """boto3's name of every service, sorted."""
+    return tuple(sorted(loader().list_available_services("service-2")))
 
 
-@lru_cache(maxsize=256)
+@cache
+def service_model(service: str) -> ServiceModel:
+    """botocore's model of a service. Raises UnknownOperation when there is none."""
+    try:
+        return ServiceModel(loader().load_service_model(service, "service-2"), service_name=service)
+    except (DataNotFoundError, UnknownServiceError, ValueError) as error:
+        raise UnknownOperation(f"AWS has no service {service[:80]!r} that boto3 knows. Look for its boto3 name.") from error
+
+
+@cache
 def get(full_name: str) -> Operation:
-    """The operation of this full name (`dynamodb:DeleteTable`).
+    """The operation of this full name (`dynamodb:DeleteTable`), of any service. Raises UnknownOperation."""
+    service, colon, name = full_name.partition(":")
+    if not colon:
+        raise UnknownOperation(
+            f"{full_name[:120]!r} is no operation: it is written service:Operation, like dynamodb:DeleteTable."
+        )
+    try:
+        model = service_model(service).operation_model(name)
+    except OperationNotFoundError as error:
+        raise UnknownOperation(f"The service {service} has no operation {name[:80]!r}.") from error
+    facts = derived.facts(service, model)
+    row = rows().get(full_name)
+    return Operation(service, name, model, with_row(facts, row) if row is not None else facts)
 
-    Raises UnknownOperation, naming what is known, when our table has no row for it.
-    """
-    row = facts().get(full_name)
-    if row is None:
-        raise UnknownOperation(f"Countersign does not know the operation {full_name!r}. It knows {', '.join(sorted(facts()))}.")
-    service, _, name = full_name.partition(":")
-    return Operation(service, name, _service(service).operation_model(name), row)
 
-
-def operations() -> list[Operation]:
-    """Every known operation, by full name."""
-    return [get(name) for name in sorted(facts())]
+def curated() -> list[Operation]:
+    """Every operation that has a row of ours, by full name."""
+    return [get(name) for name in sorted(rows())]
 
 
 @lru_cache(maxsize=1)
 def _by_source() -> dict[tuple[str, str], str]:
-    return {(operation.event_source, operation.name): operation.full_name for operation in operations()}
+    return {(operation.event_source, operation.name): operation.full_name for operation in curated()}
 
 
 def of_event(event_source: str, event_name: str) -> Operation | None:

@@ -43,11 +43,11 @@ def _problems(operation: Operation, parameters: dict[str, Any]) -> Iterator[tupl
 
 def _facts(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     """What botocore's model does not say and AWS would refuse: how a target may be named, and a change that changes nothing."""
-    for name, pattern in operation.facts["patterns"].items():
+    for name, pattern in operation.facts.patterns.items():
         value = parameters.get(name)
         if isinstance(value, str) and not re.fullmatch(pattern, value):
             yield name, f"{value!r} cannot be the name of one: it would have to fit {pattern}."
-    if operation.facts["changes"] and not set(parameters) - set(operation.facts["identifies"]):
+    if operation.facts.changes and not set(parameters) - set(operation.facts.identifies):
         yield "", "Nothing would change. Set at least one thing that is to become different."
 
 

@@ -30,18 +30,20 @@ def arns(operation: Operation, parameters: dict[str, Any], where: Where) -> tupl
 
     Empty means "not known", which matches every guardrail: an ARN or a masked value in a name field must never slip past one.
     """
-    names = operation.facts["identifies"]
+    names = operation.facts.identifies
     if any(not isinstance(parameters.get(name), str) or not _PLAIN.fullmatch(parameters[name]) for name in names):
         return ()
-    template: str = operation.facts["resource"]
     values = {name: parameters[name] for name in names}
-    return (template.format(partition=where.partition, region=where.region, account=where.account, **values),)
+    return tuple(
+        template.format(partition=where.partition, region=where.region, account=where.account, **values)
+        for template in operation.facts.resources
+    )
 
 
 def identified_by(operation: Operation, arn: str, where: Where) -> dict[str, str] | None:
     """The identifying members that an ARN carries, or None when it is no ARN of this operation's kind of resource there."""
-    names = operation.facts["identifies"]
-    pattern = re.escape(operation.facts["resource"])
+    names = operation.facts.identifies
+    pattern = re.escape(operation.facts.resources[0])
     for key, value in (("partition", where.partition), ("region", where.region), ("account", where.account)):
         pattern = pattern.replace(re.escape("{" + key + "}"), re.escape(value))
     for name in names:
@@ -58,7 +60,7 @@ def normalised(operation: Operation, parameters: dict[str, Any], where: Where) -
     slip past a guardrail on this account's ARNs.
     """
     clean = dict(parameters)
-    for name in operation.facts["identifies"]:
+    for name in operation.facts.identifies:
         value = clean.get(name)
         if not isinstance(value, str) or not value.startswith("arn:"):
             continue

@@ -24,7 +24,8 @@ class Risk:
 def of(operation: Operation) -> Risk:
     """The risk of one operation, from the table."""
     facts = operation.facts
-    return Risk(facts["destroys"], facts["irreversible"], facts["undo"], facts["dangerous"])
+    why = {name: danger.why for name, danger in facts.dangerous.items()}
+    return Risk(facts.destroys, facts.irreversible, facts.undo, why)
 
 
 def irreversible(steps: tuple[Step, ...]) -> bool:
@@ -37,6 +38,6 @@ def ordered(operation: Operation, parameters: dict[str, Any]) -> list[tuple[str,
     risk = of(operation)
 
     def rank(name: str) -> tuple[int, str]:
-        return (0 if name in operation.facts["identifies"] else 1 if name in risk.dangerous else 2, name)
+        return (0 if name in operation.facts.identifies else 1 if name in risk.dangerous else 2, name)
 
     return [(name, parameters[name], risk.dangerous.get(name, "")) for name in sorted(parameters, key=rank)]

@@ -100,7 +100,7 @@ def convert(operation: Operation, recorded: dict[str, Any] | None, message: str,
 def _rebuilt(operation: Operation, message: str, where: Where) -> Conversion:
     said = denial(message)
     known: dict[str, Any] = {}
-    if said is not None and said.action == operation.facts["iam_action"]:
+    if said is not None and said.action == operation.facts.iam_action:
         known = dict(resources.identified_by(operation, said.resource, where) or {})
     missing = tuple(sorted(name for name in operation.members if name not in known))
     if known and not missing:

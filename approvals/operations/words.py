@@ -17,8 +17,8 @@ from approvals.plan import Step
 def sentence(step: Step, place: str) -> str:
     """The call as the second half of "alice asks to …", for example `delete table prod-orders in Production, eu-west-1`."""
     operation = catalog.get(step.name)
-    names = {name: visible(str(step.parameters.get(name, "(not named)"))) for name in operation.facts["identifies"]}
-    return f"{operation.facts['does'].format(**names)} in {visible(place)}"
+    names = {name: visible(str(step.parameters.get(name, "(not named)"))) for name in operation.facts.identifies}
+    return f"{operation.facts.does.format(**names)} in {visible(place)}"
 
 
 def cli(step: Step, region: str) -> str:

@@ -81,7 +81,7 @@ class OperationFilter(admin.SimpleListFilter):
         """Known operations; no query."""
         from approvals.operations import catalog
 
-        return [(operation.full_name, operation.full_name) for operation in catalog.operations()]
+        return [(operation.full_name, operation.full_name) for operation in catalog.curated()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Narrow to one operation."""

@@ -149,26 +149,6 @@ def test_what_botocore_refuses_is_refused_by_path(parameters):
         assert refusal.value.fields
 
 
-@pytest.mark.parametrize("operation", catalog.operations(), ids=lambda operation: operation.full_name)
-def test_a_row_of_the_table_names_what_botocore_knows(operation):
-    """A misspelt member, read operation or mapping in our data fails here, not in production."""
-    facts = operation.facts
-    members = operation.members
-    for name in (*facts["identifies"], *facts["dangerous"]):
-        assert name in members
-    describe = operation.model.service_model.operation_model(facts["describe"]["operation"])
-    assert set(facts["describe"]["parameters"]) <= set(describe.input_shape.members)
-    assert set(facts["describe"]["parameters"].values()) <= set(members)
-    result = describe.output_shape.members[facts["describe"]["result"]]
-    for name in (*facts["describe"]["identity"], *([facts["settled"]["path"]] if "path" in facts["settled"] else [])):
-        assert name in result.members
-    untouched = facts["untouched"]
-    assert "path" not in untouched or untouched["path"] in result.members
-    assert set(facts["patterns"]) <= set(members)
-    if "gone" in facts["settled"]:
-        assert facts["settled"]["gone"] in [shape.name for shape in describe.error_shapes]
-
-
 def test_a_call_reads_as_a_sentence_and_as_a_command():
     """What is shown: a sentence, and a command that a shell would read back as the same parameters."""
     step = Step(

@@ -1,0 +1,196 @@
+"""What botocore's models do not say about an operation: rows of our own, as typed values.
+
+The rows are data (`data/rows/<service>.json`, one object a file, by `service:Operation`), each checked against botocore and the
+IAM action table by tests, so that a wrong name fails there. An operation without a row gets facts derived from the models alone
+(`approvals.operations.derived`); `curated` tells the two apart. Expressions are JMESPath.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """Why a member is dangerous, and what AWS takes when it is left out (`default` counts only when `has_default`)."""
+
+    why: str
+    default: Any = None
+    has_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """How the target is read.
+
+    `operation` is a reading operation (`DescribeTable`; another service's as `service:Operation`). `parameters` maps its members
+    to expressions over the call's parameters (`TableName`, `[InstanceId]` for a list of one). `result` is the expression that
+    takes the target's state out of the answer, `identity` the expressions over that state that tell this target from a later
+    one of the same name (an id, a creation date).
+    """
+
+    operation: str
+    parameters: Mapping[str, str]
+    result: str
+    identity: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """When the call's effect is complete; the first rule that is set decides.
+
+    `waiter`: a waiter of botocore's, with `parameters` as in Describe. `gone`: reading the target is refused with one of these
+    codes. `expression`: this expression over the state equals `value`. `at_once`: AWS's answer is the end of it.
+    """
+
+    waiter: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+    expression: str = ""
+    value: Any = None
+    at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Untouched:
+    """What shows that the call had no effect: `expression` over the state equals `value`, and where `unless` (member ->
+    expression) names what the call sets, at least one of those is not as the call wanted it."""
+
+    expression: str
+    value: Any
+    unless: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AlsoNeeds:
+    """Another IAM action that the call needs, on these ARN templates (as `resource`); `why` in words."""
+
+    action: str
+    resources: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A call that is offered ready made beside this one: before it (`switch protection off`, `take a snapshot`).
+
+    `parameters` are its keyword arguments; a string that is exactly `{Member}` takes that member of the call, and `{Member}`
+    inside a longer string its text. `when` is an expression over the target's state: the offer is made when it is truthy or the
+    state is not known; AWS refuses the call without it when `needed`.
+    """
+
+    title: str
+    operation: str
+    parameters: Mapping[str, Any]
+    why: str
+    when: str = ""
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One operation's facts.
+
+    `does` is the sentence's predicate with members in braces; `family` joins equivalent ways to the same loss; `destroys`,
+    `undo` and `lost` (what no undo brings back) are for people. `resources` are ARN templates over {partition}, {region},
+    {account} and members; `identifies` the members that name the target; `patterns` what AWS accepts in them. `partial` is an
+    expression over AWS's answer that is truthy when only a part was done. `secret` are members that are secrets although
+    botocore does not say so. `changes` says that a call with nothing but its target changes nothing.
+    """
+
+    does: str
+    family: str
+    destroys: str
+    irreversible: bool
+    undo: str
+    lost: str
+    iam_action: str
+    resources: tuple[str, ...]
+    identifies: tuple[str, ...]
+    dangerous: Mapping[str, Danger]
+    describe: Describe | None
+    settled: Settled
+    untouched: Untouched | None
+    partial: str
+    also_needs: tuple[AlsoNeeds, ...]
+    before: tuple[Ready, ...]
+    repeatable: bool
+    patterns: Mapping[str, str]
+    secret: tuple[str, ...]
+    changes: bool
+    curated: bool
+
+
+Row = Mapping[str, Any]
+
+
+@lru_cache(maxsize=1)
+def rows() -> dict[str, Row]:
+    """Every curated row by `service:Operation`. Raises ValueError when two files hold the same one."""
+    found: dict[str, Row] = {}
+    for file in sorted(resources.files("approvals.operations.data").joinpath("rows").iterdir(), key=lambda file: file.name):
+        if not file.name.endswith(".json"):
+            continue
+        here = json.loads(file.read_text("utf-8"))
+        if twice := here.keys() & found.keys():
+            raise ValueError(f"{file.name}: {', '.join(sorted(twice))} stands in another file too.")
+        found |= here
+    return found
+
+
+def with_row(derived: Facts, row: Row) -> Facts:
+    """The derived facts with what the row says in their place. Raises ValueError for a key that no fact has."""
+    if unknown := row.keys() - _KEYS:
+        raise ValueError(f"A row has no {', '.join(sorted(unknown))}.")
+    said: dict[str, Any] = {}
+    for key, value in row.items():
+        read = _READERS.get(key)
+        said[key] = read(value) if read else value
+    return replace(derived, **said, curated=True)
+
+
+def _texts(value: list[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
+def _dangers(value: dict[str, dict[str, Any]]) -> dict[str, Danger]:
+    return {name: Danger(said["why"], said.get("default"), "default" in said) for name, said in value.items()}
+
+
+def _describe(value: dict[str, Any] | None) -> Describe | None:
+    return Describe(**{**value, "identity": tuple(value["identity"])}) if value is not None else None
+
+
+def _settled(value: dict[str, Any]) -> Settled:
+    return Settled(**{**value, "gone": tuple(value.get("gone", ()))})
+
+
+def _untouched(value: dict[str, Any] | None) -> Untouched | None:
+    return Untouched(**value) if value is not None else None
+
+
+def _also_needs(value: list[dict[str, Any]]) -> tuple[AlsoNeeds, ...]:
+    return tuple(AlsoNeeds(**{**said, "resources": tuple(said["resources"])}) for said in value)
+
+
+def _before(value: list[dict[str, Any]]) -> tuple[Ready, ...]:
+    return tuple(Ready(**said) for said in value)
+
+
+_READERS: Final[Mapping[str, Any]] = {
+    "resources": _texts,
+    "identifies": _texts,
+    "secret": _texts,
+    "dangerous": _dangers,
+    "describe": _describe,
+    "settled": _settled,
+    "untouched": _untouched,
+    "also_needs": _also_needs,
+    "before": _before,
+}
+_KEYS: Final = frozenset(one.name for one in fields(Facts)) - {"curated"}
