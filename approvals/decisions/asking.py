@@ -79,7 +79,16 @@ def submit(
         Source.EVENT, account, event.region, steps, requester, versions, now, principal=event.caller.arn, merge_key=merge_key
     )
     whole = conversion.completeness in (Completeness.EXACT, Completeness.REBUILT)
-    revision = revise(request, steps, None, conversion.completeness, conversion.why, now, versions=versions if whole else ())
+    revision = revise(
+        request,
+        steps,
+        None,
+        conversion.completeness,
+        conversion.why,
+        now,
+        versions=versions if whole else (),
+        recorded=conversion.told(),
+    )
     trail.add(
         AuditKind.REQUEST_DRAFTED,
         actor="process:feed",

@@ -112,6 +112,7 @@ def revise(
     now: datetime,
     *,
     versions: Sequence[GuardrailVersion],
+    recorded: str = "",
 ) -> Revision:
     """Write the revision of the request's current number; with guardrail versions it has a plan that can be signed."""
     draft = [{"service": s.service, "operation": s.operation, "parameters": canonical.encode(s.parameters)} for s in steps]
@@ -124,6 +125,7 @@ def revise(
         draft=canonical.dumps(draft),
         completeness=completeness,
         why=why,
+        recorded=recorded,
         author=author,
         created_at=now,
     )

@@ -126,6 +126,11 @@ class Revision(models.Model):
     draft = models.TextField(help_text="The steps as far as they are known, as canonical text.")
     completeness = models.CharField(max_length=10, choices=_choices(Completeness))
     why = models.TextField(help_text="Why it is as complete as it is, in words for a person.")
+    recorded = models.TextField(
+        blank=True,
+        default="",
+        help_text="What CloudTrail's record left open (Conversion.told), as canonical text; empty when filed.",
+    )
     author = models.ForeignKey(Person, null=True, blank=True, on_delete=models.PROTECT, related_name="revisions")
     created_at = models.DateTimeField()
 
