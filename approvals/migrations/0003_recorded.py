@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             field=models.TextField(
                 blank=True,
                 default="",
-                help_text="What CloudTrail's record left open (Conversion.told), as canonical text; empty when filed.",
+                help_text="What the record left open (Conversion.told), as canonical text.",
             ),
         ),
     ]

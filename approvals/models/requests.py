@@ -129,7 +129,7 @@ class Revision(models.Model):
     recorded = models.TextField(
         blank=True,
         default="",
-        help_text="What CloudTrail's record left open (Conversion.told), as canonical text; empty when filed.",
+        help_text="What the record left open (Conversion.told), as canonical text.",
     )
     author = models.ForeignKey(Person, null=True, blank=True, on_delete=models.PROTECT, related_name="revisions")
     created_at = models.DateTimeField()
