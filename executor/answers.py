@@ -112,8 +112,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        code, message, _, request_id = _facts(error)
-        raise AwsRefused(code, message, request_id=request_id, throttled=code in THROTTLING) from error
+        code, message, status, request_id = _facts(error)
+        raise AwsRefused(code, message, request_id=request_id, throttled=code in THROTTLING, status=status) from error
     except GARBLED as error:
         raise AwsUnavailable(f"AWS gave no answer that could be used: {in_words(error)}") from error
 

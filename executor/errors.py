@@ -10,15 +10,24 @@ class AwsError(CountersignError):
 
 
 class AwsRefused(AwsError):
-    """AWS said no, and nothing happened. `code` is AWS's own, `throttled` says that the same call may succeed later."""
+    """AWS said no, and nothing happened. `code` is AWS's own, `status` HTTP's, `throttled` says that the same call may succeed
+    later."""
 
-    def __init__(self, code: str, message: str, *, request_id: str = "", throttled: bool = False) -> None:
-        self.code, self.message, self.request_id, self.throttled = code, message, request_id, throttled
+    def __init__(self, code: str, message: str, *, request_id: str = "", throttled: bool = False, status: int = 0) -> None:
+        self.code, self.message, self.request_id, self.throttled, self.status = code, message, request_id, throttled, status
         super().__init__(f"AWS refused: {code}: {message}" if message else f"AWS refused: {code}")
 
 
 class AwsUnavailable(AwsError):
     """A call that may be repeated (a read, a queue, a topic, a session) got no answer that could be used."""
+
+
+class NotDescribed(AwsError):
+    """No row says how the target of this operation is read, so nothing can be said of its state."""
+
+
+class WillNotSettle(AwsError):
+    """The target is in a state from which the call's effect will not be complete any more."""
 
 
 class PolicyTooLarge(AwsError):

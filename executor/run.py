@@ -211,6 +211,11 @@ def _recorded(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) ->
     with audit.recorded() as trail:
         if isinstance(answer, Accepted):
             text = target.answer_text(operation, answer.answer)
+            if target.only_a_part(step, answer.answer):
+                endings.answered(trail, claim, attempt, AttemptState.PARTIAL, request_id=answer.request_id, answer=text)
+                what = f"AWS carried out only a part of {step.operation}; its answer names the rest. No later step was made."
+                endings.end(trail, claim, ExecutionState.FAILED, what)
+                return False
             endings.answered(trail, claim, attempt, AttemptState.ACCEPTED, request_id=answer.request_id, answer=text)
             _move(claim, lease_until=timezone.now() + LEASE)
         elif isinstance(answer, Rejected):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -18,11 +19,13 @@ from approvals.operations.catalog import Operation
 from approvals.operations.facts import Describe
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step
-from executor import aws
+from executor import aws, settling
 from executor.aws import Session
-from executor.errors import AwsError, AwsRefused, AwsUnavailable
+from executor.errors import AwsError, AwsRefused, NotDescribed, WillNotSettle
 
 HIDDEN: Final = "(hidden)"
+ANYTHING: Final = ("*",)
+_MEMBER: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,49 +48,88 @@ def where(plan: Plan) -> Where:
 
 
 def policy(step: Step, place: Where, *, acting: bool) -> str:
-    """The session policy for one step: its describe, and the call itself when `acting`, on exactly its ARNs."""
+    """The session policy for one step: what reads its target, and when `acting` the call itself with the other actions that AWS
+    asks of its caller; each on exactly its ARNs. What has no ARNs that could be told (many reading calls) is held down to its
+    action alone. Raises PolicyTooLarge.
+    """
     operation = catalog.get(step.name)
-    describe = operation.facts.describe
-    actions = [f"{operation.service}:{describe.operation}"] if describe else []
+    statements: list[tuple[Sequence[str], Sequence[str]]] = []
     if acting:
-        actions.insert(0, operation.facts.iam_action)
-    return aws.session_policy([(actions, resources.arns(operation, step.parameters, place))])
+        statements.append(([operation.facts.iam_action], resources.arns(operation, step.parameters, place) or ANYTHING))
+        also = ((one.action, _named(one.resources, step, place)) for one in operation.facts.also_needs)
+        statements.extend(([action], named) for action, named in also if named)
+    for reading, parameters in _readings(operation, step):
+        statements.append(([reading.facts.iam_action], resources.arns(reading, parameters, place) or ANYTHING))
+    return aws.session_policy(statements)
+
+
+def _named(templates: Sequence[str], step: Step, place: Where) -> list[str]:
+    """The ARNs of those templates whose members the call has: an action on what it does not name is not needed."""
+    # A wildcard in a value would open the session to more than was signed.
+    given = {name: value for name, value in step.parameters.items() if isinstance(value, str) and not set(value) & {"*", "?"}}
+    given |= {"partition": place.partition, "region": place.region, "account": place.account}
+    return [template.format(**given) for template in templates if set(_MEMBER.findall(template)) <= given.keys()]
+
+
+def _readings(operation: Operation, step: Step) -> Iterator[tuple[Operation, dict[str, Any]]]:
+    """The reading operations that tell the target's state, with their parameters; each once."""
+    describe, settled = operation.facts.describe, operation.facts.settled
+    asked = [(reader_of(operation, describe.operation), describe.parameters)] if describe else []
+    if settled.waiter:
+        waiter = settling.waiter_of(operation.service, settled.waiter)
+        asked.append((reader_of(operation, waiter.operation), settled.parameters))
+    seen = set()
+    for reading, expressions in asked:
+        if reading.full_name not in seen:
+            seen.add(reading.full_name)
+            yield reading, _evaluated(expressions, step)
+
+
+def reader_of(operation: Operation, name: str) -> Operation:
+    """The reading operation that a row names, of the same service or as `service:Operation`."""
+    return catalog.get(name if ":" in name else f"{operation.service}:{name}")
+
+
+def _evaluated(expressions: Mapping[str, str], step: Step) -> dict[str, Any]:
+    return {name: jmespath.search(expression, step.parameters) for name, expression in expressions.items()}
 
 
 def read(session: Session, step: Step) -> Any:
     """What AWS says of the step's target. Raises AwsRefused (its code says whether the target is gone), AwsUnavailable."""
-    return jmespath.search(_describe(catalog.get(step.name)).result, _answer(session, step))
+    describe, _, answer = _answer(session, step)
+    return jmespath.search(describe.result, answer)
 
 
-def _answer(session: Session, step: Step) -> dict[str, Any]:
+def _answer(session: Session, step: Step) -> tuple[Describe, Operation, dict[str, Any]]:
     operation = catalog.get(step.name)
-    describe = _describe(operation)
-    parameters = {name: jmespath.search(value, step.parameters) for name, value in describe.parameters.items()}
-    return session.read(operation.service, describe.operation, parameters)
-
-
-def _describe(operation: Operation) -> Describe:
-    if operation.facts.describe is None:
-        raise AwsUnavailable(f"Nobody has described how the target of {operation.full_name} is read.")
-    return operation.facts.describe
+    describe = operation.facts.describe
+    if describe is None:
+        raise NotDescribed(f"It is not known how the target of {operation.full_name} is read.")
+    reading = reader_of(operation, describe.operation)
+    return describe, reading, session.read(reading.service, reading.name, _evaluated(describe.parameters, step))
 
 
 def read_text(session: Session, step: Step) -> str:
     """The target's state as JSON text without secrets."""
-    operation = catalog.get(step.name)
-    describe = _describe(operation)
-    shape: Any = operation.model.service_model.operation_model(describe.operation).output_shape
-    shown = jmespath.search(describe.result, without_secrets(shape, _answer(session, step)))
+    describe, reading, answer = _answer(session, step)
+    shown = jmespath.search(describe.result, without_secrets(reading.model.output_shape, answer))
     return json.dumps(shown, sort_keys=True, ensure_ascii=True)
 
 
 def has_settled(session: Session, step: Step) -> bool:
-    """Whether the call's effect is complete, by the table's rule. Raises AwsError when AWS cannot be asked."""
-    settled = catalog.get(step.name).facts.settled
+    """Whether the call's effect is complete, by the table's rule.
+
+    Raises AwsError when AWS cannot be asked, WillNotSettle when the target shows that it will never be.
+    """
+    operation = catalog.get(step.name)
+    settled = operation.facts.settled
     if settled.at_once:
         return True
+    if settled.waiter:
+        waiter = settling.waiter_of(operation.service, settled.waiter)
+        return settling.has_come(session, waiter, operation.service, _evaluated(settled.parameters, step))
     try:
-        state: Any = read(session, step)
+        state = read(session, step)
     except AwsRefused as error:
         if error.code in settled.gone:
             return True
@@ -131,6 +173,8 @@ def wait_until_settled(session: Session, step: Step, patience: Patience, *, stil
         still_mine()
         try:
             now, trouble = has_settled(session, step), ""
+        except WillNotSettle as error:
+            return str(error)
         except AwsError as error:
             now, trouble = False, str(error)
         if now and seen:
@@ -159,6 +203,12 @@ def look_twice(session: Session, step: Step, patience: Patience) -> str:
         return "the target is still changing"
     time.sleep(patience.again_after)
     return "" if has_settled(session, step) else "the target changes again"
+
+
+def only_a_part(step: Step, answer: Mapping[str, Any]) -> bool:
+    """Whether AWS's yes hides that it did only a part, by the table's expression over its answer."""
+    partial = catalog.get(step.name).facts.partial
+    return bool(partial) and bool(jmespath.search(partial, answer))
 
 
 def answer_text(operation: Operation, answer: Mapping[str, Any]) -> str:
