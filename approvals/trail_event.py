@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from approvals.caller import Caller, from_identity, text
 from approvals.errors import BadTrailEvent
 
 LARGEST_MESSAGE: Final = 1024 * 1024
 DETAIL_TYPE: Final = "AWS API Call via CloudTrail"
 _DENIALS: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedException", "Client.UnauthorizedOperation"})
-_SSO_ROLE: Final = re.compile(r"arn:[^:]+:iam::\d{12}:role/aws-reserved/sso\.amazonaws\.com/(?:[^/]+/)?AWSReservedSSO_[^/]+")
 # CloudTrail nests a dozen levels at most; what is deeper is meant to exhaust a reader.
 DEEPEST: Final = 64
 # CloudTrail writes these also for calls that had an effect before they failed.
@@ -31,40 +31,6 @@ class Outcome(StrEnum):
     DENIED = "denied"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who made the call, as CloudTrail's `userIdentity` tells; empty strings where it does not."""
-
-    type: str
-    arn: str
-    account: str
-    access_key_id: str
-    session_issuer_arn: str
-    source_identity: str
-    invoked_by: str
-
-    @property
-    def by_service(self) -> bool:
-        """Whether an AWS service made the call on its own account; `signin.amazonaws.com` is a human at the console."""
-        return self.invoked_by.endswith(".amazonaws.com") and self.invoked_by != "signin.amazonaws.com"
-
-    def principals(self) -> tuple[tuple[str, str], ...]:
-        """What can be trusted to name the human, best first, as (kind, value) of a Principal. Empty: nobody in particular."""
-        if self.by_service:
-            return ()
-        if self.type == "IAMUser":
-            return (("iam_user", self.arn),)
-        if self.type != "AssumedRole":
-            return ()
-        found = []
-        if self.source_identity:
-            found.append(("source_identity", self.source_identity))
-        if _SSO_ROLE.fullmatch(self.session_issuer_arn):
-            # Any other role's session name can be chosen by whoever may assume it.
-            found.append(("sso_user", self.arn.rsplit("/", 1)[-1]))
-        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,64 +92,32 @@ def from_record(record: Any) -> TrailEvent:
     identity = record["userIdentity"]
     if not isinstance(identity, dict):
         raise BadTrailEvent("No CloudTrail record: its userIdentity is no object.")
-    caller = _caller(identity)
-    account = _text(record, "recipientAccountId") or caller.account
+    caller = from_identity(identity)
+    account = text(record, "recipientAccountId") or caller.account
     if not _ACCOUNT.fullmatch(account):
         raise BadTrailEvent("No CloudTrail record: it names no recipientAccountId of 12 digits.")
     parameters = record.get("requestParameters")
     if parameters is not None and not isinstance(parameters, dict):
         raise BadTrailEvent("No CloudTrail record: its requestParameters are no object.")
     return TrailEvent(
-        event_id=_text(record, "eventID", 64),
+        event_id=text(record, "eventID", 64),
         account=account,
-        region=_text(record, "awsRegion", 64),
-        event_source=_text(record, "eventSource", 128),
-        event_name=_text(record, "eventName", 128),
+        region=text(record, "awsRegion", 64),
+        event_source=text(record, "eventSource", 128),
+        event_name=text(record, "eventName", 128),
         event_time=_time(record["eventTime"]),
         read_only=record.get("readOnly") in (True, "true"),
-        error_code=_text(record, "errorCode", 256),
-        error_message=_text(record, "errorMessage", 8192),
+        error_code=text(record, "errorCode", 256),
+        error_message=text(record, "errorMessage", 8192),
         request_parameters=parameters,
-        request_id=_text(record, "requestID", 256),
-        user_agent=_text(record, "userAgent", 1024),
-        source_ip=_text(record, "sourceIPAddress", 256),
+        request_id=text(record, "requestID", 256),
+        user_agent=text(record, "userAgent", 1024),
+        source_ip=text(record, "sourceIPAddress", 256),
         caller=caller,
         raw=json.dumps(record, ensure_ascii=True, separators=(",", ":")),
         # Of the sorted form: the same record may come with its keys in another order.
         sha256=hashlib.sha256(json.dumps(record, ensure_ascii=True, sort_keys=True).encode()).hexdigest(),
     )
-
-
-def _caller(identity: dict[str, Any]) -> Caller:
-    context = _object(identity, "sessionContext")
-    issuer = _object(context, "sessionIssuer")
-    return Caller(
-        type=_text(identity, "type", 64),
-        arn=_text(identity, "arn"),
-        account=_text(identity, "accountId", 12) or _text(issuer, "accountId", 12),
-        access_key_id=_text(identity, "accessKeyId", 128),
-        session_issuer_arn=_text(issuer, "arn"),
-        source_identity=_text(context, "sourceIdentity", 256),
-        invoked_by=_text(identity, "invokedBy", 256),
-    )
-
-
-def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _text(value: dict[str, Any], key: str, longest: int = 2048) -> str:
-    found = value.get(key)
-    if found is None:
-        return ""
-    if not isinstance(found, str):
-        raise BadTrailEvent(f"No CloudTrail record: its {key} is a {type(found).__name__}, not a string.")
-    if len(found) > longest:
-        raise BadTrailEvent(f"No CloudTrail record: its {key} has {len(found)} characters; AWS writes at most {longest}.")
-    if "\0" in found:
-        raise BadTrailEvent(f"No CloudTrail record: its {key} holds a NUL character.")
-    return found
 
 
 def _time(value: Any) -> datetime:
