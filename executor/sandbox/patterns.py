@@ -9,6 +9,8 @@ Context = Mapping[str, tuple[str, ...]]
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _LITERALS = {"*": "*", "?": "?", "$": "$"}
+# A star and a question mark as parts of a pattern taken to pieces, where the characters themselves stand for themselves.
+_ANYTHING, _ONE = "any characters", "one character"
 
 
 class MissingVariableError(LookupError):
@@ -29,6 +31,26 @@ def matches(pattern: str, value: str, context: Context) -> bool:
     except MissingVariableError:
         return False
     return re.fullmatch(expression, value, re.DOTALL) is not None
+
+
+def overlaps(pattern: str, other: str, context: Context) -> bool:
+    """Whether some value matches both: `pattern` as in `matches`, and `other`, a plain pattern of what is not known in full."""
+    try:
+        ours = [token for text, literal in _parts(pattern, context) for token in _tokens(text, literal=literal)]
+    except MissingVariableError:
+        return False
+    theirs = _tokens(other)
+    # meeting[j] says whether the rest of ours and theirs[j:] have a value in common; filled from the ends.
+    meeting = [all(token is _ANYTHING for token in theirs[j:]) for j in range(len(theirs) + 1)]
+    for one in reversed(ours):
+        below, meeting = meeting, [False] * (len(theirs) + 1)
+        meeting[-1] = one is _ANYTHING and below[-1]
+        for j in range(len(theirs) - 1, -1, -1):
+            if one is _ANYTHING or theirs[j] is _ANYTHING:
+                meeting[j] = below[j] or meeting[j + 1]
+            else:
+                meeting[j] = below[j + 1] and (one == theirs[j] or one is _ONE or theirs[j] is _ONE)
+    return meeting[0]
 
 
 def filled(text: str, context: Context) -> str:
@@ -83,6 +105,10 @@ def _variable(inside: str, context: Context) -> str:
     if comma and not values:
         return default.strip().strip("'")
     raise MissingVariableError(key)
+
+
+def _tokens(text: str, *, literal: bool = False) -> list[str]:
+    return list(text) if literal else [_ANYTHING if c == "*" else _ONE if c == "?" else c for c in text]
 
 
 def _expression(pattern: str) -> str:

@@ -1,17 +1,22 @@
 """The IAM evaluator: pure functions from policies and a request to a decision.
 
-Source: IAM User Guide, "Policy evaluation logic" and "Determining whether a request is allowed or denied within an
-account". In that order: an explicit deny anywhere wins; a resource-based policy that names the principal itself allows;
-else identity-based policies, the permissions boundary and the session policies must each allow.
+Source: IAM User Guide, "Policy evaluation logic", with "How AWS enforcement code logic evaluates requests to allow or deny
+access" and "Cross-account policy evaluation logic". In that order: an explicit deny anywhere wins; service control policies
+must allow; a resource-based policy that names the principal itself allows; else identity-based policies, the permissions
+boundary and the session policies must each allow. Resource control policies and VPC endpoint policies are not evaluated.
 """
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from executor.sandbox.conditions import UnknownOperatorError, conditions_hold
-from executor.sandbox.patterns import Context, glob, matches
+from executor.sandbox.patterns import Context, glob, matches, overlaps
+
+# Since this version of the policy language `${...}` is a variable; in documents of the former one, and in those that name
+# none, it is a text.
+_WITH_VARIABLES = "2012-10-17"
 
 
 class Effect(enum.Enum):
@@ -27,6 +32,7 @@ class Kind(enum.Enum):
     RESOURCE = "resource-based policy"
     BOUNDARY = "permissions boundary"
     SESSION = "session policy"
+    SERVICE_CONTROL = "service control policy"
     TRUST = "role trust policy"
 
 
@@ -55,29 +61,42 @@ class Principal:
 
 @dataclass(frozen=True)
 class Request:
-    """One action on one resource. Context keys are in lower case (see patterns.Context)."""
+    """One action on one resource. Context keys are in lower case (see patterns.Context).
+
+    Where `known` is false, `resource` is a pattern: it is not known which of the resources that it matches the call touches.
+    An Allow must then cover all of them, and a Deny on any of them denies.
+    """
 
     principal: Principal
     action: str
     resource: str
     context: Context
+    known: bool = True
 
 
 @dataclass(frozen=True)
 class Policies:
-    """Everything that bears on a request. `boundary` and `session` are None where there is none: they then limit nothing."""
+    """Everything that bears on a request. `boundary` and `session` are None where there is none: they then limit nothing.
+
+    `service_control` has one sequence for each level above the account (root, organizational units, the account itself).
+    `resource_decides`: identity-based policies count only where the resource's own policy lets them, as for KMS keys.
+    """
 
     identity: Sequence[Policy] = ()
     boundary: Sequence[Policy] | None = None
     session: Sequence[Policy] | None = None
     resource: Sequence[Policy] = ()
     resource_account: str | None = None
+    resource_decides: bool = False
+    service_control: Sequence[Sequence[Policy]] = ()
 
     def every(self) -> Iterable[Policy]:
         yield from self.identity
         yield from self.boundary or ()
         yield from self.session or ()
         yield from self.resource
+        for level in self.service_control:
+            yield from level
 
 
 @dataclass(frozen=True)
@@ -118,23 +137,28 @@ def evaluate(request: Request, policies: Policies) -> Decision:
     """AWS's decision on `request` under `policies`.
 
     1. An explicit deny in any policy ends it.
-    2. In one account, a resource-based policy that names the principal allows what identity policies do not mention.
-    3. Identity-based policies, boundary and session policies must each allow the rest; across accounts both sides must.
+    2. Every level of service control policies must allow what a principal of the account asks.
+    3. In one account, a resource-based policy that names the principal allows what identity policies do not mention.
+    4. Identity-based policies, boundary and session policies must each allow the rest; across accounts both sides must.
     """
 
     def verdict(effect: Effect, kind: Kind | None = None, arn: str | None = None) -> Decision:
         return Decision(effect, request.action, request.resource, kind, arn)
 
+    bounded = policies.boundary is not None
     for policy in policies.every():
-        if _says(policy, "Deny", request):
+        if _says(policy, "Deny", request, bounded=bounded):
             return verdict(Effect.EXPLICIT_DENY, policy.kind, policy.arn)
     grant = max((_grant(policy, request) for policy in policies.resource), default=_Grant.NONE)
-    same_account = policies.resource_account in (None, request.principal.account)
-    if not same_account and grant is _Grant.NONE:
-        return verdict(Effect.IMPLICIT_DENY, Kind.RESOURCE)
     if request.principal.service:
         allowed = grant is _Grant.DIRECT
         return verdict(Effect.ALLOW) if allowed else verdict(Effect.IMPLICIT_DENY, Kind.RESOURCE)
+    for level in policies.service_control:
+        if not any(_says(policy, "Allow", request) for policy in level):
+            return verdict(Effect.IMPLICIT_DENY, Kind.SERVICE_CONTROL)
+    same_account = policies.resource_account in (None, request.principal.account)
+    if grant is _Grant.NONE and (policies.resource_decides or not same_account):
+        return verdict(Effect.IMPLICIT_DENY, Kind.RESOURCE)
     if same_account and grant is _Grant.DIRECT:
         return verdict(Effect.ALLOW)
     limits: list[tuple[Kind, Sequence[Policy] | None]] = [(Kind.BOUNDARY, policies.boundary), (Kind.SESSION, policies.session)]
@@ -154,27 +178,38 @@ def evaluate_trust(request: Request, trust: Policy | None, caller: Policies, rol
     answers like a refusal.
     """
     resource = (trust,) if trust else ()
-    policies = Policies(caller.identity, caller.boundary, caller.session, resource, role_account)
-    if trust is None or (_grant(trust, request) is _Grant.NONE and not _says(trust, "Deny", request)):
+    policies = replace(caller, resource=resource, resource_account=role_account)
+    bounded = policies.boundary is not None
+    if trust is None or (_grant(trust, request) is _Grant.NONE and not _says(trust, "Deny", request, bounded=bounded)):
         return Decision(Effect.IMPLICIT_DENY, request.action, request.resource, Kind.TRUST)
     return evaluate(request, policies)
 
 
-def _says(policy: Policy, effect: str, request: Request) -> bool:
+def _says(policy: Policy, effect: str, request: Request, *, bounded: bool = False) -> bool:
     """Whether some statement with this effect applies to the request."""
-    return any(_applies(statement, request) for statement in _statements(policy) if statement.get("Effect") == effect)
+    return any(_applies(statement, request, bounded) for statement in _statements(policy) if statement.get("Effect") == effect)
 
 
 def _statements(policy: Policy) -> list[Mapping[str, Any]]:
     statements = policy.document.get("Statement", [])
-    return statements if isinstance(statements, list) else [statements]
+    statements = statements if isinstance(statements, list) else [statements]
+    return statements if policy.document.get("Version") == _WITH_VARIABLES else _without_variables(statements)
 
 
-def _applies(statement: Mapping[str, Any], request: Request) -> bool:
+def _without_variables(value: Any) -> Any:
+    """The same with every `${` written so that it means itself."""
+    if isinstance(value, str):
+        return value.replace("${", "${$}{")
+    if isinstance(value, Mapping):
+        return {key: _without_variables(inner) for key, inner in value.items()}
+    return [_without_variables(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _applies(statement: Mapping[str, Any], request: Request, bounded: bool) -> bool:
     return (
         _action_matches(statement, request)
         and _resource_matches(statement, request)
-        and _principal_matches(statement, request)
+        and _principal_matches(statement, request, bounded)
         and _condition_matches(statement, request)
     )
 
@@ -187,21 +222,56 @@ def _action_matches(statement: Mapping[str, Any], request: Request) -> bool:
 
 
 def _resource_matches(statement: Mapping[str, Any], request: Request) -> bool:
-    """Resources are compared with case. A trust policy has no Resource: it speaks of its own role."""
+    """Resources are compared with case. A trust policy has no Resource: it speaks of its own role.
+
+    Of a resource that is not known, an Allow must cover every possibility and a Deny any of them.
+    """
+    denies = statement.get("Effect") == "Deny"
     if "Resource" in statement:
-        return any(matches(pattern, request.resource, request.context) for pattern in _values(statement["Resource"]))
+        match = _touches if denies else _covers
+        return any(match(pattern, request) for pattern in _values(statement["Resource"]))
     if "NotResource" in statement:
-        return not any(matches(pattern, request.resource, request.context) for pattern in _values(statement["NotResource"]))
+        match = _covers if denies else _touches
+        return not any(match(pattern, request) for pattern in _values(statement["NotResource"]))
     return True
 
 
-def _principal_matches(statement: Mapping[str, Any], request: Request) -> bool:
+def _covers(pattern: str, request: Request) -> bool:
+    """Whether the pattern matches the resource, whichever of its possibilities it is."""
+    # What no name contains stands for what is not known, and several of it, so that only a star takes it in.
+    resource = request.resource if request.known else request.resource.replace("*", "\0" * 8)
+    return matches(pattern, resource, request.context)
+
+
+def _touches(pattern: str, request: Request) -> bool:
+    """Whether the pattern matches the resource in at least one of its possibilities."""
+    match = matches if request.known else overlaps
+    return match(pattern, request.resource, request.context)
+
+
+def _principal_matches(statement: Mapping[str, Any], request: Request, bounded: bool) -> bool:
     """Identity-based policies name no principal: they hold for whoever has them."""
     if "Principal" in statement:
         return _named(statement["Principal"], request.principal) is not _Grant.NONE
     if "NotPrincipal" in statement:
-        return _named(statement["NotPrincipal"], request.principal) is _Grant.NONE
+        return not _spared(statement["NotPrincipal"], request.principal, bounded)
     return True
+
+
+def _spared(principals: Any, principal: Principal, bounded: bool) -> bool:
+    """Whether a NotPrincipal leaves somebody out.
+
+    Source: "AWS JSON policy elements: NotPrincipal". It must name the account too, and the role beside its session; whoever
+    has a permissions boundary is never spared, whatever it says.
+    """
+    if principals == "*":
+        return True
+    if principal.service:
+        return principal.service in _values(principals.get("Service", []))
+    names = _values(principals.get("AWS", []))
+    account = any(_is_account(name, principal) for name in names)
+    own = [principal.arn] if principal.role_arn is None else [principal.arn, principal.role_arn]
+    return not bounded and ("*" in names or (account and all(arn in names for arn in own)))
 
 
 def _condition_matches(statement: Mapping[str, Any], request: Request) -> bool:
@@ -213,10 +283,13 @@ def _condition_matches(statement: Mapping[str, Any], request: Request) -> bool:
 
 
 def _grant(policy: Policy, request: Request) -> _Grant:
-    """The strongest way in which an Allow of a resource-based policy names the principal of the request."""
+    """The strongest way in which an Allow of a resource-based policy names the principal of the request.
+
+    An Allow with NotPrincipal is not supported by AWS and grants nothing.
+    """
     granted = _Grant.NONE
     for statement in _statements(policy):
-        if statement.get("Effect") == "Allow" and "Principal" in statement and _applies(statement, request):
+        if statement.get("Effect") == "Allow" and "Principal" in statement and _applies(statement, request, bounded=False):
             granted = max(granted, _named(statement["Principal"], request.principal))
     return granted
 
@@ -234,9 +307,12 @@ def _named_by(name: str, principal: Principal) -> _Grant:
         return _Grant.DIRECT
     if name == principal.role_arn:
         return _Grant.ROLE
-    if name == principal.account or (name.startswith("arn:") and name.endswith(f":iam::{principal.account}:root")):
-        return _Grant.ACCOUNT
-    return _Grant.NONE
+    return _Grant.ACCOUNT if _is_account(name, principal) else _Grant.NONE
+
+
+def _is_account(name: str, principal: Principal) -> bool:
+    """Whether a principal's name is that of its account: the twelve digits, or the ARN of the root user."""
+    return name == principal.account or (name.startswith("arn:") and name.endswith(f":iam::{principal.account}:root"))
 
 
 def _values(value: Any) -> list[str]:

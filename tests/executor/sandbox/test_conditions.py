@@ -15,6 +15,7 @@ CONTEXT = {
     "aws:currenttime": ("2026-06-01T12:00:00Z",),
     "aws:epochtime": ("1780315200",),
     "s3:max-keys": ("10",),
+    "s3:checksum": ("QmluYXJ5",),
     "aws:tagkeys": ("cost", "team"),
 }
 
@@ -54,7 +55,19 @@ CONTEXT = {
         ("IpAddress", "aws:SourceIp", ["192.168.0.0/16", "10.1.2.3"], True),
         ("NotIpAddress", "aws:SourceIp", "10.0.0.0/8", False),
         ("IpAddress", "aws:username", "10.0.0.0/8", False),
-        ("BinaryEquals", "aws:username", "alice", True),
+        ("BinaryEquals", "s3:checksum", "QmluYXJ5", True),
+        ("BinaryEquals", "s3:checksum", "QmluYXJ6", False),
+        ("BinaryEquals", "aws:username", "alice", False),
+        ("NumericEquals", "s3:max-keys", "1_0", False),
+        ("NumericNotEquals", "s3:max-keys", "nan", True),
+        ("NumericEquals", "s3:max-keys", "${s3:max-keys}", False),
+        ("DateGreaterThan", "aws:CurrentTime", "2026", True),
+        ("DateLessThanEquals", "aws:CurrentTime", "2026-05", False),
+        ("DateGreaterThanEquals", "aws:CurrentTime", "1780315200", True),
+        ("DateNotEquals", "aws:CurrentTime", "2026-06-01", True),
+        ("StringEquals", "aws:username", "${aws:PrincipalTag/name, 'alice'}", True),
+        ("StringEquals", "aws:username", "${aws:PrincipalTag/name}", False),
+        ("IpAddress", "aws:SourceIp", "2001:db8::/32", False),
         ("Null", "aws:username", "false", True),
         ("Null", "aws:username", "true", False),
         ("Null", "aws:TokenIssueTime", "true", True),
@@ -119,7 +132,7 @@ def test_all_conditions_must_hold() -> None:
     assert not conditions_hold({"StringEquals": {"aws:username": "alice", "aws:SourceIp": "other"}}, CONTEXT)
 
 
-@pytest.mark.parametrize("operator", ["StringMatches", "ForSomeValues:StringEquals", "IfExists"])
+@pytest.mark.parametrize("operator", ["StringMatches", "ForSomeValues:StringEquals", "IfExists", "NullIfExists", "Every:Null"])
 def test_an_operator_that_iam_does_not_have(operator: str) -> None:
     """An unknown operator is an error of its own, never a condition that quietly holds or fails."""
     with pytest.raises(UnknownOperatorError):

@@ -1,8 +1,10 @@
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.sandbox.patterns import MissingVariableError, arn_matches, filled, glob, matches
+from executor.sandbox.patterns import MissingVariableError, arn_matches, filled, glob, matches, overlaps
 
 ALPHABET = st.text(alphabet="ab*?:/$", max_size=8)
 
@@ -20,6 +22,26 @@ def reference_glob(pattern: str, value: str) -> bool:
 def test_the_matcher_is_the_definition_of_wildcards(pattern: str, value: str) -> None:
     """A pattern matches exactly what its definition says, whatever it is made of."""
     assert glob(pattern, value) is reference_glob(pattern, value)
+
+
+SHORT = st.text(alphabet="ab*?", max_size=3)
+# Two patterns of three characters that have a value in common have one of six or fewer.
+VALUES = ["".join(letters) for length in range(7) for letters in product("ab", repeat=length)]
+
+
+@given(SHORT, SHORT)
+def test_two_patterns_overlap_exactly_when_a_value_matches_both(one: str, other: str) -> None:
+    """Whether patterns overlap is what trying every value says."""
+    tried = any(reference_glob(one, value) and reference_glob(other, value) for value in VALUES)
+    assert overlaps(one, other, {}) is overlaps(other, one, {}) is tried
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"), [("home/${aws:username}", True), ("home/${aws:PrincipalTag/x}", False), ("home/${*}x", False)]
+)
+def test_an_overlap_fills_in_variables_first(pattern: str, expected: bool) -> None:
+    """A variable's value is literal in an overlap too, and one without a value overlaps with nothing."""
+    assert overlaps(pattern, "home/a*", {"aws:username": ("alice",)}) is expected
 
 
 @given(st.text(max_size=20))

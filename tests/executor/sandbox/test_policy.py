@@ -189,13 +189,94 @@ def test_a_service_needs_the_resource_policy(rule: str, expected: bool) -> None:
     assert evaluate(asked, Policies(resource=[policy(allow, kind=Kind.RESOURCE)])).allowed is expected
 
 
-def test_not_principal_denies_everybody_else() -> None:
-    """A Deny with NotPrincipal spares only those whom it names."""
-    deny = {"Effect": "Deny", "NotPrincipal": {"AWS": ALICE.arn}, "Action": "*", "Resource": "*"}
-    policies = Policies([EVERYTHING], resource=[policy(deny, kind=Kind.RESOURCE)])
-    bob = Principal(ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/bob")
-    assert evaluate(request(ALICE), policies).allowed
-    assert evaluate(request(bob), policies).effect is Effect.EXPLICIT_DENY
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+
+
+@pytest.mark.parametrize(
+    ("principal", "named", "bounded", "spared"),
+    [
+        (ALICE, [ALICE.arn, ROOT], False, True),
+        (ALICE, [ALICE.arn, ACCOUNT], False, True),
+        (ALICE, [ALICE.arn], False, False),
+        (ALICE, [ROOT], False, False),
+        (ALICE, [ALICE.arn, ROOT], True, False),
+        (SESSION, [SESSION.arn, ROLE, ROOT], False, True),
+        (SESSION, [ROLE, ROOT], False, False),
+        (SESSION, [SESSION.arn, ROOT], False, False),
+        (ALICE, ["*"], False, True),
+    ],
+)
+def test_not_principal_spares_only_whom_it_names_in_full(
+    principal: Principal, named: list[str], bounded: bool, spared: bool
+) -> None:
+    """A Deny with NotPrincipal denies everybody who is not named with account (and role), and everybody with a boundary."""
+    deny = {"Effect": "Deny", "NotPrincipal": {"AWS": named}, "Action": "*", "Resource": "*"}
+    boundary = [EVERYTHING] if bounded else None
+    policies = Policies([EVERYTHING], boundary, resource=[policy(deny, kind=Kind.RESOURCE)])
+    assert evaluate(request(principal), policies).effect is (Effect.ALLOW if spared else Effect.EXPLICIT_DENY)
+
+
+def test_an_allow_with_not_principal_grants_nothing() -> None:
+    """AWS does not support NotPrincipal with Allow: it must not let everybody else in."""
+    allow = {"Effect": "Allow", "NotPrincipal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/bob"}, "Action": "*", "Resource": "*"}
+    assert not evaluate(request(), Policies(resource=[policy(allow, kind=Kind.RESOURCE)])).allowed
+
+
+@pytest.mark.parametrize(("version", "expected"), [("2012-10-17", True), ("2008-10-17", False), (None, False)])
+def test_variables_belong_to_the_newer_policy_language(version: str | None, expected: bool) -> None:
+    """`${...}` is filled in only in documents of version 2012-10-17; in others it is a text, in resources and conditions."""
+    conditional = statement(Condition={"StringEquals": {"aws:PrincipalTag/name": "${aws:username}"}})
+    for one in (statement(resource="arn:aws:dynamodb:*:*:table/prod-${aws:username}"), conditional):
+        document = {"Statement": [one]} | ({"Version": version} if version else {})
+        context = {"aws:username": ("alice",), "aws:principaltag/name": ("alice",)}
+        asked = Request(ALICE, "dynamodb:DeleteTable", TABLE.replace("orders", "alice"), context)
+        assert evaluate(asked, Policies([Policy(Kind.IDENTITY, document)])).allowed is expected
+
+
+def test_an_old_document_may_spell_a_variable_out() -> None:
+    """In an older document `${aws:username}` matches exactly these characters."""
+    document = {"Statement": [statement(resource="${aws:username}")]}
+    asked = Request(ALICE, "x:Y", "${aws:username}", {"aws:username": ("alice",)})
+    assert evaluate(asked, Policies([Policy(Kind.IDENTITY, document)])).allowed
+
+
+DATABASES = f"arn:aws:rds:eu-west-1:{ACCOUNT}:db:"
+
+
+@pytest.mark.parametrize(
+    ("unknown", "named", "expected"),
+    [
+        (f"{DATABASES}*", statement("Deny", resource=f"{DATABASES}prod-*"), False),
+        (f"{DATABASES}*", statement("Deny", resource=f"{DATABASES}prod-billing"), False),
+        (f"{DATABASES}*", statement("Deny", resource=f"arn:aws:rds:eu-west-1:{ACCOUNT}:cluster:prod-*"), True),
+        (f"{DATABASES}*", statement("Deny", resource="arn:aws:rds:us-east-1:*:db:*"), True),
+        ("*", statement("Deny", resource="arn:aws:s3:::prod-*"), False),
+        ("*", statement("Deny", action="rds:DeleteDBCluster", resource="arn:aws:s3:::prod-*"), True),
+        (f"{DATABASES}*", {"Effect": "Deny", "Action": "*", "NotResource": f"{DATABASES}*"}, True),
+        (f"{DATABASES}*", {"Effect": "Deny", "Action": "*", "NotResource": f"{DATABASES}staging-*"}, False),
+    ],
+)
+def test_a_resource_that_is_not_known_slips_past_no_deny(unknown: str, named: dict[str, Any], expected: bool) -> None:
+    """A Deny holds when any resource that the call may touch is among those it names."""
+    asked = Request(ALICE, "rds:DeleteDBInstance", unknown, {}, known=False)
+    assert evaluate(asked, Policies([EVERYTHING, policy(named)])).allowed is expected
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        (statement(resource="*"), True),
+        (statement(resource=f"{DATABASES}*"), True),
+        (statement(resource=f"{DATABASES}prod-*"), False),
+        (statement(resource=f"{DATABASES}?"), False),
+        ({"Effect": "Allow", "Action": "*", "NotResource": "arn:aws:s3:::*"}, True),
+        ({"Effect": "Allow", "Action": "*", "NotResource": f"{DATABASES}prod-*"}, False),
+    ],
+)
+def test_a_resource_that_is_not_known_needs_an_allow_for_all_it_may_be(named: dict[str, Any], expected: bool) -> None:
+    """An Allow holds only when it covers every resource that the call may touch."""
+    asked = Request(ALICE, "rds:DeleteDBInstance", f"{DATABASES}*", {}, known=False)
+    assert evaluate(asked, Policies([policy(named)])).allowed is expected
 
 
 TRUST = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ALICE.arn}}
