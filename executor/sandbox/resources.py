@@ -1,25 +1,44 @@
 """What a call asks permission for: IAM actions and the ARNs of what they touch.
 
-Source: Service Authorization Reference. Data for the services that the demo uses; for any other service the resource is
-`*`, which an allow or deny on particular ARNs does not match.
+Source: Service Authorization Reference. Written out for DynamoDB, SQS, SNS, IAM, STS, S3, KMS and Secrets Manager, where names
+are nested, stand for something else in moto's state, or have an action of their own; for every other service the facts of
+`approvals.operations` say it.
+
+What a call touches is not always told by its parameters. Such a call asks for *every* resource of the kinds that its action
+works on: an Allow must cover them all, and a Deny on any one of them denies. That is stricter than AWS, which knows what the
+call will touch; it must never be laxer, or a guardrail that holds there would not hold here.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
+from urllib.parse import unquote
 
+from approvals.operations import catalog, resources
+from approvals.operations.catalog import Operation
+from approvals.operations.resources import Where
+from executor.infrastructure.kinds import ActionTable, action_table
 from executor.sandbox.identity import Caller
+from executor.sandbox.patterns import overlaps
 from executor.sandbox.recognise import Call
+from executor.sandbox.resource_state import find_key, find_secret
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One permission that a call needs: the action, the resource, and the resource in the words of AWS's denial."""
+    """One permission that a call needs: the action, the resource, and the resource in the words of AWS's denial.
+
+    Where `known` is false the resource is a pattern of what the call may touch. `granted`: others of the call's needs grant
+    it, and this one is there for the denies alone.
+    """
 
     action: str
     resource: str
     said: str
+    known: bool = True
+    granted: bool = False
 
 
 # Members of DynamoDB's inputs that name a resource: by name (with the ARN's last part) or as an ARN.
@@ -68,10 +87,30 @@ _IAM_MEMBERS = {
 _SAID_PREFIXES = {"sns": "SNS"}
 
 
+# Services that keep their identifiers in lower case, whatever the caller writes.
+_LOWER_CASED = frozenset({"rds", "docdb", "neptune", "elasticache", "memorydb", "redshift"})
+# S3's actions on one version of an object are actions of their own.
+_ON_A_VERSION = frozenset(
+    [
+        "DeleteObject",
+        "DeleteObjectTagging",
+        "GetObject",
+        "GetObjectAcl",
+        "GetObjectAttributes",
+        "GetObjectTagging",
+        "HeadObject",
+        "PutObjectAcl",
+        "PutObjectTagging",
+    ]
+)
+
+
 def asked(call: Call, caller: Caller) -> list[Asked]:
     """Every permission that the call needs; each of them must be allowed. Never empty."""
-    needs = list(_BY_SERVICE.get(call.service, _whatever)(call, caller))
-    return list(dict.fromkeys(needs)) or [_need(call, call.operation, "*")]
+    needs = list(dict.fromkeys(_BY_SERVICE.get(call.service, _any_service)(call, caller)))
+    if needs and call.service in _BY_SERVICE:
+        return needs
+    return [*needs, *_untold(call, caller, needs)]
 
 
 def _need(call: Call, operation: str, resource: str, said: str = "") -> Asked:
@@ -79,8 +118,48 @@ def _need(call: Call, operation: str, resource: str, said: str = "") -> Asked:
     return Asked(f"{prefix}:{operation}", resource, said or resource)
 
 
-def _whatever(call: Call, caller: Caller) -> Iterator[Asked]:
-    return iter(())
+def _where(call: Call, caller: Caller) -> Where:
+    return Where(caller.account, call.region, caller.partition)
+
+
+def _operation(call: Call) -> Operation:
+    return catalog.get(f"{call.service}:{call.operation}")
+
+
+def _any_service(call: Call, caller: Caller) -> Iterator[Asked]:
+    """By the facts of the operation; a list of names is one resource for each of them."""
+    operation, parameters = _operation(call), dict(call.parameters)
+    names = operation.facts.identifies
+    if call.service in _LOWER_CASED:
+        parameters |= {name: parameters[name].lower() for name in names if isinstance(parameters.get(name), str)}
+    choices = [value if isinstance(value := parameters.get(name), list) else [value] for name in names]
+    for choice in product(*choices):
+        one = parameters | {name: value for name, value in zip(names, choice, strict=True) if value is not None}
+        for arn in resources.arns(operation, one, _where(call, caller)):
+            # A template may leave open what nobody can know beforehand, such as a suffix.
+            yield Asked(operation.facts.iam_action, arn, arn, known=not set(arn) & {"*", "?"})
+
+
+def _untold(call: Call, caller: Caller, needs: list[Asked]) -> Iterator[Asked]:
+    """What the call may touch besides `needs`: all resources of the kinds that its action asks for and that none of them is."""
+    action = needs[0].action if needs else _operation(call).facts.iam_action
+    table = action_table(action)
+    if needs:
+        yield from (Asked(action, kind, kind, known=False, granted=True) for kind in _kinds(table, call, caller, needs))
+    elif table is not None and not table.kinds:
+        yield Asked(action, "*", "*")
+    else:
+        kinds = list(_kinds(table, call, caller, needs)) or ["*"]
+        yield from (Asked(action, kind, kind, known=False) for kind in kinds)
+
+
+def _kinds(table: ActionTable | None, call: Call, caller: Caller, needs: list[Asked]) -> Iterator[str]:
+    """The kinds of resources without which there is no such call and of which `needs` has none, each as a pattern of ARNs."""
+    for kind in table.kinds if table else ():
+        pattern = kind.pattern(caller.partition, call.region, caller.account)
+        anywhere = kind.pattern("*", "*", "*")
+        if kind.required and not any(overlaps(anywhere, need.resource, {}) for need in needs):
+            yield pattern
 
 
 def _dynamodb(call: Call, caller: Caller) -> Iterator[Asked]:
@@ -164,6 +243,61 @@ def _sts(call: Call, caller: Caller) -> Iterator[Asked]:
         yield _need(call, "TagSession", role)
 
 
+def _s3(call: Call, caller: Caller) -> Iterator[Asked]:
+    """A bucket, an object in it, every object of a DeleteObjects, and the source of a copy."""
+    action = _operation(call).facts.iam_action
+    parameters = call.parameters
+    bucket = parameters.get("Bucket")
+    if not isinstance(bucket, str) or bucket.startswith("arn:"):
+        return
+    arn = f"arn:{caller.partition}:s3:::{bucket}"
+    if call.operation == "DeleteObjects":
+        for entry in (parameters.get("Delete") or {}).get("Objects") or ():
+            one = "s3:DeleteObjectVersion" if entry.get("VersionId") else "s3:DeleteObject"
+            yield Asked(one, f"{arn}/{entry.get('Key', '')}", f"{arn}/{entry.get('Key', '')}")
+        return
+    if parameters.get("VersionId") and call.operation in _ON_A_VERSION:
+        action = action.replace("Object", "ObjectVersion", 1)
+    resource = f"{arn}/{parameters['Key']}" if parameters.get("Key") else arn
+    yield Asked(action, resource, resource)
+    source = parameters.get("CopySource")
+    if source:
+        path = source if isinstance(source, str) else f"{source.get('Bucket')}/{source.get('Key')}"
+        read = f"arn:{caller.partition}:s3:::{unquote(path.partition('?')[0]).lstrip('/')}"
+        yield Asked("s3:GetObject", read, read)
+
+
+def _kms(call: Call, caller: Caller) -> Iterator[Asked]:
+    """Keys by what their id, alias or ARN means in moto's state, which is what moto will act on."""
+    action = _operation(call).facts.iam_action
+    place = f"arn:{caller.partition}:kms:{call.region}:{caller.account}:"
+    alias = call.parameters.get("AliasName")
+    if alias:
+        yield Asked(action, f"{place}{alias}", f"{place}{alias}")
+    for member in ("KeyId", "TargetKeyId", "SourceKeyId", "DestinationKeyId", *(("AliasName",) if alias else ())):
+        given = call.parameters.get(member)
+        if given:
+            key = find_key(str(given), caller.account, call.region)
+            arn = str(key.arn) if key else given if str(given).startswith("arn:") else f"{place}key/{given}"
+            if key or member != "AliasName":
+                yield Asked(action, arn, arn)
+
+
+def _secretsmanager(call: Call, caller: Caller) -> Iterator[Asked]:
+    """A secret by its whole ARN, with the suffix that its name does not tell; one that is not there by every suffix."""
+    action = _operation(call).facts.iam_action
+    given = call.parameters.get("SecretId") or (call.parameters.get("Name") if call.operation == "CreateSecret" else None)
+    if not given:
+        return
+    secret = find_secret(str(given), caller.account, call.region)
+    if secret:
+        yield Asked(action, str(secret.arn), str(secret.arn))
+    else:
+        place = f"arn:{caller.partition}:secretsmanager:{call.region}:{caller.account}:secret:"
+        arn = given if str(given).startswith("arn:") else f"{place}{given}-??????"
+        yield Asked(action, arn, arn, known=False)
+
+
 _BY_SERVICE: Mapping[str, Callable[[Call, Caller], Iterator[Asked]]] = {
     "dynamodb": _dynamodb,
     "dynamodbstreams": _dynamodb,
@@ -171,4 +305,7 @@ _BY_SERVICE: Mapping[str, Callable[[Call, Caller], Iterator[Asked]]] = {
     "sns": _sns,
     "iam": _iam,
     "sts": _sts,
+    "s3": _s3,
+    "kms": _kms,
+    "secretsmanager": _secretsmanager,
 }
