@@ -56,7 +56,8 @@ def policy(step: Step, place: Where, *, acting: bool) -> str:
     statements: list[tuple[Sequence[str], Sequence[str]]] = []
     if acting:
         statements.append(([operation.facts.iam_action], resources.arns(operation, step.parameters, place) or ANYTHING))
-        also = ((one.action, _named(one.resources, step, place)) for one in operation.facts.also_needs)
+        needed = (one for one in operation.facts.also_needs if not one.when or jmespath.search(one.when, step.parameters))
+        also = ((one.action, _named(one.resources, step, place)) for one in needed)
         statements.extend(([action], named) for action, named in also if named)
     for reading, parameters in _readings(operation, step):
         statements.append(([reading.facts.iam_action], resources.arns(reading, parameters, place) or ANYTHING))

@@ -68,11 +68,15 @@ class Untouched:
 
 @dataclass(frozen=True, slots=True)
 class AlsoNeeds:
-    """Another IAM action that the call needs, on these ARN templates (as `resource`); `why` in words."""
+    """Another IAM action that the call needs, on these ARN templates (as `resource`); `why` in words.
+
+    `when` is an expression over the call's parameters: the action is needed when it is empty or truthy.
+    """
 
     action: str
     resources: tuple[str, ...]
     why: str
+    when: str = ""
 
 
 @dataclass(frozen=True, slots=True)
