@@ -18,10 +18,11 @@ class UnknownOperation(CountersignError):
 
 
 class BadParameters(CountersignError):
-    """Parameters that do not fit the operation's shape. `fields` maps a dotted path to its messages."""
+    """Parameters that do not fit the operation's shape. `fields` maps a dotted path to its messages; `step` counts from 0."""
 
-    def __init__(self, fields: dict[str, list[str]]) -> None:
+    def __init__(self, fields: dict[str, list[str]], *, step: int = 0) -> None:
         self.fields = fields
+        self.step = step
         said = "; ".join(f"{path}: {' '.join(messages)}" if path else " ".join(messages) for path, messages in fields.items())
         super().__init__(said)
 

@@ -13,7 +13,6 @@ from approvals import outbox
 from approvals.models import Alert, ApprovalRequest, OutboxKind, OutboxMessage, Person
 from approvals.operations import words
 from approvals.permissions import reviewers_of
-from approvals.plan import Step
 
 DRAFTED = "request.drafted"
 PENDING = "request.pending"
@@ -50,8 +49,7 @@ def compose(message: OutboxMessage) -> Notification:
 
 def sentence_of(request: ApprovalRequest) -> str:
     """What the request asks for, for example `delete table prod-orders in Production, eu-west-1`."""
-    steps = [Step(step["service"], step["operation"], step["parameters"]) for step in request.current_revision().draft_steps]
-    return ", then ".join(words.sentence(step, request.place) for step in steps)
+    return words.sentence_of(request.current_revision().steps, request.place)
 
 
 def who_asks(request: ApprovalRequest) -> str:

@@ -9,7 +9,6 @@ from django.urls import reverse
 
 from approvals.models import ApprovalRequest, Revision
 from approvals.operations import words
-from approvals.plan import Step
 from approvals.states import RequestState, Status
 
 
@@ -49,12 +48,7 @@ def newest(request: ApprovalRequest) -> Revision:
 
 def sentence_of(request: ApprovalRequest, revision: Revision) -> str:
     """What is asked for, read from the plan's bytes; from the draft while there is no plan."""
-    steps = (
-        revision.plan.steps
-        if revision.text
-        else [Step(step["service"], step["operation"], step["parameters"]) for step in revision.draft_steps]
-    )
-    return ", then ".join(words.sentence(step, request.place) for step in steps)
+    return words.sentence_of(revision.steps, request.place)
 
 
 def asker_of(request: ApprovalRequest) -> str:

@@ -14,8 +14,8 @@ from approvals.decisions.checks import (
     must_be_editable,
     must_be_in_time,
 )
+from approvals.decisions.steps import Asked, Parameters, foremost, must_stay_about_it, steps_of, subject, target_of
 from approvals.decisions.writing import (
-    Parameters,
     actor_of,
     calls_of,
     locked,
@@ -23,8 +23,6 @@ from approvals.decisions.writing import (
     move,
     new_request,
     revise,
-    step_of,
-    target_of,
 )
 from approvals.errors import (
     BadParameters,
@@ -42,7 +40,6 @@ from approvals.models import (
     Revision,
     Source,
 )
-from approvals.operations import catalog
 from approvals.operations.trail import Conversion
 from approvals.plan import Step
 from approvals.states import Completeness, RequestState
@@ -108,13 +105,6 @@ def submit(
     return request, True
 
 
-def _must_stay_on_target(request: ApprovalRequest, steps: Sequence[Step]) -> None:
-    """A denied call stays about what was called; for anything else a request of its own is filed."""
-    if request.source == Source.EVENT and request.target and target_of(steps) != request.target:
-        message = f"AWS denied a call on {request.target}; this request stays about it. File another request for something else."
-        raise BadParameters({name: [message] for name in catalog.get(request.operation).facts.identifies})
-
-
 def _clock_is_over(request: ApprovalRequest, now: datetime) -> bool:
     try:
         must_be_in_time(request, now)
@@ -124,12 +114,19 @@ def _clock_is_over(request: ApprovalRequest, now: datetime) -> bool:
 
 
 def file(
-    person: Person, *, account_id: str, region: str, operation: str, parameters: Parameters, now: datetime | None = None
+    person: Person,
+    *,
+    account_id: str,
+    region: str,
+    operation: str = "",
+    parameters: Parameters | None = None,
+    steps: Sequence[Asked] = (),
+    now: datetime | None = None,
 ) -> ApprovalRequest:
-    """Make a draft without any event; the person is its requester and author.
+    """Make a draft without any event; the person is its requester and author. What is asked is `steps`, or one operation.
 
     Raises BadParameters by field (`account`, `region`, `operation` or a parameter's path) and NothingMatches when no guardrail
-    protects the call: then it needs no approval.
+    protects any of the calls: then they need no approval.
     """
     now = now or timezone.now()
     account = Account.objects.filter(pk=account_id).first()
@@ -137,17 +134,19 @@ def file(
         raise BadParameters({"account": [f"Countersign does not know the account {account_id!r}. Choose one of the list."]})
     if region not in account.regions:
         raise BadParameters({"region": [f"{account.alias} is used in {', '.join(account.regions)}, not in {region!r}."]})
-    steps = [step_of(operation, parameters, account, region)]
-    versions = matching(calls_of(steps, account, region))
+    made = steps_of(steps or [(operation, parameters or {})], account, region)
+    calls = calls_of(made, account, region)
+    versions = matching(calls)
+    about = foremost(made, calls, versions)
     with audit.recorded() as trail:
-        request = new_request(Source.FILED, account, region, steps, person, versions, now)
+        request = new_request(Source.FILED, account, region, made, person, versions, now, about=about)
         why = "Filed in the portal with every parameter entered."
-        revision = revise(request, steps, person, Completeness.EXACT, why, now, versions=versions)
+        revision = revise(request, made, person, Completeness.EXACT, why, now, versions=versions)
         trail.add(
             AuditKind.REQUEST_DRAFTED,
             actor=actor_of(person),
             request=request.pk,
-            operation=operation,
+            operation=request.operation,
             requester=person.handle,
             completeness=str(Completeness.EXACT),
             digest=revision.digest,
@@ -157,11 +156,20 @@ def file(
     return request
 
 
-def complete(request_id: UUID, person: Person, *, parameters: Parameters, number: int, now: datetime | None = None) -> Revision:
-    """Enter or edit the parameters of a draft: the next revision. `number` is the revision that the person saw.
+def complete(
+    request_id: UUID,
+    person: Person,
+    *,
+    number: int,
+    parameters: Parameters | None = None,
+    steps: Sequence[Asked] = (),
+    now: datetime | None = None,
+) -> Revision:
+    """Enter or edit the plan of a draft: the next revision. `number` is the revision that the person saw.
 
-    Editing what is pending sends it back to draft and voids every review. Raises BadParameters by path, StaleRevision,
-    NotAllowed, NothingMatches, WrongState, Expired.
+    `steps` is the whole plan; `parameters` alone are those of the step that the request is about, and the others stay. That
+    step has to stay one of the plan's, and a denied call on its target. Editing what is pending sends it back to draft and
+    voids every review. Raises BadParameters by path and step, StaleRevision, NotAllowed, NothingMatches, WrongState, Expired.
     """
     now = now or timezone.now()
     with audit.recorded() as trail:
@@ -169,15 +177,15 @@ def complete(request_id: UUID, person: Person, *, parameters: Parameters, number
         must_be_editable(request, person, now)
         if number != request.revision_number:
             raise StaleRevision("Somebody edited this plan while you did. Open the request again: it shows the current revision.")
-        steps = [step_of(request.operation, parameters, request.account, request.region)]
-        _must_stay_on_target(request, steps)
-        versions = matching(calls_of(steps, request.account, request.region))
+        made = steps_of(steps or _with_parameters(request, parameters or {}), request.account, request.region)
+        about = must_stay_about_it(request, made)
+        versions = matching(calls_of(made, request.account, request.region))
         if request.request_state is RequestState.PENDING:
             move(request, RequestState.DRAFT, pending_until=None)
         why = f"Completed in the portal by {person.handle}."
         request.revision_number += 1
-        request.target = target_of(steps)
-        revision = revise(request, steps, person, Completeness.EXACT, why, now, versions=versions)
+        request.target = target_of(made[about])
+        revision = revise(request, made, person, Completeness.EXACT, why, now, versions=versions)
         request.save(update_fields=["revision_number", "target"])
         trail.add(
             AuditKind.REQUEST_COMPLETED,
@@ -189,6 +197,13 @@ def complete(request_id: UUID, person: Person, *, parameters: Parameters, number
         outbox.put(OutboxKind.MIRROR, request.pk)
         outbox.put(OutboxKind.INSPECT, revision.pk)
     return revision
+
+
+def _with_parameters(request: ApprovalRequest, parameters: Parameters) -> list[Asked]:
+    """The current plan with these parameters for the step that the request is about."""
+    steps = request.current_revision().steps
+    about = subject(request, steps) or 0
+    return [(step.name, parameters if index == about else step.parameters) for index, step in enumerate(steps)]
 
 
 def reopen(trail: Trail, request: ApprovalRequest, why: str, *, now: datetime) -> Revision:

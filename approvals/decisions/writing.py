@@ -8,13 +8,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from approvals import canonical, policies
-from approvals.errors import (
-    BadParameters,
-    NothingMatches,
-    Refused,
-    UnknownOperation,
-    WrongState,
-)
+from approvals.decisions.steps import target_of
+from approvals.errors import NothingMatches, Refused, WrongState
 from approvals.models import (
     Account,
     ApprovalRequest,
@@ -24,29 +19,16 @@ from approvals.models import (
     RevisionGuardrail,
     Source,
 )
-from approvals.operations import catalog, inputs, resources
+from approvals.operations import catalog, resources
 from approvals.operations.resources import Where
 from approvals.plan import GuardrailPin, Plan, Step
 from approvals.policies import Call, Mode
 from approvals.states import Completeness, RequestState, may_move
 
-Parameters = dict[str, Any]
-
 
 def actor_of(person: Person) -> str:
     """How the audit trail names a person."""
     return f"person:{person.handle}"
-
-
-def step_of(operation: str, parameters: Parameters, account: Account, region: str) -> Step:
-    """A step with normalised, checked parameters. Raises BadParameters by field."""
-    try:
-        known = catalog.get(operation)
-    except UnknownOperation as error:
-        raise BadParameters({"operation": [str(error)]}) from error
-    clean = resources.normalised(known, parameters, Where(account.pk, region, account.partition))
-    inputs.check(known, clean)
-    return Step(known.service, known.name, clean)
 
 
 def calls_of(steps: Sequence[Step], account: Account, region: str) -> list[Call]:
@@ -70,12 +52,6 @@ def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:
     return found
 
 
-def target_of(steps: Sequence[Step]) -> str:
-    first = steps[0]
-    names = catalog.get(first.name).facts.identifies
-    return ", ".join(str(first.parameters.get(name, "")) for name in names)[:2048]
-
-
 def new_request(
     source: Source,
     account: Account,
@@ -85,16 +61,18 @@ def new_request(
     versions: Sequence[GuardrailVersion],
     now: datetime,
     *,
+    about: int = 0,
     principal: str = "",
     merge_key: str = "",
 ) -> ApprovalRequest:
+    """A draft without its revision. `about` is the step that the request is named after."""
     return ApprovalRequest.objects.create(
         id=uuid4(),
         source=source,
         account=account,
         region=region,
-        operation=steps[0].name,
-        target=target_of(steps),
+        operation=steps[about].name,
+        target=target_of(steps[about]),
         requester=requester,
         principal=principal,
         merge_key=merge_key,

@@ -11,6 +11,7 @@ from django.db.models import Q
 from approvals import canonical, plan
 from approvals.models.guardrails import Account, Guardrail, GuardrailVersion
 from approvals.models.people import Person
+from approvals.plan import Step
 from approvals.states import OPEN_STATES, Completeness, ExecutionState, RequestState, Status, status_of
 
 
@@ -152,6 +153,13 @@ class Revision(models.Model):
     def plan(self) -> plan.Plan:
         """The plan, parsed from the same bytes that are hashed, signed and sent. Raises BadPlan while there is none."""
         return plan.parse(self.text)
+
+    @property
+    def steps(self) -> list[Step]:
+        """The plan's steps; while there is no plan, the draft's as far as they are known."""
+        if self.text:
+            return list(self.plan.steps)
+        return [Step(step["service"], step["operation"], step["parameters"]) for step in self.draft_steps]
 
     @property
     def draft_steps(self) -> list[dict[str, Any]]:
