@@ -69,6 +69,8 @@ NOT_MODELLED: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "s3control": frozenset({"NoSuchAccessPoint", "NoSuchAccessPointPolicy"}),
+    # SQS speaks JSON and names its older code in a header, which boto3 prefers.
+    "sqs": frozenset({"AWS.SimpleQueueService.NonExistentQueue"}),
 }
 KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
@@ -286,8 +288,10 @@ def _over(where: str, expression: str, shape: Any, value: Any = None, *, judged:
 
 
 def codes(model: OperationModel) -> set[str]:
-    """The error codes of an operation as they come over the wire (the shape's own name only where it has no other)."""
-    return {(shape.metadata.get("error") or {}).get("code") or shape.name for shape in model.error_shapes}
+    """The error codes of an operation as boto3 reports them: the XML protocols (and what imitates them) have codes of their own."""
+    service = model.service_model.metadata
+    own = service["protocol"] in {"query", "ec2", "rest-xml"} or "awsQueryCompatible" in service
+    return {own and (shape.metadata.get("error") or {}).get("code") or shape.name for shape in model.error_shapes}
 
 
 @cache
