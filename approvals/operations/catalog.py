@@ -12,7 +12,7 @@ from botocore.loaders import Loader
 from botocore.model import OperationModel, OperationNotFoundError, ServiceModel
 
 from approvals.errors import UnknownOperation
-from approvals.operations import derived
+from approvals.operations import derived, sources
 from approvals.operations.facts import Facts, rows, with_row
 
 
@@ -33,7 +33,7 @@ class Operation:
     @property
     def event_source(self) -> str:
         """CloudTrail's `eventSource` of this operation."""
-        return f"{self.model.service_model.endpoint_prefix}.amazonaws.com"
+        return sources.event_source(self.service)
 
     @property
     def members(self) -> Mapping[str, Any]:
@@ -91,12 +91,10 @@ def curated() -> list[Operation]:
     return [get(name) for name in sorted(rows())]
 
 
-@lru_cache(maxsize=1)
-def _by_source() -> dict[tuple[str, str], str]:
-    return {(operation.event_source, operation.name): operation.full_name for operation in curated()}
+def of_event(event_source: str, event_name: str, recorded: Mapping[str, Any] | None = None) -> Operation | None:
+    """The operation that a CloudTrail record speaks of, or None when it is of no public API that botocore knows.
 
-
-def of_event(event_source: str, event_name: str) -> Operation | None:
-    """The operation that a CloudTrail record speaks of, or None when it is not one that we know."""
-    full_name = _by_source().get((event_source, event_name))
-    return get(full_name) if full_name else None
+    Where one source stands for several services, the record's `requestParameters` decide.
+    """
+    names = sources.candidates(event_source, event_name)
+    return sources.best([get(name) for name in names], recorded) if names else None

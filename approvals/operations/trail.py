@@ -1,19 +1,29 @@
-"""From what CloudTrail recorded to the keyword arguments of the boto3 call, and how far that can be trusted."""
+"""From what CloudTrail recorded to the keyword arguments of the boto3 call, and how far that can be trusted.
+
+The reading follows botocore's model (`reading`), deviations are data (`data/quirks.json`), re-encodings of single values are
+listed in `reencoding`. The verdict is the most cautious one that holds: `unknown` (a key that nobody knows), `redacted` (a value
+is hidden), `incomplete` (a member is missing, or may be), `exact` (nothing is known to be hidden or missing), `rebuilt` (the
+same, from the denial message).
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from approvals.errors import BadParameters
-from approvals.operations import inputs, resources
+from approvals.operations import inputs, naming, quirks, reading, resources
 from approvals.operations.catalog import Operation
-from approvals.operations.conversion import Conversion as Conversion
+from approvals.operations.conversion import Conversion
+from approvals.operations.reading import Reading
 from approvals.operations.resources import Where
 from approvals.states import Completeness
+
+__all__ = ["Conversion", "Denial", "convert", "denial"]
 
 _MESSAGE: Final = re.compile(
     r"User: (?P<user>\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?"
@@ -21,7 +31,8 @@ _MESSAGE: Final = re.compile(
     r"|because no (?P<allow>[\w -]+?) policy allows the \S+ action))?"
     r"(?:: (?P<policy>arn:\S+))?$"
 )
-_HIDDEN: Final = ("HIDDEN_DUE_TO_SECURITY_REASONS", "***OMITTED***", "<sensitiveDataRemoved>", "***(Redacted)")
+# How many names a sentence carries before it says "and 12 more".
+_NAMED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +45,6 @@ class Denial:
     explicit: bool
     policy_kind: str
     policy_arn: str
-
-
-@dataclass(slots=True)
-class _Seen:
-    unknown: list[str] = field(default_factory=list)
-    redacted: list[str] = field(default_factory=list)
 
 
 def denial(message: str) -> Denial | None:
@@ -57,33 +62,111 @@ def denial(message: str) -> Denial | None:
     )
 
 
-def convert(operation: Operation, recorded: dict[str, Any] | None, message: str, where: Where) -> Conversion:
+def convert(operation: Operation, recorded: Mapping[str, Any] | None, message: str, where: Where) -> Conversion:
     """What a record tells of the call's parameters.
 
     `recorded` is CloudTrail's `requestParameters`, `message` its `errorMessage`. Never guesses: a key that the model does not
-    know, a hidden value or a member that cannot be recovered makes the conversion something that a person completes.
+    know, a hidden value or a member that cannot be recovered makes the conversion something that a person completes. Never
+    raises, whatever the record holds.
     """
     if recorded is None:
         return _rebuilt(operation, message, where)
-    seen = _Seen()
+    if recorded.get("omitted") is True and "omitted" not in operation.members:
+        return _omitted(operation, recorded)
+    found = reading.of(operation, recorded)
+    missing = _missing(operation, found)
+    if found.unfit:
+        missing = tuple(dict.fromkeys((*missing, *found.unfit)))
+        return _verdict(operation, found, missing, f"What CloudTrail recorded for {_some(found.unfit)} does not fit; enter it.")
+    if not (found.unknown or found.redacted):
+        try:
+            found.parameters = resources.normalised(operation, found.parameters, where)
+            inputs.check(operation, found.parameters)
+        except BadParameters as error:
+            missing = tuple(dict.fromkeys((*missing, *(field for field in error.fields if field))))
+            return _verdict(operation, found, missing, f"The recorded parameters do not fit: {error}")
+    return _verdict(operation, found, missing, "")
+
+
+def _verdict(operation: Operation, found: Reading, missing: tuple[str, ...], misfit: str) -> Conversion:
+    redacted = tuple(dict.fromkeys(found.redacted))
+    if found.unknown:
+        completeness = Completeness.UNKNOWN
+        why = f"CloudTrail recorded {_some(found.unknown)}, which {operation.full_name} has no member for; you must complete it."
+    elif redacted:
+        completeness, why = Completeness.REDACTED, f"CloudTrail hides {_some(redacted)}; you must enter it."
+    elif misfit:
+        completeness, why = Completeness.INCOMPLETE, misfit
+    elif missing:
+        completeness = Completeness.INCOMPLETE
+        why = f"CloudTrail never records {_some(missing)}, so whether the call had it is not known; you must enter it if it did."
+    else:
+        completeness, why = Completeness.EXACT, "CloudTrail recorded every parameter."
+    return Conversion(
+        found.parameters,
+        completeness,
+        why,
+        unknown=tuple(found.unknown),
+        redacted=redacted,
+        missing=missing,
+        dropped=tuple(found.dropped),
+        renamed=tuple(dict.fromkeys(found.renamed)),
+    )
+
+
+def _omitted(operation: Operation, recorded: Mapping[str, Any]) -> Conversion:
+    return Conversion(
+        {},
+        Completeness.INCOMPLETE,
+        "CloudTrail left the parameters out because they are larger than 100 KB. You must enter them.",
+        missing=tuple(operation.members),
+        dropped=tuple(key for key in recorded if key.isascii()),
+    )
+
+
+def _missing(operation: Operation, found: Reading) -> tuple[str, ...]:
+    """Members that the record does not show although the call may have had them, and required ones that it lacks."""
+    silent = [path for path in quirks.silent(operation.service, operation.name) if not _shown(found.parameters, path.split("."))]
     shape = operation.model.input_shape
-    parameters = _converted(shape, recorded, "", seen) if shape is not None else {}
-    if seen.unknown:
-        why = (
-            f"CloudTrail recorded {', '.join(seen.unknown)}, which {operation.full_name} has no member for; you must complete it."
-        )
-        return Conversion(parameters, Completeness.UNKNOWN, why, tuple(seen.unknown), tuple(seen.redacted))
-    if seen.redacted:
-        why = f"CloudTrail hides {', '.join(seen.redacted)}; you must enter it."
-        return Conversion(parameters, Completeness.REDACTED, why, (), tuple(seen.redacted))
-    try:
-        parameters = resources.normalised(operation, parameters, where)
-        inputs.check(operation, parameters)
-    except BadParameters as error:
-        return Conversion(
-            parameters, Completeness.INCOMPLETE, f"The recorded parameters do not fit: {error}", missing=tuple(error.fields)
-        )
-    return Conversion(parameters, Completeness.EXACT, "CloudTrail recorded every parameter.")
+    secret: Iterable[str] = ()
+    if shape is not None and not quirks.marked(operation.service):
+        secret = _secrets(operation, shape, found.parameters, "")
+    told = set(found.redacted)
+    return tuple(name for name in dict.fromkeys((*silent, *secret)) if name not in told)
+
+
+def _shown(value: Any, path: list[str]) -> bool:
+    """Whether a value stands at the path; in a list, in each of its elements."""
+    if not path:
+        return True
+    if isinstance(value, list):
+        return all(_shown(item, path) for item in value)
+    if not isinstance(value, dict):
+        return False
+    return path[0] in value and _shown(value[path[0]], path[1:])
+
+
+def _secrets(operation: Operation, shape: Shape, value: Any, path: str) -> Iterator[str]:
+    """Members that botocore calls sensitive, or a blob, and that the record does not show: services leave many of them out."""
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        for name in naming.secret(operation.service, shape):
+            if name not in value and not quirks.recorded(operation.service, operation.name, name):
+                yield f"{path}.{name}" if path else name
+        for name, item in value.items():
+            if isinstance(item, dict | list) and name in shape.members:
+                yield from _secrets(operation, shape.members[name], item, f"{path}.{name}" if path else name)
+    elif isinstance(shape, ListShape) and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _secrets(operation, shape.member, item, f"{path}.{index}")
+    elif isinstance(shape, MapShape) and isinstance(value, dict):
+        for key, item in value.items():
+            yield from _secrets(operation, shape.value, item, f"{path}.{key}")
+
+
+def _some(names: Iterable[str]) -> str:
+    told = list(dict.fromkeys(names))
+    rest = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    return ", ".join(name[:200] for name in told[:_NAMED]) + rest
 
 
 def _rebuilt(operation: Operation, message: str, where: Where) -> Conversion:
@@ -104,30 +187,3 @@ def _rebuilt(operation: Operation, message: str, where: Where) -> Conversion:
     else:
         why = "CloudTrail recorded no parameters of the denied call, and its message names no resource. You must complete them."
     return Conversion(known, Completeness.INCOMPLETE, why, missing=missing)
-
-
-def _converted(shape: Shape, value: Any, path: str, seen: _Seen) -> Any:
-    if isinstance(value, str) and (value in _HIDDEN or (value and set(value) == {"*"} and len(value) >= 4)):
-        seen.redacted.append(path)
-        return value
-    if isinstance(shape, StructureShape) and isinstance(value, dict):
-        return _structure(shape, value, path, seen)
-    if isinstance(shape, ListShape) and isinstance(value, list):
-        return [_converted(shape.member, item, f"{path}.{index}", seen) for index, item in enumerate(value)]
-    if isinstance(shape, MapShape) and isinstance(value, dict):
-        return {key: _converted(shape.value, item, f"{path}.{key}", seen) for key, item in value.items()}
-    return value
-
-
-def _structure(shape: StructureShape, value: dict[str, Any], path: str, seen: _Seen) -> dict[str, Any]:
-    # CloudTrail writes lowerCamelCase; matching without case is safe (4 collisions in 34,577 structures).
-    names = {name.lower(): name for name in shape.members}
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        name = names.get(key.lower())
-        where = f"{path}.{key}" if path else key
-        if name is None:
-            seen.unknown.append(where)
-        elif item is not None:
-            found[name] = _converted(shape.members[name], item, f"{path}.{name}" if path else name, seen)
-    return found

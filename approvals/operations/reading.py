@@ -1,0 +1,319 @@
+"""One CloudTrail record's parameters, read along an operation's input shape: what became of each key.
+
+Where a service writes XML or a query, one element and a list of one are written alike, and an absent list as `{}`: that is
+settled by the shape. Everything else that deviates from botocore's models is data (`approvals.operations.quirks`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+from urllib.parse import unquote
+
+from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
+
+from approvals.operations import naming, quirks, reencoding
+from approvals.operations.catalog import Operation
+
+# The ingest reads nothing deeper; botocore's own validator goes down one frame a level.
+DEEPEST: Final = 64
+_NOTHING: Final = reencoding.UNREADABLE
+_ARN_ENCODED: Final = re.compile(r"arn%3A", re.IGNORECASE)
+# A list of pairs that stands for a map: how the key and the value may be called.
+_KEYS: Final = ("key", "name", "attributename")
+_VALUES: Final = ("value", "attributevalue")
+
+
+@dataclass(slots=True)
+class Reading:
+    """What became of a record's keys. `unfit` are values that no reading makes fit their member; they are left out.
+
+    Paths of `redacted`, `unfit` and the second of `renamed` are of boto3's members, all others as recorded.
+    """
+
+    service: str
+    operation: str
+    xml: bool
+    ec2: bool
+    parameters: dict[str, Any] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    redacted: list[str] = field(default_factory=list)
+    unfit: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+
+    def fill(
+        self, found: dict[str, Any], shape: StructureShape, recorded: Mapping[str, Any], path: str, to: str, *, body: bool = False
+    ) -> None:
+        """Read a structure's keys into `found`. `path` is where the keys stand in the record, `to` where the members stand."""
+        for key, value in recorded.items():
+            where = _join(path, _printable(key))
+            if value is None or self._is_index(key, value):
+                continue
+            if quirks.noise(self.service, self.operation, key, value):
+                self.dropped.append(where)
+            elif not to and self._at_the_top(found, shape, key, value, where):
+                continue
+            else:
+                self._one(found, shape, key, value, where, to, body=body)
+
+    def _is_index(self, key: str, value: Any) -> bool:
+        """EC2 numbers the elements of a list (`tag: 1`)."""
+        return self.ec2 and key == "tag" and isinstance(value, int)
+
+    def _at_the_top(self, found: dict[str, Any], shape: StructureShape, key: str, value: Any, where: str) -> bool:
+        """Keys that wrap the request, or whose content belongs elsewhere. True when it was dealt with."""
+        if self._wraps(shape, key, value):
+            self.fill(found, shape, value or {}, where, "", body=True)
+            return True
+        if quirks.lifted(self.service, self.operation, key) and isinstance(value, dict):
+            items = value.get("items") or []
+            if isinstance(items, list) and len(items) <= 1 and all(isinstance(item, dict) for item in items):
+                for item in items:
+                    self.fill(found, shape, item, f"{where}.items.0", "")
+                return True
+        target = quirks.moved(self.service, self.operation).get(key)
+        if target is not None:
+            self._move(found, shape, target, value, where)
+            return True
+        return False
+
+    def _wraps(self, shape: StructureShape, key: str, value: Any) -> bool:
+        """`CreateLaunchTemplateRequest`, `createRestApiInput`; EC2 has some of a name of their own (`DelTGwVpcAttachReq`)."""
+        if key in shape.members:
+            return False
+        if quirks.is_wrapper(self.operation, key, value):
+            return True
+        own = self.ec2 and key[:1].isupper() and isinstance(value, dict) and bool(value)
+        return own and naming.member(self.service, self.operation, shape, key, value) is None
+
+    def _move(self, found: dict[str, Any], shape: StructureShape, target: str, value: Any, where: str) -> None:
+        outer, _, inner = target.partition(".")
+        within = found.setdefault(outer, {})
+        self._put(within, cast("StructureShape", shape.members[outer]), inner, value, where, target)
+        self.renamed.append((where, target))
+
+    def _one(
+        self, found: dict[str, Any], shape: StructureShape, key: str, value: Any, where: str, to: str, *, body: bool
+    ) -> None:
+        name = naming.member(self.service, self.operation, shape, key, value, in_body=body)
+        if name is None:
+            self._stranger(found, shape, key, value, where, to)
+            return
+        target = _join(to, name)
+        if name.lower() != key.lower():
+            self.renamed.append((where, target))
+        member = shape.members[name]
+        if isinstance(member, MapShape) and member.serialization.get("location") == "headers" and not isinstance(value, dict):
+            prefix = member.serialization.get("name", "")
+            read = self._value(member.value, value, where, target)
+            if read is not _NOTHING:
+                found.setdefault(name, {})[key[len(prefix) :]] = read
+            return
+        self._put(found, shape, name, value, where, target)
+
+    def _stranger(self, found: dict[str, Any], shape: StructureShape, key: str, value: Any, where: str, to: str) -> None:
+        """A key that no member has: what the service adds, an empty one, a key of the body's structure, or unknown."""
+        payload = naming.names(self.service, shape).payload if not to else ""
+        body = naming.structure(shape.members[payload]) if payload else None
+        if quirks.added(self.service, self.operation, key) or value in ({}, []):
+            self.dropped.append(where)
+        elif body is not None and (name := naming.member(self.service, self.operation, body, key, value)) is not None:
+            self._put(found.setdefault(payload, {}), body, name, value, where, f"{payload}.{name}")
+            self.renamed.append((where, f"{payload}.{name}"))
+        else:
+            self.unknown.append(where)
+
+    def _put(self, found: dict[str, Any], shape: StructureShape, name: str, value: Any, where: str, target: str) -> None:
+        if self.ec2 and value == {}:
+            return  # EC2 writes what was not given as an empty object
+        if target in quirks.silent(self.service, self.operation) and value in ({}, [], ""):
+            self.dropped.append(where)  # Lambda empties what it hides: sent on, it would empty the real one
+            return
+        value = quirks.value(self.service, self.operation, target, value)
+        read = self._value(shape.members[name], value, where, target, name=name)
+        if read is _NOTHING:
+            return
+        if name in found and found[name] != read:
+            self.unknown.append(where)  # two keys mean one member and disagree
+            return
+        found[name] = read
+
+    def _value(self, shape: Shape, value: Any, where: str, target: str, *, name: str = "") -> Any:
+        if quirks.hidden(value):
+            self.redacted.append(target)
+            return value if isinstance(shape, StringShape) else _NOTHING
+        if where.count(".") > DEEPEST:
+            return self._unreadable(target)
+        if isinstance(shape, StructureShape):
+            return self._structure(shape, value, where, target)
+        if isinstance(shape, ListShape):
+            return self._list(shape, value, where, target)
+        if isinstance(shape, MapShape):
+            return self._map(shape, value, where, target)
+        return self._scalar(shape, value, where, target, name)
+
+    def _unreadable(self, target: str) -> Any:
+        self.unfit.append(target)
+        return _NOTHING
+
+    def _structure(self, shape: StructureShape, value: Any, where: str, target: str) -> Any:
+        if shape.is_document_type:
+            return value
+        if isinstance(value, str) and (parsed := _parsed(value, dict)) is not None:
+            value = parsed
+        if self.xml and not isinstance(value, dict | list):
+            if value == "":
+                return {}
+            value = {"value" if "Value" in shape.members else next(iter(shape.members), "value"): value}
+        if not isinstance(value, dict):
+            return self._unreadable(target)
+        found: dict[str, Any] = {}
+        self.fill(found, shape, value, where, target)
+        return found
+
+    def _list(self, shape: ListShape, value: Any, where: str, target: str) -> Any:
+        if isinstance(value, str) and (parsed := _parsed(value, list)) is not None:
+            value = parsed
+        if isinstance(value, dict):
+            value, where = self._items(shape, value, where)
+        if self.xml and not isinstance(value, list):
+            value = [] if value in ("", {}) else [value]
+        if not isinstance(value, list):
+            return self._unreadable(target)
+        read = (self._element(shape.member, item, f"{where}.{n}", f"{target}.{n}") for n, item in enumerate(value))
+        return [item for item in read if item is not _NOTHING]
+
+    def _items(self, shape: ListShape, value: dict[str, Any], where: str) -> tuple[Any, str]:
+        """What stands in `items`, `member`, or under the element's name (`TagSet: {Tag: [...]}`)."""
+        keys = [key for key in value if not self._is_index(key, value[key])]
+        element = shape.member.serialization.get("name", "")
+        structure = naming.structure(shape.member)
+        if len(keys) == 1 and keys[0].lower() in ("items", "item", "member", element.lower()):
+            known = structure is not None and naming.names(self.service, structure).own.get(keys[0].lower())
+            if not known or isinstance(value[keys[0]], list):
+                return value[keys[0]], f"{where}.{keys[0]}"
+        return value, where
+
+    def _element(self, shape: Shape, item: Any, where: str, target: str) -> Any:
+        if self.xml and isinstance(item, dict) and not isinstance(shape, StructureShape | ListShape | MapShape):
+            inner = {key: value for key, value in item.items() if not self._is_index(key, value)}
+            if len(inner) == 1:
+                ((key, item),) = inner.items()
+                where = f"{where}.{_printable(key)}"
+        return self._value(shape, item, where, target)
+
+    def _map(self, shape: MapShape, value: Any, where: str, target: str) -> Any:
+        if isinstance(value, str) and (parsed := _parsed(value, dict)) is not None:
+            value = parsed
+        if isinstance(value, dict) and list(value) == ["entry"] and isinstance(value["entry"], dict | list):
+            value, where = value["entry"], f"{where}.entry"
+            value = value if isinstance(value, list) else [value]
+        pairs = list(_pairs(value)) if isinstance(value, list) else None
+        if pairs is not None and len({key for _, key, _ in pairs}) == len(value):
+            value, where_of = {key: item for _, key, item in pairs}, {key: at for at, key, _ in pairs}
+        elif isinstance(value, dict):
+            where_of = {}
+        else:
+            return self._unreadable(target)
+        found = {}
+        for key, item in value.items():
+            shown = _printable(key)
+            if quirks.hidden(key):
+                self.redacted.append(f"{target}.{shown}")
+            read = self._value(shape.value, item, f"{where}.{where_of.get(key, shown)}", f"{target}.{shown}")
+            if item is not None and read is not _NOTHING:
+                found[key] = read
+        return found
+
+    def _scalar(self, shape: Shape, value: Any, where: str, target: str, name: str) -> Any:
+        if self.xml and isinstance(value, dict) and not isinstance(value.get("hb"), list):
+            inner = {key.lower(): item for key, item in value.items() if not self._is_index(key, item)}
+            if len(inner) == 1 and next(iter(inner)) in ("content", "value"):
+                value = next(iter(inner.values()))
+        if self.xml and isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict | list):
+            value = value[0]  # S3 lists the values of a header
+        if isinstance(value, dict | list) and isinstance(shape, StringShape):
+            if shape.serialization.get("jsonvalue"):
+                return value
+            if quirks.is_document(name):
+                if any(quirks.hidden(leaf) for leaf in _leaves(value)):
+                    self.redacted.append(target)
+                return reencoding.document(value)
+        if isinstance(value, str) and shape.serialization.get("location") == "uri" and _ARN_ENCODED.match(value):
+            value = _decoded(value)
+        read = reencoding.scalar(shape.type_name, value)
+        if read is _NOTHING or isinstance(read, dict | list):
+            return self._unreadable(target)
+        return read
+
+
+def of(operation: Operation, recorded: Mapping[str, Any]) -> Reading:
+    """Read the recorded parameters of this operation."""
+    protocol = operation.model.service_model.protocol
+    reading = Reading(operation.service, operation.name, xml=quirks.is_xml(operation.service), ec2=protocol == "ec2")
+    shape = operation.model.input_shape
+    if isinstance(shape, StructureShape):
+        reading.fill(reading.parameters, shape, recorded, "", "")
+    else:
+        for key, value in recorded.items():
+            told = reading.dropped if quirks.noise(operation.service, operation.name, key, value) else reading.unknown
+            if value not in (None, "", {}, []):
+                told.append(_printable(key))
+    return reading
+
+
+def _pairs(value: list[Any]) -> Iterator[tuple[str, str, Any]]:
+    """Where the value stands, key and value of each pair in a list that stands for a map."""
+    for index, item in enumerate(value):
+        if not isinstance(item, dict) or len(item) > 2:
+            return
+        low = {key.lower(): key for key in item}
+        key = next((low[name] for name in _KEYS if name in low), None)
+        inner = next((low[name] for name in _VALUES if name in low), None)
+        if key is None or inner is None or not isinstance(item[key], str):
+            return
+        yield f"{index}.{inner}", item[key], item[inner]
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _decoded(text: str) -> str:
+    """An ARN that stood in a path, without its percent-encoding."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
+
+
+def _parsed(text: str, kind: type) -> Any:
+    """The object or list that a text holds as JSON, or None."""
+    start = "{" if kind is dict else "["
+    if not text.lstrip().startswith(start):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, kind) else None
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _printable(key: str) -> str:
+    """The key with half surrogates as escapes, so that a path can be written anywhere."""
+    return key if key.isascii() else key.encode("utf-8", "backslashreplace").decode("utf-8")

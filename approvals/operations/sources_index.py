@@ -1,0 +1,142 @@
+"""Writes `data/sources.json`: what CloudTrail calls each service, and which operations each has, as botocore says.
+
+Run `python -m approvals.operations.sources_index` after an update of botocore; a test compares the file with what this makes.
+It reads every model (about ten seconds), which is why the file exists: a record of a service that nobody guards must not cost
+the loading of that service's model.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from botocore.loaders import Loader
+
+# CloudTrail's name where it is not botocore's endpointPrefix. Source: CloudTrail's list of supported services, public records.
+RECORDED_AS: Final = {
+    "a2i-runtime.sagemaker": "sagemaker",
+    "admin.wickr": "wickr",
+    "agreement-marketplace": "agreement-marketplace",
+    "api.detective": "detective",
+    "api.ecr": "ecr",
+    "api.ecr-public": "ecr-public",
+    "api.iotdeviceadvisor": "iotdeviceadvisor",
+    "api.iotwireless": "iotwireless",
+    "api.mediatailor": "mediatailor",
+    "api.pricing": "pricing",
+    "api.sagemaker": "sagemaker",
+    "api.tunneling.iot": "iotsecuredtunneling",
+    "appstream2": "appstream",
+    "bedrock-agent": "bedrock",
+    "bedrock-agent-runtime": "bedrock",
+    "bedrock-agentcore-control": "bedrock-agentcore",
+    "bedrock-data-automation": "bedrock",
+    "bedrock-data-automation-runtime": "bedrock",
+    "bedrock-runtime": "bedrock",
+    "catalog.marketplace": "marketplacecatalog",
+    "cloudhsmv2": "cloudhsm",
+    "contact-lens": "connect",
+    "controlplane.payment-cryptography": "payment-cryptography",
+    "data-ats.iot": "iot",
+    "data.jobs.iot": "iot",
+    "data.mediastore": "mediastore",
+    "dataplane.payment-cryptography": "payment-cryptography",
+    "email": "ses",
+    "entitlement.marketplace": "aws-marketplace",
+    "identity-chime": "chime",
+    "ingest.timestream": "timestream",
+    "ivsrealtime": "ivs",
+    "mail-manager": "ses",
+    "media-pipelines-chime": "chime",
+    "meetings-chime": "chime",
+    "memory-db": "memorydb",
+    "messaging-chime": "chime",
+    "metering.marketplace": "aws-marketplace",
+    "models-v2-lex": "lex",
+    "models.lex": "lex",
+    "oidc": "sso-oauth",
+    "participant.connect": "connect",
+    "pinpoint": "mobiletargeting",
+    "portal.sso": "sso",
+    "query.timestream": "timestream",
+    "rds-data": "rdsdata",
+    "runtime-v2-lex": "lex",
+    "runtime.lex": "lex",
+    "runtime.sagemaker": "sagemaker",
+    "s3-control": "s3",
+    "sms-voice.pinpoint": "sms-voice",
+    "streams.dynamodb": "dynamodb",
+    "voice-chime": "chime",
+}
+# Further names that records have been seen with, by boto3's service.
+ALSO_AS: Final = {
+    "application-autoscaling": ("autoscaling",),
+    "autoscaling-plans": ("autoscaling",),
+    "iot-data": ("iotdata",),
+    "opensearch": ("opensearch",),
+    "schemas": ("eventbridge-schemas",),
+    "sso-oidc": ("sso",),
+    "stepfunctions": ("stepfunctions",),
+}
+# Which of several services comes first where an operation fits them equally.
+FIRST: Final = (
+    "rds",
+    "elbv2",
+    "apigateway",
+    "opensearch",
+    "ses",
+    "sesv2",
+    "s3",
+    "sso-admin",
+    "iot",
+    "lambda",
+    "connect",
+    "kinesisvideo",
+    "kinesisanalyticsv2",
+    "greengrassv2",
+    "qconnect",
+    "bedrock",
+    "sagemaker",
+    "autoscaling",
+    "cloudhsmv2",
+    "lexv2-models",
+    "dynamodb",
+    "cloudwatch",
+    "events",
+    "iam",
+)
+
+
+def made() -> dict[str, Any]:
+    """`prefixes`: eventSource before `.amazonaws.com` -> services, best first. `services`: `source`, and `operations` by name."""
+    loader = Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
+    prefixes: dict[str, list[str]] = {}
+    services: dict[str, dict[str, str]] = {}
+    # `load_data` keeps what it loads: each service is read by a loader that is thrown away.
+    for service in sorted(loader.list_available_services("service-2")):
+        reader = Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
+        model = reader.load_service_model(service, "service-2")
+        endpoint = model["metadata"]["endpointPrefix"]
+        source = RECORDED_AS.get(endpoint, endpoint)
+        services[service] = {"source": source, "operations": " ".join(sorted(model["operations"]))}
+        signing = model["metadata"].get("signingName", endpoint).lower()
+        for prefix in {source, endpoint, signing, *ALSO_AS.get(service, ())}:
+            prefixes.setdefault(prefix, []).append(service)
+    for prefix, found in prefixes.items():
+        found.sort(key=lambda service: _rank(service, prefix, services))
+    return {"prefixes": dict(sorted(prefixes.items())), "services": services}
+
+
+def _rank(service: str, prefix: str, services: dict[str, dict[str, str]]) -> tuple[bool, int, bool, str]:
+    own = services[service]["source"] != prefix
+    return own, FIRST.index(service) if service in FIRST else len(FIRST), service != prefix, service
+
+
+def text() -> str:
+    """The file's content."""
+    return json.dumps(made(), indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    (Path(__file__).parent / "data" / "sources.json").write_text(text(), "utf-8")
