@@ -1,9 +1,9 @@
 """Long polling of SQS outside moto: moto would wait inside the call, while every other call waits for its lock."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode
 
 from moto.sqs.models import sqs_backends
@@ -35,10 +35,11 @@ def wait_for_message(call: Call, caller: Caller, state: threading.RLock, stoppin
         time.sleep(_LOOK_EVERY)
 
 
-def without_waiting(call: Call, body: bytes) -> bytes:
-    """The same request with no wait time left, for moto. It was verified with its signature before."""
+def without_waiting(call: Call, body: bytes) -> tuple[Call, bytes]:
+    """The same call with no wait time left, for moto, and its body for the old protocol."""
     if call.parameters.get("WaitTimeSeconds", 0) not in range(_LONGEST_WAIT + 1):
-        return body  # moto answers a wrong wait time with SQS's error
+        return call, body  # moto answers a wrong wait time with SQS's error
+    short = replace(call, parameters={**call.parameters, "WaitTimeSeconds": 0})
     if call.protocol == "json":
-        return json.dumps({**json.loads(body), "WaitTimeSeconds": 0}).encode()
-    return urlencode({**dict(parse_qsl(body.decode(), keep_blank_values=True)), "WaitTimeSeconds": "0"}).encode()
+        return short, body
+    return short, urlencode({**dict(parse_qsl(body.decode(), keep_blank_values=True)), "WaitTimeSeconds": "0"}).encode()

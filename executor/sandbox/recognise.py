@@ -2,25 +2,36 @@
 
 The service comes from the signature's scope, the operation from where the protocol keeps it, both checked against
 botocore's models. What is not recognised is nothing, and nothing is passed on.
+
+Where several services share a signing name, a request belongs to the one that reads it: JSON by the prefix of its target,
+Query by its version, REST by its most specific route. RDS, Neptune and DocumentDB share all of that. IAM, CloudTrail and
+moto do not tell them apart either, so such a call is RDS's unless only another of the three knows what it asks for.
 """
 
-import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 from botocore.model import OperationModel, ServiceModel
+from botocore.serialize import create_serializer
 
+from executor.sandbox.addressing import is_signed_chunkwise, path_style, unchunked
 from executor.sandbox.models import services_signed_as
-from executor.sandbox.query import read_structure
+from executor.sandbox.query import read_ec2, read_query
+from executor.sandbox.rest import Incoming, incoming, parsed_json, read_rest, route, without_duplicates
 from executor.sandbox.signing import Signature
-from executor.sandbox.wire import HttpRequest
+from executor.sandbox.values import Unreadable, from_json
+from executor.sandbox.wire import LARGEST_BODY, HttpRequest
+
+_FORM = "application/x-www-form-urlencoded"
+_REST = ("rest-json", "rest-xml")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of an AWS operation. `protocol` is the one spoken on the wire; parameters are named as in boto3."""
+    """One call of an AWS operation. `protocol` is the one spoken on the wire; parameters are named and typed as in boto3."""
 
     service: str
     operation: str
@@ -33,74 +44,131 @@ class Call:
     def iam_prefix(self) -> str:
         return str(self.model.service_model.signing_name)
 
-    @property
-    def event_source(self) -> str:
-        return f"{self.model.service_model.endpoint_prefix}.amazonaws.com"
 
-
-# Operation name and parameters of one service's request, or None where the request is not of that service.
-Reading = tuple[str, dict[str, Any]] | None
-Reader = Callable[[HttpRequest, ServiceModel], Reading]
+# The service, the operation's name and the parameters.
+Found = tuple[ServiceModel, str, dict[str, Any]] | None
 
 
 def recognise(request: HttpRequest, signature: Signature) -> Call | None:
     """The call that a signed request makes, or None."""
-    protocol = spoken_protocol(request)
-    reader = _READERS.get(protocol)
-    if reader is None:
+    protocol = spoken_protocol(request, signature)
+    try:
+        found = _READERS[protocol](request, signature) if protocol in _READERS else None
+    except Unreadable:
         return None
+    if found is None:
+        return None
+    service, operation, parameters = found
+    spoken = str(service.resolved_protocol) if protocol in _REST else protocol
+    return Call(service.service_name, operation, spoken, parameters, signature.region, service.operation_model(operation))
+
+
+def spoken_protocol(request: HttpRequest, signature: Signature | None = None) -> str:
+    """The protocol of a request by its outward marks and its service; it also decides how an error is written."""
+    marked = "x-amz-target" in request.headers, request.headers.get("content-type", "").startswith(_FORM)
+    if signature is None:
+        return "json" if marked[0] else "query"
+    speaks = {str(service.resolved_protocol) for service in services_signed_as(signature.service)}
+    if marked[0] and "json" in speaks:
+        return "json"
+    # SQS and CloudWatch spoke Query before they spoke JSON, and older clients still do.
+    if marked[1] and speaks & {"query", "ec2", "json"}:
+        return "ec2" if "ec2" in speaks else "query"
+    return next((protocol for protocol in (*_REST, "ec2", "query", "json") if protocol in speaks), "unknown")
+
+
+def _read_json(request: HttpRequest, signature: Signature) -> Found:
+    """AWS JSON 1.0 and 1.1: `X-Amz-Target: <prefix>.<Operation>` and the parameters as the body."""
+    prefix, _, operation = request.headers["x-amz-target"].rpartition(".")
     for service in services_signed_as(signature.service):
-        reading = reader(request, service)
-        if reading:
-            operation, parameters = reading
-            model = service.operation_model(operation)
-            return Call(service.service_name, operation, protocol, parameters, signature.region, model)
+        if prefix == service.metadata.get("targetPrefix") and operation in service.operation_names:
+            parameters = parsed_json(_inflated(request) or b"{}")
+            if not isinstance(parameters, dict):
+                raise Unreadable("an object is expected")
+            shape = service.operation_model(operation).input_shape
+            return service, operation, from_json(shape, parameters) if shape else {}
     return None
 
 
-def spoken_protocol(request: HttpRequest) -> str:
-    """The protocol of a request by its outward marks; it also decides how an error is written."""
-    if "x-amz-target" in request.headers:
-        return "json"
-    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return "query"
-    return "unknown"
-
-
-def _read_json(request: HttpRequest, service: ServiceModel) -> Reading:
-    """AWS JSON 1.0 and 1.1: `X-Amz-Target: <prefix>.<Operation>` and the parameters as the body."""
-    prefix, _, operation = request.headers["x-amz-target"].rpartition(".")
-    if prefix != service.metadata.get("targetPrefix") or operation not in service.operation_names:
-        return None
-    try:
-        parameters = json.loads(request.body or b"{}", object_pairs_hook=_without_duplicates)
-    except ValueError:
-        return None
-    return (operation, parameters) if isinstance(parameters, dict) else None
-
-
-def _read_query(request: HttpRequest, service: ServiceModel) -> Reading:
-    """AWS Query: a form with Action and Version. A query string beside it could say something else, so it is refused."""
+def _read_form(request: HttpRequest, signature: Signature) -> Found:
+    """AWS Query and EC2: a form with Action and Version. A query string beside it could say something else: refused."""
     if request.query:
         return None
     try:
-        pairs = parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True)
-        form = _without_duplicates(pairs)
+        form = without_duplicates(parse_qsl(_inflated(request).decode(), keep_blank_values=True, strict_parsing=True))
     except ValueError:
         return None
-    operation = form.pop("Action", "")
-    if form.pop("Version", None) != service.api_version or operation not in service.operation_names:
-        return None
+    operation, version = form.pop("Action", ""), form.pop("Version", None)
+    able = [
+        service
+        for service in services_signed_as(signature.service)
+        if service.api_version == version and operation in service.operation_names
+    ]
+    read = [(service, operation, _of_form(service, operation, form)) for service in able]
+    return min(read, key=lambda found: _unread(*found, form), default=None) if len(read) > 1 else next(iter(read), None)
+
+
+def _of_form(service: ServiceModel, operation: str, form: dict[str, str]) -> dict[str, Any]:
     shape = service.operation_model(operation).input_shape
-    return operation, read_structure(shape, form) if shape else {}
+    if shape is None:
+        return {}
+    return read_ec2(shape, form) if service.resolved_protocol == "ec2" else read_query(shape, form)
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The pairs as a mapping. A name given twice could be read in two ways by the judge and by moto."""
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise ValueError("a name is given twice")
-    return mapping
+def _unread(service: ServiceModel, operation: str, parameters: dict[str, Any], form: dict[str, str]) -> int:
+    """How many names of a form a service's model left unread."""
+    serializer = create_serializer(str(service.resolved_protocol), include_validation=False)
+    written = serializer.serialize_to_request(parameters, service.operation_model(operation))["body"]
+    return len(form.keys() - written.keys())
 
 
-_READERS: dict[str, Reader] = {"json": _read_json, "query": _read_query}
+def _read_rest(request: HttpRequest, signature: Signature) -> Found:
+    """REST: the service whose most specific route the request takes; of two as specific, the one of the signing name."""
+    if is_signed_chunkwise(request.headers):
+        raise Unreadable("the body is signed chunk by chunk")
+    taken = [
+        (service, asked, found)
+        for service in services_signed_as(signature.service)
+        if service.resolved_protocol in _REST
+        for asked in [_incoming(request, service)]
+        for found in [route(asked, service)]
+        if found
+    ]
+    if not taken:
+        return None
+    service, asked, found = max(taken, key=lambda one: one[2].rank)
+    operation = service.operation_model(found.operation)
+    if operation.has_event_stream_input:
+        return None
+    parameters = read_rest(asked, found, operation, xml=service.resolved_protocol == "rest-xml")
+    return service, found.operation, parameters
+
+
+def _incoming(request: HttpRequest, service: ServiceModel) -> Incoming:
+    if service.service_name != "s3":
+        return incoming(request.method, request.target, request.headers, _inflated(request))
+    headers, body = unchunked(request.headers, request.body)
+    return incoming(request.method, path_style(request.headers.get("host", ""), request.target), headers, body)
+
+
+def _inflated(request: HttpRequest) -> bytes:
+    """The body without the compression that botocore applies to large ones of some operations."""
+    if request.headers.get("content-encoding") != "gzip":
+        return request.body
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        body = inflate.decompress(request.body, LARGEST_BODY)
+    except zlib.error as error:
+        raise Unreadable("the body is not compressed as stated") from error
+    if inflate.unconsumed_tail or not inflate.eof:
+        raise Unreadable("the body is too long")
+    return body
+
+
+_READERS: dict[str, Callable[[HttpRequest, Signature], Found]] = {
+    "json": _read_json,
+    "query": _read_form,
+    "ec2": _read_form,
+    "rest-json": _read_rest,
+    "rest-xml": _read_rest,
+}

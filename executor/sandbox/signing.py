@@ -1,6 +1,7 @@
 """AWS Signature Version 4: reads the Authorization header and verifies it with botocore's own signer.
 
-Source: IAM User Guide, "AWS Signature Version 4 for API requests". Presigned URLs and SigV4a are not read: such a request
+Source: IAM User Guide, "AWS Signature Version 4 for API requests": S3 signs its paths as they are, all others normalise and
+encode them once more. Presigned URLs and SigV4a are not read: such a request
 counts as unsigned.
 """
 
@@ -22,6 +23,7 @@ _AUTHORIZATION = re.compile(
     r",\s*SignedHeaders=(?P<headers>[^,\s]+),\s*Signature=(?P<signature>[0-9a-f]{64})",
 )
 _CLOCK_SKEW = timedelta(minutes=15)
+_AS_IT_IS = frozenset({"s3", "s3-outposts", "s3-object-lambda"})
 _UNSIGNED_PAYLOADS = ("UNSIGNED-PAYLOAD", "STREAMING-")
 
 
@@ -53,7 +55,7 @@ def is_genuine(request: HttpRequest, signature: Signature, secret: str, now: dat
         return False
     if "host" not in signature.headers or not _covers_body(request):
         return False
-    signer = _Signer(Credentials(signature.access_key_id, secret), signature.service, signature.region)
+    signer = (_S3Signer if signature.service in _AS_IT_IS else _Signer)(Credentials(signature.access_key_id, secret), signature.service, signature.region)
     signer.names = signature.headers
     replica = AWSRequest(
         method=request.method,
@@ -76,6 +78,13 @@ class _Signer(SigV4Auth):
         for name in self.names:
             chosen[name] = request.headers.get(name, "")
         return chosen
+
+
+class _S3Signer(_Signer):
+    """Two slashes or a dot in the key of an object mean themselves."""
+
+    def _normalize_url_path(self, path: str) -> str:
+        return path
 
 
 def _is_current(timestamp: str, now: datetime) -> bool:

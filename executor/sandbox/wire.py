@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY
+
 # Real AWS takes at most a few MiB outside S3; the limit keeps a mistake from filling the memory.
 LARGEST_BODY = 64 * 1024 * 1024
 
@@ -40,20 +42,38 @@ class HttpResponse:
 
 def read_request(environ: Mapping[str, Any]) -> HttpRequest:
     """The request of a WSGI environment; its body is read once, here. Raises BodyTooLargeError."""
-    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
+    # WSGI writes `-` as `_`; moto's server keeps the spelling of names that have `_` themselves, as S3's metadata may.
+    spelled: Mapping[str, str] = environ.get(PRESERVED_HEADER_NAMES_ENVIRON_KEY) or {}
+    headers = {
+        spelled.get(name, name[5:].replace("_", "-")).lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(name):
             headers[name.replace("_", "-").lower()] = environ[name]
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    if length > LARGEST_BODY:
-        raise BodyTooLargeError(length)
     return HttpRequest(
         method=environ["REQUEST_METHOD"],
         target=environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ.get("PATH_INFO") or "/",
         headers=headers,
-        body=environ["wsgi.input"].read(length) if length else b"",
+        body=_body(environ),
         peer=environ.get("REMOTE_ADDR", ""),
     )
+
+
+def _body(environ: Mapping[str, Any]) -> bytes:
+    """The body, whose length is stated or which comes in the chunks of HTTP, as streams of unknown length do."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if length > LARGEST_BODY:
+        raise BodyTooLargeError(length)
+    if length:
+        return bytes(environ["wsgi.input"].read(length))
+    if "chunked" not in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        return b""
+    body = bytes(environ["wsgi.input"].read(LARGEST_BODY + 1))
+    if len(body) > LARGEST_BODY:
+        raise BodyTooLargeError(len(body))
+    return body
 
 
 def call_app(app: Any, environ: dict[str, Any]) -> HttpResponse:
