@@ -70,9 +70,12 @@ def touched(operation: Operation, parameters: dict[str, Any], where: Where, *, w
     exact = True
     for text in operation.facts.resources:
         template = templates.parsed(text)
-        values = [_values(operation, parameters, slot, template.is_arn) for slot in template.slots]
-        if any(value is None for value in values):
-            return _ANYTHING
+        values: list[tuple[str, ...]] = []
+        for slot in template.slots:
+            value = _values(operation, parameters, slot, template.is_arn)
+            if value is None:
+                return _ANYTHING
+            values.append(value)
         if template.slots and not any(values):
             idle.append(template)
             continue
@@ -92,8 +95,9 @@ def touched(operation: Operation, parameters: dict[str, Any], where: Where, *, w
 def identified_by(operation: Operation, arn: str, where: Where) -> dict[str, str] | None:
     """The members that an ARN carries, or None when it is no ARN of this operation's kinds of resource there."""
     for text in operation.facts.resources:
-        found = _reader(operation, templates.parsed(text), where).fullmatch(arn)
-        if found and found.groupdict():
+        template = templates.parsed(text)
+        found = _reader(operation, template, where).fullmatch(arn)
+        if found and found.groupdict() and not (template.is_arn and not _is_of_kind(operation.facts.iam_action, arn, where)):
             return {name: value for name, value in found.groupdict().items() if value is not None}
     return None
 
@@ -237,6 +241,27 @@ def _reader_of(full_name: str, iam_action: str, template: Template, where: Where
     return re.compile(text)
 
 
+def _is_of_kind(iam_action: str, arn: str, where: Where) -> bool:
+    """Whether an ARN is one of the kinds that the action acts on, in this account and region."""
+    formats = [one for kind in iam.kinds(iam_action) for one in kind.formats]
+    return any(_format(one, where).fullmatch(arn) for one in formats)
+
+
+@lru_cache(maxsize=4096)
+def _format(text: str, where: Where) -> re.Pattern[str]:
+    place = {"Partition": where.partition, "Region": where.region, "Account": where.account}
+    # Literals and placeholders take turns.
+    parts = re.split(r"\$\{([^}]+)\}|(\*)", text)
+    found = ""
+    for literal, name, mask in zip(parts[::3], [*parts[1::3], None], [*parts[2::3], None], strict=True):
+        found += re.escape(literal)
+        if name in place:
+            found += re.escape(place[name])
+        elif name or mask:
+            found += r"[^\s*?]*" if mask else r"[^\s*?]+"
+    return re.compile(found)
+
+
 def _name(operation: Operation, name: str, value: str, where: Where) -> str:
     """The plain name that a value of an identifying member means."""
     if (queue := _QUEUE_ACCOUNT.fullmatch(value)) and queue[1] != where.account and _takes_queue(operation, name):
@@ -244,6 +269,8 @@ def _name(operation: Operation, name: str, value: str, where: Where) -> str:
     if not value.startswith("arn:"):
         return value
     own = [one for one in map(templates.parsed, operation.facts.resources) if any(slot.member == name for slot in one.slots)]
+    if operation.facts.curated and not own:
+        return value  # what acts on the target, such as a policy: no ARN that a guardrail sees is made of it
     if any(one.is_arn for one in own):
         return value  # the member is meant to hold an ARN, and guardrails see that ARN itself
     for template in own:

@@ -82,7 +82,7 @@ def test_the_human_is_named_as_far_as_he_can_be_trusted(identity, human, why):
     assert why in found.why
 
 
-values = st.none() | st.text(max_size=8) | st.integers() | st.just({}) | st.just([])
+values: st.SearchStrategy[object] = st.none() | st.text(max_size=8) | st.integers() | st.just({}) | st.just([])
 identities = st.recursive(
     st.dictionaries(
         st.sampled_from(["type", "arn", "userName", "accountId", "invokedBy", "identityProvider", "principalId", "userId"]),
