@@ -86,6 +86,7 @@ class Rules:
         return self.approvals + (self.irreversible.extra_approvals if irreversible else 0)
 
 
+_FIELDS_OF_ARN: Final = 6
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,62}")
 _FIELDS: Final = frozenset(
     {
@@ -197,7 +198,11 @@ def _patterns(found: dict[str, Any], key: str, name: str, default: tuple[str, ..
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a guardrail is matched against. No `resources` means that they are not known, which matches any pattern."""
+    """What a guardrail is matched against.
+
+    `resources` are ARNs, or patterns with `*` and `?` where a part of one is not known. None means that nothing is known of them,
+    which matches any pattern.
+    """
 
     account: str
     region: str
@@ -208,20 +213,70 @@ class Call:
 def matches(rules: Rules, call: Call) -> bool:
     """Whether the guardrail protects this call. What cannot be decided because a fact is unknown counts as a match."""
     return (
-        _any(rules.accounts, call.account)
+        _any(rules.operations, call.operation)
+        and _any(rules.accounts, call.account)
         and _any(rules.regions, call.region)
-        and _any(rules.operations, call.operation)
-        and (not call.resources or any(_any(rules.resources, arn) for arn in call.resources))
+        and (not call.resources or any(_touches(rules.resources, arn) for arn in call.resources))
     )
 
 
+@lru_cache(maxsize=65536)
 def _any(patterns: tuple[str, ...], value: str) -> bool:
-    return any(_wild(pattern).fullmatch(value) is not None for pattern in patterns)
+    return any(pattern == "*" or _wild(pattern).fullmatch(value) is not None for pattern in patterns)
+
+
+@lru_cache(maxsize=65536)
+def _touches(patterns: tuple[str, ...], arn: str) -> bool:
+    return any(_may_name(pattern, arn) for pattern in patterns)
+
+
+def _may_name(pattern: str, arn: str) -> bool:
+    """Whether a guardrail's pattern can name what an ARN, or a pattern of one, stands for.
+
+    Where both have the five fields before the resource and those agree, the resources decide: without that, `*:*:db:prod-*` would
+    meet `cluster:*` in a cluster that nobody can call `x:db:prod-y`.
+    """
+    if "*" in arn or "?" in arn:
+        ours, theirs = pattern.split(":", 5), arn.split(":", 5)
+        if len(ours) == len(theirs) == _FIELDS_OF_ARN and all(overlap(*pair) for pair in zip(ours[:5], theirs[:5], strict=True)):
+            return overlap(ours[5], theirs[5])
+    return overlap(pattern, arn)
 
 
 @lru_cache(maxsize=8192)
 def _wild(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern), re.DOTALL)
+    """The pattern as a regular expression whose stars never go back on what they took: no pattern takes more than m * n steps."""
+    first, *rest = ("".join("." if c == "?" else re.escape(c) for c in piece) for piece in pattern.split("*"))
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1] if piece)
+    return re.compile(f"{first}{middle}.*{rest[-1]}", re.DOTALL)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two patterns with `*` and `?` can name a common text. Takes at most len(one) * len(other) steps."""
+    if "*" not in other and "?" not in other:
+        return _wild(one).fullmatch(other) is not None
+    if "*" not in one and "?" not in one:
+        return _wild(other).fullmatch(one) is not None
+    for mine, theirs in zip(one, other, strict=False):
+        if mine in "*?" or theirs in "*?":
+            break
+        if mine != theirs:
+            return False
+    # reach[j]: the rest of `one` and other[j:] can name a common text; built from the end of `one`.
+    reach = [False] * len(other) + [True]
+    for j in range(len(other) - 1, -1, -1):
+        reach[j] = other[j] == "*" and reach[j + 1]
+    for char in reversed(one):
+        row = [False] * len(other) + [char == "*" and reach[-1]]
+        for j in range(len(other) - 1, -1, -1):
+            if char == "*" or other[j] == "*":
+                row[j] = reach[j] or row[j + 1]
+            else:
+                row[j] = (char == "?" or other[j] in ("?", char)) and reach[j + 1]
+        reach = row
+    return reach[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -72,18 +73,56 @@ def test_a_guardrail_matches_what_it_names_and_what_it_cannot_decide(change, mat
     assert policies.matches(rules_from(PLAIN), Call(**call | change)) is matches
 
 
+def fits(pattern, value):
+    """Whether a text fits a pattern, by its definition."""
+    if not pattern:
+        return not value
+    if pattern[0] == "*":
+        return any(fits(pattern[1:], value[i:]) for i in range(len(value) + 1))
+    return bool(value) and pattern[0] in ("?", value[0]) and fits(pattern[1:], value[1:])
+
+
 @given(st.text("ab*?.[", max_size=6), st.text("ab.[\n", max_size=6))
 def test_only_star_and_question_mark_are_wild(pattern, value):
     """Every other character of a pattern stands for itself."""
+    assert policies.overlap(pattern, value) == fits(pattern, value)
 
-    def fits(p, v):
-        if not p:
-            return not v
-        if p[0] == "*":
-            return any(fits(p[1:], v[i:]) for i in range(len(v) + 1))
-        return bool(v) and p[0] in ("?", v[0]) and fits(p[1:], v[1:])
 
-    assert (policies._wild(pattern).fullmatch(value) is not None) == fits(pattern, value)
+TEXTS = ["".join(chars) for length in range(6) for chars in itertools.product("ab", repeat=length)]
+
+
+@given(st.text("ab*?", max_size=4), st.text("ab*?", max_size=4))
+def test_two_patterns_overlap_when_a_text_fits_both(one, other):
+    """A guardrail's pattern and what is known of a resource match when some name is both; short patterns have short witnesses."""
+    common = any(fits(one, text) and fits(other, text) for text in TEXTS)
+    assert policies.overlap(one, other) == common
+    assert policies.overlap(other, one) == common
+
+
+def test_no_pattern_takes_long():
+    """A pattern full of stars is refused in a moment, whether against a text or against another pattern."""
+    began = time.perf_counter()
+    assert not policies.overlap("*a" * 30 + "b", "a" * 2000)
+    assert not policies.overlap("*a" * 30 + "b", "*a" * 100 + "c")
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "known", "matches"),
+    [
+        ("arn:aws:secretsmanager:*:*:secret:prod/*", "arn:aws:secretsmanager:eu-west-1:1:secret:prod/db-??????", True),
+        ("arn:aws:secretsmanager:*:*:secret:prod/db-AbCdEf", "arn:aws:secretsmanager:eu-west-1:1:secret:prod/db-??????", True),
+        ("arn:aws:secretsmanager:*:*:secret:test/*", "arn:aws:secretsmanager:eu-west-1:1:secret:prod/db-??????", False),
+        ("arn:aws:cloudformation:*:*:stack/prod-*", "arn:aws:cloudformation:eu-west-1:1:stack/prod-web/*", True),
+        ("arn:aws:cloudformation:*:*:stack/prod-*/*", "arn:aws:cloudformation:eu-west-1:1:stack/test/*", False),
+        ("arn:aws:rds:*:*:db:prod-*", "arn:aws:rds:eu-west-1:1:db:*", True),
+        ("arn:aws:rds:*:*:db:prod-*", "arn:aws:rds:eu-west-1:1:cluster:*", False),
+    ],
+)
+def test_a_resource_that_is_known_in_part_matches_what_it_may_be(pattern, known, matches):
+    """A call whose resource may be the protected one is protected."""
+    rules = rules_from(PLAIN | {"operations": ["*"], "resources": [pattern]})
+    assert policies.matches(rules, Call("111122223333", "eu-west-1", "any:Call", (known,))) is matches
 
 
 @given(votes, st.integers(1, 3), st.integers(1, 3), st.integers(0, 1), st.booleans(), st.sampled_from(["alice", None]))
