@@ -19,7 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
-from approvals import audit, canonical, outbox, policies, trail_event
+from approvals import audit, canonical, outbox, trail_event, watch
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.decisions import submit
@@ -40,8 +40,9 @@ from approvals.operations import catalog, resources, trail, words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.operations.trail import Conversion
-from approvals.policies import Call, Mode
+from approvals.policies import Mode, Rules
 from approvals.trail_event import Outcome, TrailEvent
+from approvals.watch import Watch
 
 log = logging.getLogger(__name__)
 KEPT_OF_A_BAD_MESSAGE = 64 * 1024
@@ -62,6 +63,19 @@ class Batch:
 
     received: int = 0
     fates: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    """The guardrails in force: what records are held against, and the version that each set of rules is of."""
+
+    watch: Watch
+    versions: dict[Rules, GuardrailVersion]
+
+    @classmethod
+    def now(cls) -> _Guard:
+        versions = {version.rules: version for version in GuardrailVersion.objects.current().select_related("guardrail")}
+        return cls(watch.over(tuple(versions)), versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,7 @@ def _take(messages: Sequence[Message], now: datetime) -> Batch:
     batch = Batch(received=len(messages))
     with audit.recorded() as entries:
         accounts = {account.pk: account for account in Account.objects.all()}
-        versions = list(GuardrailVersion.objects.current().select_related("guardrail"))
+        guard = _Guard.now()
         for message in messages:
             try:
                 event = trail_event.from_message(message.body)
@@ -118,15 +132,13 @@ def _take(messages: Sequence[Message], now: datetime) -> Batch:
                 _quarantine(message, str(reason), now)
                 batch.fates["quarantined"] += 1
                 continue
-            batch.fates[_one(entries, event, accounts, versions, now)] += 1
+            batch.fates[_one(entries, event, accounts, guard, now)] += 1
         _account_for(batch, now)
     return batch
 
 
-def _one(
-    entries: Trail, event: TrailEvent, accounts: dict[str, Account], versions: Sequence[GuardrailVersion], now: datetime
-) -> str:
-    protected = _protected(event, accounts, versions)
+def _one(entries: Trail, event: TrailEvent, accounts: dict[str, Account], guard: _Guard, now: datetime) -> str:
+    protected = _protected(event, accounts, guard)
     if protected is None:
         return "ignored"
     record = _record(event, now)
@@ -150,22 +162,21 @@ _COLUMNS = {
 }
 
 
-def _protected(event: TrailEvent, accounts: dict[str, Account], versions: Sequence[GuardrailVersion]) -> _Protected | None:
-    operation = catalog.of_event(event.event_source, event.event_name)
+def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -> _Protected | None:
     account = accounts.get(event.account)
-    # What our table lists are writes, whatever the record says of itself.
-    if operation is None or account is None:
+    if account is None or not guard.watch.may_concern(event):
         return None
     where = Where(account.pk, event.region, account.partition)
-    conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
-    hidden = set(operation.facts.identifies) & set(conversion.redacted)
-    touched = () if hidden else resources.arns(operation, conversion.parameters, where)
-    call = Call(account.pk, event.region, operation.full_name, touched)
-    matching = [version for version in versions if policies.matches(version.rules, call)]
-    if not matching:
-        return None
-    enforcing = tuple(version for version in matching if version.rules.mode is Mode.ENFORCE)
-    return _Protected(event, account, operation, conversion, touched, enforcing)
+    # Services that share an API (rds, docdb, neptune) have the same call by several names; a guardrail may know it by any.
+    for operation in catalog.all_of_event(event.event_source, event.event_name, event.request_parameters):
+        conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
+        open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}
+        touched = () if open_ends & set(operation.facts.identifies) else resources.arns(operation, conversion.parameters, where)
+        matching = guard.watch.matching(event, operation, touched)
+        if matching:
+            enforcing = tuple(guard.versions[rules] for rules in matching if rules.mode is Mode.ENFORCE)
+            return _Protected(event, account, operation, conversion, touched, enforcing)
+    return None
 
 
 def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime) -> tuple[Fate, str, ApprovalRequest | None]:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+import orjson
+
 from approvals.caller import Caller, from_identity, text
 from approvals.errors import BadTrailEvent
 
@@ -23,6 +25,8 @@ INCONCLUSIVE: Final = frozenset(
     {"InternalFailure", "InternalServerError", "InternalError", "InternalServiceError", "ServiceUnavailable", "ServiceException"}
 )
 _ACCOUNT: Final = re.compile(r"\d{12}")
+# A number of 1e16 and above, as orjson writes it; a text that looks like it costs only the strict reading.
+_LARGE_NUMBER: Final = re.compile(rb"e[0-9]{2,3}[,\]}]")
 
 
 class Outcome(StrEnum):
@@ -35,7 +39,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TrailEvent:
-    """One CloudTrail record. `raw` is the record's JSON text as it came (compact), the rest is read from it."""
+    """One CloudTrail record. `record` is all of it, parsed; the rest is read from it. Nobody changes it."""
 
     event_id: str
     account: str
@@ -51,8 +55,17 @@ class TrailEvent:
     user_agent: str
     source_ip: str
     caller: Caller
-    raw: str
-    sha256: str
+    record: dict[str, Any]
+
+    @property
+    def raw(self) -> str:
+        """The record's JSON text, compact. Written when it is asked for: most records concern nobody."""
+        return json.dumps(self.record, ensure_ascii=True, separators=(",", ":"))
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the sorted form: the same record may come with its keys in another order."""
+        return hashlib.sha256(json.dumps(self.record, ensure_ascii=True, sort_keys=True).encode()).hexdigest()
 
     @property
     def outcome(self) -> Outcome:
@@ -67,10 +80,12 @@ def from_message(body: str | bytes) -> TrailEvent:
 
     Raises BadTrailEvent with the reason for the quarantine: too large, not JSON, no envelope, no record.
     """
-    size = len(body.encode("utf-8", "surrogatepass")) if isinstance(body, str) else len(body)
-    if size > LARGEST_MESSAGE:
-        raise BadTrailEvent(f"The message has {size} bytes; the most that is read is {LARGEST_MESSAGE}.")
-    envelope = _json(body)
+    data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    if len(data) > LARGEST_MESSAGE:
+        raise BadTrailEvent(f"The message has {len(data)} bytes; the most that is read is {LARGEST_MESSAGE}.")
+    envelope = _quickly(data)
+    if envelope is None:
+        envelope = _json(body)
     if not isinstance(envelope, dict) or "detail" not in envelope or "detail-type" not in envelope:
         raise BadTrailEvent("The message is JSON but no EventBridge envelope (no detail-type and detail).")
     if envelope["detail-type"] != DETAIL_TYPE:
@@ -114,9 +129,7 @@ def from_record(record: Any) -> TrailEvent:
         user_agent=text(record, "userAgent", 1024),
         source_ip=text(record, "sourceIPAddress", 256),
         caller=caller,
-        raw=json.dumps(record, ensure_ascii=True, separators=(",", ":")),
-        # Of the sorted form: the same record may come with its keys in another order.
-        sha256=hashlib.sha256(json.dumps(record, ensure_ascii=True, sort_keys=True).encode()).hexdigest(),
+        record=record,
     )
 
 
@@ -128,6 +141,25 @@ def _time(value: Any) -> datetime:
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise BadTrailEvent(f"No CloudTrail record: its eventTime is {value[:40]!r}.") from error
+
+
+def _quickly(data: bytes) -> Any:
+    """The message as a parser six times as fast reads it, or None where that might not be what the strict one would say.
+
+    It keeps the last of two equal keys. Written again, such an object has fewer quotation marks than the text it came from, since
+    each key has two and no other character stands for one (`\\u0022` apart). Integers beyond 64 bits it makes floats, which are
+    written with an exponent. What may be either, and everything that it refuses, is left to the strict reader.
+    """
+    try:
+        found = orjson.loads(data)
+        again = orjson.dumps(found)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
+    if data.count(b'"') != again.count(b'"') or b"\\u0022" in data or _LARGE_NUMBER.search(again):
+        return None
+    if data.count(b"{") + data.count(b"[") >= DEEPEST:
+        _not_too_deep(found)
+    return found
 
 
 def _json(body: str | bytes) -> Any:

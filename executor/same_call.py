@@ -36,8 +36,11 @@ SAME: Final[Compared] = (Likeness.SAME, "")
 
 def compare(record: TrailRecord, attempt: Attempt) -> Compared:
     """The record against the attempt's signed step, and in words what differs or cannot be told."""
-    operation = catalog.of_event(record.event_source, record.event_name)
-    if operation is None or (operation.full_name, record.region) != (attempt.operation, attempt.region):
+    raw = json.loads(record.raw)
+    # rds, docdb and neptune share one API: the record may speak of the same call by either name.
+    meant = catalog.all_of_event(record.event_source, record.event_name, raw.get("requestParameters"))
+    operation = next((one for one in meant if one.full_name == attempt.operation), None)
+    if operation is None or record.region != attempt.region:
         return Likeness.OTHER, f"{attempt.operation} in {attempt.region} was announced"
     if record.account != attempt.execution.revision.request.account_id:
         return Likeness.OTHER, "it was made in another account than the request's"
@@ -47,11 +50,10 @@ def compare(record: TrailRecord, attempt: Attempt) -> Compared:
         return Likeness.CANNOT_TELL, f"what was signed cannot be read: {error}"
     if step.name != operation.full_name:
         return Likeness.OTHER, f"{step.name} was signed"
-    return _parameters(record, operation, step, where)
+    return _parameters(record, raw, operation, step, where)
 
 
-def _parameters(record: TrailRecord, operation: Operation, step: Step, where: Where) -> Compared:
-    raw = json.loads(record.raw)
+def _parameters(record: TrailRecord, raw: dict[str, Any], operation: Operation, step: Step, where: Where) -> Compared:
     recorded = raw.get("requestParameters")
     found = trail.convert(operation, recorded, raw.get("errorMessage") or "", where)
     try:

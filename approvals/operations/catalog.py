@@ -96,5 +96,10 @@ def of_event(event_source: str, event_name: str, recorded: Mapping[str, Any] | N
 
     Where one source stands for several services, the record's `requestParameters` decide.
     """
-    names = sources.candidates(event_source, event_name)
-    return sources.best([get(name) for name in names], recorded) if names else None
+    found = all_of_event(event_source, event_name, recorded)
+    return found[0] if found else None
+
+
+def all_of_event(event_source: str, event_name: str, recorded: Mapping[str, Any] | None = None) -> tuple[Operation, ...]:
+    """Every operation that the record speaks of equally well, best first: services that share an API have the same calls."""
+    return sources.fitting([get(name) for name in sources.candidates(event_source, event_name)], recorded)

@@ -64,11 +64,16 @@ def candidates(event_source: str, event_name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def best(operations: Sequence[Operation], recorded: Mapping[str, Any] | None) -> Operation:
-    """Of the operations that a record may mean, the one that its keys fit: fewest unknown, fewest missing, then the first."""
-    if recorded is None or len(operations) == 1:
-        return operations[0]
-    return min(operations, key=lambda operation: _misfit(operation, recorded))
+def fitting(operations: Sequence[Operation], recorded: Mapping[str, Any] | None) -> tuple[Operation, ...]:
+    """Of the operations that a record may mean, those that its keys fit best: fewest unknown, then fewest missing. In order.
+
+    More than one is left where services share an API: `DeleteDBCluster` of rds, docdb and neptune is one and the same call.
+    """
+    if recorded is None or len(operations) < 2:
+        return tuple(operations)
+    misfits = [_misfit(operation, recorded) for operation in operations]
+    least = min(misfits)
+    return tuple(operation for operation, misfit in zip(operations, misfits, strict=True) if misfit == least)
 
 
 def _misfit(operation: Operation, recorded: Mapping[str, Any]) -> tuple[int, int]:

@@ -8,58 +8,23 @@ same, from the denial message).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from approvals.errors import BadParameters
-from approvals.operations import inputs, naming, quirks, reading, resources
+from approvals.operations import inputs, naming, quirks, reading, rebuild, resources
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.reading import Reading
 from approvals.operations.resources import Where
 from approvals.states import Completeness
 
-__all__ = ["Conversion", "Denial", "convert", "denial"]
+__all__ = ["Conversion", "convert"]
 
-_MESSAGE: Final = re.compile(
-    r"User: (?P<user>\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>\S+))?"
-    r"(?: (?:with an explicit deny in an? (?P<deny>[\w -]+?) policy"
-    r"|because no (?P<allow>[\w -]+?) policy allows the \S+ action))?"
-    r"(?:: (?P<policy>arn:\S+))?$"
-)
 # How many names a sentence carries before it says "and 12 more".
 _NAMED: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """What AWS's denial message says. `explicit` tells a Deny statement from a missing Allow."""
-
-    user: str
-    action: str
-    resource: str
-    explicit: bool
-    policy_kind: str
-    policy_arn: str
-
-
-def denial(message: str) -> Denial | None:
-    """Parse AWS's denial message, or None for a wording that we do not know."""
-    found = _MESSAGE.match(message.strip())
-    if not found:
-        return None
-    return Denial(
-        user=found["user"],
-        action=found["action"],
-        resource=found["resource"] or "",
-        explicit=found["deny"] is not None,
-        policy_kind=found["deny"] or found["allow"] or "",
-        policy_arn=found["policy"] or "",
-    )
 
 
 def convert(operation: Operation, recorded: Mapping[str, Any] | None, message: str, where: Where) -> Conversion:
@@ -70,7 +35,7 @@ def convert(operation: Operation, recorded: Mapping[str, Any] | None, message: s
     raises, whatever the record holds.
     """
     if recorded is None:
-        return _rebuilt(operation, message, where)
+        return rebuild.rebuilt(operation, message, where)
     if recorded.get("omitted") is True and "omitted" not in operation.members:
         return _omitted(operation, recorded)
     found = reading.of(operation, recorded)
@@ -167,23 +132,3 @@ def _some(names: Iterable[str]) -> str:
     told = list(dict.fromkeys(names))
     rest = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
     return ", ".join(name[:200] for name in told[:_NAMED]) + rest
-
-
-def _rebuilt(operation: Operation, message: str, where: Where) -> Conversion:
-    said = denial(message)
-    known: dict[str, Any] = {}
-    if said is not None and said.action == operation.facts.iam_action:
-        known = dict(resources.identified_by(operation, said.resource, where) or {})
-    missing = tuple(sorted(name for name in operation.members if name not in known))
-    if known and not missing:
-        return Conversion(
-            known, Completeness.REBUILT, "CloudTrail recorded no parameters; all of them stand in the denial message."
-        )
-    if known:
-        why = (
-            f"CloudTrail recorded no parameters of the denied call; only {', '.join(sorted(known))} could be rebuilt from the "
-            "denial message. You must complete the rest."
-        )
-    else:
-        why = "CloudTrail recorded no parameters of the denied call, and its message names no resource. You must complete them."
-    return Conversion(known, Completeness.INCOMPLETE, why, missing=missing)

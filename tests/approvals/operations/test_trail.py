@@ -12,43 +12,12 @@ from approvals.operations import catalog, inputs, resources, risk, trail, words
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.states import Completeness
-from tests.cast import table_arn, trail_record
+from tests.cast import trail_record
 
 WHERE = Where("111122223333", "eu-west-1")
 DELETE, UPDATE = catalog.get("dynamodb:DeleteTable"), catalog.get("dynamodb:UpdateTable")
 MESSAGE = trail_record()["errorMessage"]
 ALICE = "arn:aws:iam::111122223333:user/alice"
-
-
-@pytest.mark.parametrize(
-    ("ending", "explicit", "kind", "policy"),
-    [
-        (" with an explicit deny in an identity-based policy", True, "identity-based", ""),
-        (" with an explicit deny in a service control policy", True, "service control", ""),
-        (" with an explicit deny in a permissions boundary policy", True, "permissions boundary", ""),
-        (
-            " with an explicit deny in an identity-based policy: arn:aws:iam::1:policy/x",
-            True,
-            "identity-based",
-            "arn:aws:iam::1:policy/x",
-        ),
-        (" because no identity-based policy allows the dynamodb:DeleteTable action", False, "identity-based", ""),
-        (" because no session policy allows the dynamodb:DeleteTable action", False, "session", ""),
-        ("", False, "", ""),
-    ],
-)
-def test_every_wording_of_a_denial_is_read(ending, explicit, kind, policy):
-    """User, action, resource, kind of policy and its ARN come out of AWS's sentence."""
-    found = trail.denial(
-        f"User: {ALICE} is not authorized to perform: dynamodb:DeleteTable on resource: {table_arn('prod-x')}{ending}"
-    )
-    assert found == trail.Denial(ALICE, "dynamodb:DeleteTable", table_arn("prod-x"), explicit, kind, policy)
-
-
-@given(st.text())
-def test_no_message_breaks_the_reader(message):
-    """Another wording is None, never an exception."""
-    assert trail.denial(message) is None or message.strip().startswith("User: ")
 
 
 @pytest.mark.parametrize(
