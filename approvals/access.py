@@ -80,6 +80,8 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.Execution": _ADD,
         "approvals.Alert": "SELECT, INSERT, UPDATE (closed_at, closed_by_id, closed_why)",
         "approvals.OutboxMessage": _ADD,
+        # It seals; what it sealed it knows by the mark. What opens is for the executor's eyes alone.
+        "approvals.SealedKey": "SELECT (id, mark, sealed_by_id), INSERT",
         # Sign-in: sessions, factors and single sign-on accounts; of a user only when he last came.
         "portal.User": "SELECT, UPDATE (last_login)",
         "sessions.Session": "SELECT, INSERT, UPDATE, DELETE",
@@ -123,6 +125,7 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
             "SELECT, INSERT, UPDATE (state, aws_request_id, answered_at, settled_at, answer, error_code, error_message)"
         ),
         "approvals.Observation": _ADD,
+        "approvals.SealedKey": "SELECT, UPDATE (wrapped, fingerprint, rewrapped_at)",
         "approvals.Alert": _ADD,
     },
 }

@@ -1,9 +1,9 @@
 """Canonical JSON in a restricted profile, so that equal values have equal bytes and equal digests.
 
 The profile: objects, arrays, strings, booleans, null and integers within ±(2^53 - 1). What JSON has no word for is written as a
-tagged object with one key: `{"$float": "1.5"}`, `{"$decimal": "1.50"}`, `{"$bytes": "<base64>"}`, `{"$timestamp": "<ISO 8601>"}`;
-a person's own key that begins with `$` gets a second one. Keys are sorted by UTF-16 code unit and the text has no white space, as
-RFC 8785 asks; duplicate keys, floats, NaN and lone surrogates are refused.
+tagged object with one key: `{"$float": "1.5"}`, `{"$decimal": "1.50"}`, `{"$bytes": "<base64>"}`, `{"$timestamp": "<ISO 8601>"}`,
+`{"$sealed": "<token>"}`; a person's own key that begins with `$` gets a second one. Keys are sorted by UTF-16 code unit and the
+text has no white space, as RFC 8785 asks; duplicate keys, floats, NaN and lone surrogates are refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -22,6 +24,54 @@ from approvals.errors import BadCanonicalForm
 
 LARGEST_INTEGER: Final = 2**53 - 1
 DEEPEST: Final = 64
+_TOKEN: Final = re.compile(r"1\.(?P<key>[0-9a-f]{32})\.(?P<body>[A-Za-z0-9_-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret that only the executor can open (see `approvals.sealing`), as the token that stands for it.
+
+    The token is `1.<id of its data key, 32 hexadecimal digits>.<base64url>`; every other spelling is refused, so that a sealed
+    value has one. As text it is a note and never the token: what forgets to treat it shows nothing.
+    """
+
+    token: str
+
+    def __post_init__(self) -> None:
+        found = _TOKEN.fullmatch(self.token)
+        if found is None or _spelt(found["body"]) is None:
+            # Not quoted: what stands here by mistake may be the secret itself.
+            raise BadCanonicalForm("A sealed value is no token of ours.")
+
+    @property
+    def key_id(self) -> str:
+        """Which data key it was sealed with: 32 hexadecimal digits."""
+        return self.token[2:34]
+
+    @property
+    def body(self) -> bytes:
+        """What the token carries."""
+        return _spelt(self.token[35:]) or b""
+
+    def __str__(self) -> str:
+        return "(sealed)"
+
+    def __repr__(self) -> str:
+        return f"Sealed({self.token[:10]}…)"
+
+
+def base64url(data: bytes) -> str:
+    """base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _spelt(body: str) -> bytes | None:
+    """The bytes of base64url without padding; None when they have another spelling than this."""
+    try:
+        found = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    except ValueError:
+        return None
+    return found if base64url(found) == body else None
 
 
 def dumps(value: object) -> str:
@@ -66,12 +116,23 @@ def encode(value: object) -> Any:
     match value:
         case None | bool() | str():
             return value
-        case int():
-            return value if abs(value) <= LARGEST_INTEGER else {"$decimal": str(value)}
+        case int() if abs(value) <= LARGEST_INTEGER:
+            return value
+        case Mapping():
+            return {_escaped(key): encode(item) for key, item in value.items()}
+        case list() | tuple():
+            return [encode(item) for item in value]
+    return _tagged(value)
+
+
+def _tagged(value: object) -> dict[str, str]:
+    match value:
         case float():
             return {"$float": repr(value)}
-        case Decimal():
+        case int() | Decimal():
             return {"$decimal": str(value)}
+        case Sealed():
+            return {"$sealed": value.token}
         case bytes() | bytearray():
             return {"$bytes": base64.b64encode(bytes(value)).decode("ascii")}
         case datetime():
@@ -80,10 +141,6 @@ def encode(value: object) -> Any:
             return {"$timestamp": value.astimezone(UTC).isoformat()}
         case date():
             raise BadCanonicalForm("A date without a time cannot be signed: say which instant is meant.")
-        case Mapping():
-            return {_escaped(key): encode(item) for key, item in value.items()}
-        case list() | tuple():
-            return [encode(item) for item in value]
     raise BadCanonicalForm(f"A value of type {type(value).__name__} cannot be signed.")
 
 
@@ -103,6 +160,8 @@ def decode(value: Any) -> Any:
 def _untagged(tag: str, item: Any) -> Any:
     if not isinstance(item, str):
         raise BadCanonicalForm(f"The tag {tag} carries a {type(item).__name__}, not a string.")
+    if tag == "$sealed":
+        return Sealed(item)
     try:
         match tag:
             case "$float":

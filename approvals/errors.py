@@ -13,6 +13,14 @@ class BadPlan(CountersignError):
     """A plan's bytes do not describe a plan."""
 
 
+class BadSealingKey(CountersignError):
+    """A key that sealed values cannot be made or opened with; the message says what is wrong with it."""
+
+
+class BadSeal(CountersignError):
+    """A sealed value does not open: it was changed, moved, or sealed with another key. Never says what it holds."""
+
+
 class UnknownOperation(CountersignError):
     """A service or operation that the operations table does not know."""
 

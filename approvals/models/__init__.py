@@ -10,6 +10,7 @@ from approvals.models.outbox import OutboxKind, OutboxMessage
 from approvals.models.people import Login, Passkey, Person, Principal
 from approvals.models.requests import ApprovalRequest, Revision, RevisionGuardrail, Source
 from approvals.models.reviews import Review, Signature, SignatureChallenge
+from approvals.models.sealing import SealedKey
 
 __all__ = [
     "Account",
@@ -39,6 +40,7 @@ __all__ = [
     "Review",
     "Revision",
     "RevisionGuardrail",
+    "SealedKey",
     "Signature",
     "SignatureChallenge",
     "Source",

@@ -2,6 +2,9 @@
 
 botocore's validator is the first judge. It lets unknown members of a misspelt *enum* and patterns through, so those are checked
 here: what AWS would refuse is refused before anybody is asked to sign it.
+
+A sealed value stands where a secret is wanted, and nowhere else: what it holds was checked before it was sealed, and is checked
+again by the executor once it is open.
 """
 
 from __future__ import annotations
@@ -11,10 +14,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
-from botocore.validate import ParamValidator
+from botocore.validate import ParamValidator, ValidationErrors
 
+from approvals.canonical import Sealed
 from approvals.errors import BadParameters
+from approvals.operations import sensitive
 from approvals.operations.catalog import Operation
+from approvals.sealing import Place
 
 Path = str
 
@@ -36,8 +42,12 @@ def _problems(operation: Operation, parameters: dict[str, Any]) -> Iterator[tupl
         return
     report = ParamValidator().validate(parameters, shape)
     for kind, path, facts in report._errors:  # the report's own text cannot be laid beside a field
+        if kind == "invalid type" and isinstance(facts.get("param"), Sealed):
+            continue  # whether it may be sealed is said below
         yield _botocore_path(path, kind, facts), _botocore_message(kind, facts)
     yield from _values(shape, parameters, "")
+    if any(_sealed_places(parameters, ())):
+        yield from _sealed(operation, parameters)
     yield from _facts(operation, parameters)
 
 
@@ -49,6 +59,38 @@ def _facts(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[P
             yield name, f"{value!r} cannot be the name of one: it would have to fit {pattern}."
     if operation.facts.changes and not set(parameters) - set(operation.facts.identifies):
         yield "", "Nothing would change. Set at least one thing that is to become different."
+
+
+def _sealed(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Sealed values where no secret is wanted: what is no secret is shown to whoever reviews it."""
+    rest = sensitive.replaced(operation, parameters, lambda _, value: None if isinstance(value, Sealed) else value)
+    for place in _sealed_places(rest, ()):
+        yield sensitive.dotted(place), "This is no secret, so it may not be sealed: reviewers have to see it."
+
+
+def _sealed_places(value: Any, place: Place) -> Iterator[Place]:
+    if isinstance(value, Sealed):
+        yield place
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _sealed_places(item, (*place, key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _sealed_places(item, (*place, index))
+
+
+def of_secret(shape: Shape, value: Any) -> list[str]:
+    """What is wrong with a single secret value before it is sealed, in words that do not quote it."""
+    validator: Any = ParamValidator()
+    errors: Any = ValidationErrors()
+    validator._validate(value, shape, errors, "")  # `validate` takes whole structures only
+    said = [_botocore_message(kind, facts) for kind, _, facts in errors._errors]
+    if isinstance(shape, StringShape) and isinstance(value, str):
+        said += [message for _, message in _string(shape, value, "", "What was entered")]
+    elif isinstance(value, int | bytes) and (most := shape.metadata.get("max")) is not None:
+        size = len(value) if isinstance(value, bytes) else value
+        said += [f"At most {most}."] if size > most else []
+    return said
 
 
 def _values(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -73,13 +115,14 @@ def _values(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         yield path, f"At most {most}."
 
 
-def _string(shape: StringShape, value: str, path: Path) -> Iterator[tuple[Path, str]]:
+def _string(shape: StringShape, value: str, path: Path, said: str = "") -> Iterator[tuple[Path, str]]:
+    said = said or repr(value)
     if shape.enum and value not in shape.enum:
-        yield path, f"{value!r} is none of {', '.join(shape.enum)}."
+        yield path, f"{said} is none of {', '.join(shape.enum)}."
     if (most := shape.metadata.get("max")) is not None and len(value) > most:
         yield path, f"At most {most} characters."
     if (pattern := shape.metadata.get("pattern")) and not _matches(pattern, value):
-        yield path, f"{value!r} does not fit the pattern {pattern}."
+        yield path, f"{said} does not fit the pattern {pattern}."
 
 
 def _matches(pattern: str, value: str) -> bool:
