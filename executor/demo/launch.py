@@ -89,7 +89,7 @@ class Launch:
                 ready=lambda: keys_file.exists() and _accepts(self._aws_port),
             )
         )
-        again = "" if fresh else " It lives in memory, so it was seeded anew: tables deleted earlier are back, queues are empty."
+        again = "" if fresh else " It lives in memory, so it was seeded anew: what was deleted earlier is back, queues are empty."
         self._say(f"The local AWS is up: account {DEMO.account} ({DEMO.alias}), {DEMO.region}.{again}")
         return {name: AccessKey(**key) for name, key in json.loads(keys_file.read_text()).items()}
 
@@ -101,7 +101,8 @@ class Launch:
             manifest = people.write_manifest(self._state, keys)
             self._manage("bootstrap", str(manifest))
             pin.unlink(missing_ok=True)
-            self._say(f"Authority begins with the manifest {manifest.name}: {len(people.PEOPLE)} people, one guardrail.")
+            sealed = f"{len(people.PEOPLE)} people, {len(DEMO.guardrails)} guardrails"
+            self._say(f"Authority begins with the manifest {manifest.name}: {sealed}.")
         else:
             # The local AWS forgot the mirror with everything else.
             self._manage("mirror_rewrite")

@@ -20,7 +20,7 @@ from fido2.cose import ES256
 from fido2.utils import websafe_encode
 
 from executor.demo.state import StateFolder
-from executor.sandbox.world import DEMO, DemoWorldFacts
+from executor.sandbox.world import DEMO, DemoGuardrail, DemoWorldFacts
 
 KEYS_FILE = "authenticators.json"
 MANIFEST_FILE = "genesis.yaml"
@@ -42,8 +42,8 @@ class DemoPerson:
 
 PEOPLE = (
     DemoPerson("alice", "Alice Ames", "asks for things", "Requesters", iam_user=True),
-    DemoPerson("bob", "Bob Brandt", "reviews what touches the production tables", "Approvers", reviews=True, iam_user=True),
-    DemoPerson("carol", "Carol Costa", "reviews, but not this guardrail", "Approvers", iam_user=True),
+    DemoPerson("bob", "Bob Brandt", "reviews what touches production", "Approvers", reviews=True, iam_user=True),
+    DemoPerson("carol", "Carol Costa", "reviews, but under none of these guardrails", "Approvers", iam_user=True),
     DemoPerson("dana", "Dana Diaz", "administrator", administrator=True),
     DemoPerson("erin", "Erin Engel", "administrator", administrator=True),
     DemoPerson("frank", "Frank Fox", "administrator", administrator=True),
@@ -68,8 +68,13 @@ def write_manifest(state: StateFolder, keys: dict[str, dict[str, str]]) -> Path:
         "accounts": [_account(DEMO)],
         "persons": [_person(person, keys[person.handle], DEMO) for person in PEOPLE],
         "groups": _groups(),
-        "guardrails": [_guardrail(DEMO)],
-        "grants": [{"guardrail": DEMO.guardrail, "person": person.handle} for person in PEOPLE if person.reviews],
+        "guardrails": [_guardrail(DEMO, guardrail) for guardrail in DEMO.guardrails],
+        "grants": [
+            {"guardrail": guardrail.name, "person": person.handle}
+            for guardrail in DEMO.guardrails
+            for person in PEOPLE
+            if person.reviews
+        ],
     }
     path = state.path / MANIFEST_FILE
     path.write_text(
@@ -133,14 +138,14 @@ def _groups() -> dict[str, list[str]]:
     return groups
 
 
-def _guardrail(facts: DemoWorldFacts) -> dict[str, Any]:
+def _guardrail(facts: DemoWorldFacts, guardrail: DemoGuardrail) -> dict[str, Any]:
     return {
-        "name": facts.guardrail,
-        "description": "Production tables: changing or deleting one takes a second person.",
+        "name": guardrail.name,
+        "description": guardrail.description,
         "mode": "enforce",
         "accounts": [facts.account],
-        "operations": list(facts.operations),
-        "resources": list(facts.protected.resources),
+        "operations": list(guardrail.operations),
+        "resources": list(facts.protected_resources(guardrail)),
         "approvals": 1,
         # Low, so that one approver and no waiting show the whole story. The usual is one approver more and a hold.
         "irreversible": {"extra_approvals": 0, "typed_name": False, "hold": 0},

@@ -1,42 +1,94 @@
-"""EventBridge: the pattern that hears of every attempt at a protected call, and the queue that only its rule may fill."""
+"""EventBridge: the patterns that hear of every attempt at a protected call, and the queue that only their rules may fill."""
 
+import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+from approvals.operations import catalog
+from approvals.operations.catalog import Operation
 from executor.infrastructure.guardrail import ProtectedOperations
-from executor.infrastructure.limits import EVENT_PATTERN, QUEUE_POLICY, within
+from executor.infrastructure.limits import EVENT_PATTERN, QUEUE_POLICY, fits, within
 
-# IAM prefixes whose CloudTrail eventSource is not `<prefix>.amazonaws.com`.
-_EVENT_SOURCES = {"cloudwatch": "monitoring.amazonaws.com"}
+Document = dict[str, Any]
+
+# Lambda and CloudFront put the version of their API behind the names of events (DeleteFunction20150331), but not behind all.
+# Which services do is not written down anywhere; those that could are the ones that have the version in their paths.
+_VERSIONED_PATH = re.compile(r"/\d{4}-\d{2}-\d{2}/")
+_VERSION_BEGINS = ("20", "_20")
 
 
-def event_pattern(guardrails: Sequence[ProtectedOperations]) -> dict[str, Any]:
-    """The pattern of one rule for all guardrails of a region; raises DocumentTooLargeError above 4,096 characters.
+def event_patterns(guardrails: Sequence[ProtectedOperations], regions: Sequence[str]) -> dict[str, list[Document]]:
+    """Region -> the patterns of the rules that it needs, each for a rule of its own; a region that hears of nothing is left out.
 
-    It matches denied and successful calls alike: a denied one opens a request, a successful one is a proof or a bypass.
-    Resources are not in the pattern, because a denied call carries no parameters to match them on.
+    `regions` are those that people work in. Calls of global services (IAM, Route 53, CloudFront, Organizations) are recorded in
+    one region of the partition, whatever region the caller named, so that region is among the answer's where they are protected.
+
+    A pattern matches denied and successful calls alike: a denied one opens a request, a successful one is a proof or a bypass.
+    Resources are not in it, because a denied call carries no parameters to match them on. Raises DocumentTooLargeError when the
+    operations of one event source alone are more than a pattern may have.
     """
-    names: dict[str, set[str]] = defaultdict(set)
+    heard: dict[str, dict[str, list[Operation]]] = defaultdict(lambda: defaultdict(list))
     for guardrail in guardrails:
-        for operation in guardrail.operations:
-            service, _, name = operation.partition(":")
-            names[_EVENT_SOURCES.get(service, f"{service}.amazonaws.com")].add(name)
-    details = [{"eventSource": [source], "eventName": sorted(names[source])} for source in sorted(names)]
-    # One source needs no $or; several do, or a name of one service would match in another.
-    detail: dict[str, Any] = details[0] if len(details) == 1 else {"$or": details}
-    pattern = {"detail-type": ["AWS API Call via CloudTrail"], "detail": detail}
-    return within(EVENT_PATTERN, pattern, "the event pattern")
+        for operation in guardrail.known:
+            home = home_region(operation, guardrail.partition)
+            for region in (home,) if home else regions:
+                heard[region][operation.event_source].append(operation)
+    return {region: list(_packed(sources)) for region, sources in sorted(heard.items())}
 
 
-def queue_policy(queue: str, rule: str) -> dict[str, Any]:
-    """The policy of the event queue (an ARN): EventBridge may send, on behalf of this rule (an ARN) alone."""
+def home_region(operation: Operation, partition: str) -> str:
+    """The region in which a global service's calls are recorded; empty for a regional service.
+
+    Source: botocore's endpoints, where a service that has one endpoint for the partition says by which region it is signed.
+    """
+    service = _endpoints().get(partition, {}).get(operation.model.service_model.endpoint_prefix, {})
+    if service.get("isRegionalized", True):
+        return ""
+    endpoint = service["endpoints"].get(service.get("partitionEndpoint", ""), {})
+    return str(endpoint.get("credentialScope", {}).get("region", ""))
+
+
+def queue_policy(queue: str, rules: Sequence[str]) -> Document:
+    """The policy of the event queue (an ARN): EventBridge may send, on behalf of these rules (ARNs) alone."""
     statement = {
-        "Sid": "OnlyTheGuardrailRule",
+        "Sid": "OnlyTheGuardrailRule" if len(rules) == 1 else "OnlyTheGuardrailRules",
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
         "Action": "sqs:SendMessage",
         "Resource": queue,
-        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+        "Condition": {"ArnEquals": {"aws:SourceArn": rules[0] if len(rules) == 1 else sorted(rules)}},
     }
     return within(QUEUE_POLICY, {"Version": "2012-10-17", "Statement": [statement]}, "the queue policy")
+
+
+def _packed(sources: Mapping[str, Sequence[Operation]]) -> Iterator[Document]:
+    """Patterns of as many event sources each as fit."""
+    details: list[Document] = []
+    for source, operations in sorted(sources.items()):
+        one = {"eventSource": [source], "eventName": _names(operations)}
+        within(EVENT_PATTERN, _pattern([one]), f"the event pattern for {source}")
+        if details and not fits(EVENT_PATTERN, _pattern([*details, one])):
+            yield _pattern(details)
+            details = []
+        details.append(one)
+    yield _pattern(details)
+
+
+def _pattern(details: Sequence[Document]) -> Document:
+    # One source needs no $or; several do, or a name of one service would match in another.
+    detail = details[0] if len(details) == 1 else {"$or": list(details)}
+    return {"detail-type": ["AWS API Call via CloudTrail"], "detail": detail}
+
+
+def _names(operations: Sequence[Operation]) -> list[str | dict[str, str]]:
+    """What an eventName may be, as EventBridge's filters: each name, and its beginning where a version may follow."""
+    names = sorted({operation.name for operation in operations})
+    versioned = sorted({operation.name for operation in operations if _VERSIONED_PATH.match(operation.model.http["requestUri"])})
+    return [*names, *({"prefix": f"{name}{begins}"} for name in versioned for begins in _VERSION_BEGINS)]
+
+
+@lru_cache(maxsize=1)
+def _endpoints() -> dict[str, dict[str, Any]]:
+    return {one["partition"]: one["services"] for one in catalog.loader().load_data("endpoints")["partitions"]}

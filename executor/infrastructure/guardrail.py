@@ -3,7 +3,10 @@
 import re
 from dataclasses import dataclass
 
-_OPERATION = re.compile(r"[a-z0-9-]+:[A-Za-z0-9]+")
+from approvals.errors import UnknownOperation
+from approvals.operations import catalog
+from approvals.operations.catalog import Operation
+
 _ACCOUNT = re.compile(r"\d{12}")
 
 
@@ -11,9 +14,10 @@ _ACCOUNT = re.compile(r"\d{12}")
 class ProtectedOperations:
     """The part of a guardrail that AWS is told about.
 
-    `operations` are IAM actions such as `dynamodb:DeleteTable`, never with wildcards: a rule that matches on event names
-    cannot follow a wildcard. `resources` are ARN patterns as IAM reads them. `executor_roles` are the ARNs of the roles
-    that stay allowed. Raises ValueError naming the field that is wrong.
+    `operations` are spelled as in guardrails, boto3's service and AWS's operation (`docdb:DeleteDBCluster`), never with
+    wildcards: a rule that matches on event names cannot follow a wildcard. What IAM and CloudTrail call them follows.
+    `resources` are ARN patterns as IAM reads them. `executor_roles` are the ARNs of the roles that stay allowed, all in one
+    partition. Raises ValueError naming the field that is wrong.
     """
 
     name: str
@@ -23,20 +27,26 @@ class ProtectedOperations:
     executor_roles: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        for field in ("accounts", "operations", "resources", "executor_roles"):
+            if not getattr(self, field):
+                raise ValueError(f"guardrail {self.name}: {field} is empty, it would protect nothing or lock out everybody")
         for operation in self.operations:
-            if not _OPERATION.fullmatch(operation):
-                raise ValueError(f"guardrail {self.name}: operation {operation!r} must look like dynamodb:DeleteTable")
+            try:
+                catalog.get(operation)
+            except UnknownOperation as error:
+                raise ValueError(f"guardrail {self.name}: operation {operation!r}: {error}") from None
         for account in self.accounts:
             if not _ACCOUNT.fullmatch(account):
                 raise ValueError(f"guardrail {self.name}: account {account!r} must have twelve digits")
         for arn in (*self.resources, *self.executor_roles):
             if not arn.startswith("arn:") or arn.count(":") < 5:
                 raise ValueError(f"guardrail {self.name}: {arn!r} is no ARN")
-        for field in ("accounts", "operations", "resources", "executor_roles"):
-            if not getattr(self, field):
-                raise ValueError(f"guardrail {self.name}: {field} is empty, it would protect nothing or lock out everybody")
 
     @property
-    def services(self) -> tuple[str, ...]:
-        """IAM service prefixes of the operations, sorted, each once."""
-        return tuple(sorted({operation.partition(":")[0] for operation in self.operations}))
+    def known(self) -> tuple[Operation, ...]:
+        """The operations as the catalog knows them, by name, each once."""
+        return tuple(catalog.get(name) for name in sorted(set(self.operations)))
+
+    @property
+    def partition(self) -> str:
+        return self.executor_roles[0].split(":")[1]

@@ -1,14 +1,15 @@
 """AWS limits that generated documents must keep, checked before anything is sent to AWS.
 
 Sources: "IAM and AWS STS quotas" (managed policy 6,144 characters, inline user policies 2,048 in total, role trust policy
-2,048, none of them counting whitespace), "Amazon EventBridge quotas" (event pattern 4,096 characters after an increase),
-"Amazon SQS message quotas" (queue policy 8,192 bytes).
+2,048, none of them counting whitespace; ten managed policies on a role), "Amazon EventBridge quotas" (event pattern 4,096
+characters after an increase), "Amazon SQS message quotas" (queue policy 8,192 bytes).
 """
 
 import json
 from typing import Any
 
 MANAGED_POLICY = 6144
+POLICIES_OF_A_ROLE = 10
 TRUST_POLICY = 2048
 EVENT_PATTERN = 4096
 QUEUE_POLICY = 8192
@@ -32,7 +33,11 @@ def compact(document: dict[str, Any]) -> str:
 
 def within(limit: int, document: dict[str, Any], what: str) -> dict[str, Any]:
     """The document itself, or DocumentTooLargeError when its compact form is longer than `limit` characters."""
-    size = len(compact(document))
-    if size > limit:
-        raise DocumentTooLargeError(what, size, limit)
+    if not fits(limit, document):
+        raise DocumentTooLargeError(what, len(compact(document)), limit)
     return document
+
+
+def fits(limit: int, document: dict[str, Any]) -> bool:
+    """Whether the document's compact form has no more than `limit` characters."""
+    return len(compact(document)) <= limit

