@@ -92,7 +92,9 @@ def reader_of(operation: Operation, name: str) -> Operation:
 
 
 def _evaluated(expressions: Mapping[str, str], step: Step) -> dict[str, Any]:
-    return {name: jmespath.search(expression, step.parameters) for name, expression in expressions.items()}
+    found = {name: jmespath.search(expression, step.parameters) for name, expression in expressions.items()}
+    # A member that the call leaves out is left out of the question too: boto3 takes no None.
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def read(session: Session, step: Step) -> Any:
