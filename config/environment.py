@@ -16,6 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 
+from approvals import sealing
+from approvals.errors import BadSealingKey
+
 Process = Literal["web", "feed", "delivery", "execution", "beat", "owner", "tool"]
 SecondFactor = Literal["amr", "provider"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -40,6 +43,9 @@ AWS_CREDENTIALS = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+
+# A key, not an alias: an alias could be pointed at another key.
+_KMS_KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+")
 
 T = TypeVar("T")
 
@@ -91,6 +97,9 @@ class Environment:
     demo_keys: Path | None
     stop_at: str
     oidc: SingleSignOn | None
+    # The public key that secrets are sealed for, as PEM text; where the private ones are, newest first (files or KMS ARNs).
+    sealing_key: str
+    opening_keys: tuple[str, ...]
     time_zone: str
     log_level: LogLevel
 
@@ -205,6 +214,28 @@ def _secret_key(value: str) -> str:
     return value
 
 
+def _sealing_key(value: str) -> str:
+    """The PEM text itself (line breaks may be written \\n), or that of the file named."""
+    text = value.replace("\\n", "\n")
+    if not value.startswith("-----BEGIN"):
+        try:
+            text = Path(value).read_text("ascii")
+        except (OSError, ValueError) as error:
+            raise ValueError("must be a public key in PEM form, or a file that holds one and can be read.") from error
+    try:
+        sealing.sealing_key(text)
+    except BadSealingKey as error:
+        raise ValueError(f"does not do. {error}") from error
+    return text
+
+
+def _opening_keys(value: str) -> tuple[str, ...]:
+    keys = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not all(_KMS_KEY.fullmatch(key) or Path(key).is_file() for key in keys):
+        raise ValueError("must be the ARN of a KMS key, or a file with a private key; several are separated by commas.")
+    return keys
+
+
 def _read_oidc(reader: _Reader) -> SingleSignOn | None:
     """All of the OIDC variables or none: half a provider is a mistake."""
     if not any(reader.text(name) for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")):
@@ -281,6 +312,8 @@ def read(environ: Mapping[str, str]) -> Environment:
         demo_keys=Path(demo_keys) if demo_keys else None,
         stop_at=reader.text("COUNTERSIGN_STOP_AT"),
         oidc=_read_oidc(reader),
+        sealing_key=reader.parsed("COUNTERSIGN_SEALING_KEY", reader.text("COUNTERSIGN_SEALING_KEY"), _sealing_key, ""),
+        opening_keys=reader.parsed("COUNTERSIGN_OPENING_KEY", reader.text("COUNTERSIGN_OPENING_KEY"), _opening_keys, ()),
         time_zone=reader.parsed("COUNTERSIGN_TIME_ZONE", reader.text("COUNTERSIGN_TIME_ZONE"), _time_zone, "UTC"),
         log_level=cast("LogLevel", log_level),
     )
@@ -304,6 +337,10 @@ def _wants(reader: _Reader, environment: Environment) -> None:
         reader.problems.append("COUNTERSIGN_TOPIC_ARN is missing: delivery publishes notifications to this SNS topic.")
     if environment.process == "execution" and not environment.genesis:
         reader.problems.append("COUNTERSIGN_GENESIS is missing: the executor trusts only the authority that begins with it.")
+    if environment.opening_keys and environment.process != "execution":
+        reader.problems.append(
+            "COUNTERSIGN_OPENING_KEY opens every sealed secret and is for the execution process alone: unset it here."
+        )
     if environment.stop_at and not environment.demo:
         reader.problems.append("COUNTERSIGN_STOP_AT kills a worker for a test: unset it, or set COUNTERSIGN_DEMO=1.")
     if environment.demo_keys and not environment.demo:

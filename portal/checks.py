@@ -100,7 +100,32 @@ def _executor() -> Iterator[CheckMessage]:
         yield _error("E050", "The executor has no genesis hash to trust.", "Set COUNTERSIGN_GENESIS to what bootstrap printed.")
 
 
-_CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (_demo, _transport, _policy, _serializers, _sign_in, _executor)
+def _sealing() -> Iterator[CheckMessage]:
+    if settings.PROCESS != "web":
+        return
+    if settings.OPENING_KEYS or "PRIVATE KEY" in settings.SEALING_KEY:
+        yield _error(
+            "E060",
+            "The web process holds a key that opens sealed secrets.",
+            "Unset COUNTERSIGN_OPENING_KEY here; give COUNTERSIGN_SEALING_KEY the public key alone.",
+        )
+    if not settings.SEALING_KEY:
+        yield _warning(
+            "W061",
+            "No sealing key is configured, so nobody can ask for a call with a password or another secret in it.",
+            "Set COUNTERSIGN_SEALING_KEY to the public key whose private half the execution process has.",
+        )
+
+
+_CHECKS: tuple[Callable[[], Iterator[CheckMessage]], ...] = (
+    _demo,
+    _transport,
+    _policy,
+    _serializers,
+    _sign_in,
+    _executor,
+    _sealing,
+)
 
 
 def _error(number: str, message: str, hint: str) -> Error:

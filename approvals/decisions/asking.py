@@ -40,6 +40,7 @@ from approvals.models import (
     Revision,
     Source,
 )
+from approvals.operations import catalog, sensitive
 from approvals.operations.trail import Conversion
 from approvals.plan import Step
 from approvals.states import Completeness, RequestState
@@ -71,6 +72,7 @@ def submit(
         trail.add(AuditKind.REQUEST_REPEATED, actor="process:feed", request=open_one.pk, event=event.event_id)
         return open_one, False
     service, _, name = operation.partition(":")
+    conversion = sensitive.without_secrets(catalog.get(operation), conversion)
     steps = [Step(service, name, conversion.parameters)]
     request = new_request(
         Source.EVENT, account, event.region, steps, requester, versions, now, principal=event.caller.arn, merge_key=merge_key

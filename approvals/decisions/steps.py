@@ -13,7 +13,7 @@ from typing import Any, Final
 from approvals import policies
 from approvals.errors import BadParameters, UnknownOperation
 from approvals.models import Account, ApprovalRequest, GuardrailVersion, Source
-from approvals.operations import catalog, inputs, resources
+from approvals.operations import catalog, inputs, resources, sensitive
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.policies import Call
@@ -46,6 +46,10 @@ def step_of(operation: str, parameters: Parameters, account: Account, region: st
         raise BadParameters({"operation": [str(error)]}) from error
     where = Where(account.pk, region, account.partition)
     clean = resources.normalised(known, parameters, where)
+    if open_ones := sensitive.in_clear(known, clean):
+        # Before anything is said of the values: a plan never carries a secret that anybody can read, nor does a message.
+        said = "This is secret. Enter it in the form, which seals it for the executor."
+        raise BadParameters({place: [said] for place in open_ones})
     inputs.check(known, clean)
     if known.facts.resources and not resources.arns(known, clean, where):
         # The executor refuses a step whose target could have been named and is not: it would slip past every pattern.
