@@ -5,7 +5,7 @@ import os
 import sys
 
 # Commands that run no process of a deployment: they need no database, no broker and no secret (see config/tool.py).
-TOOLS = frozenset({"collectstatic", "demo", "makemigrations", "help", "--help", "version", "--version"})
+TOOLS = frozenset({"collectstatic", "demo", "makemigrations", "help", "--help", "trail_explain", "version", "--version"})
 # Commands that a person runs as the owner of the tables (or with a DATABASE_URL that may read them) and that need nothing else.
 OWNERS = frozenset(
     {

@@ -14,7 +14,7 @@ from approvals.trail_files import Found, Unreadable
 
 
 def read(data: bytes) -> list[Found | Unreadable]:
-    return list(trail_files.read(io.BufferedReader(io.BytesIO(data)), "f"))  # type: ignore[arg-type]
+    return list(trail_files.read(io.BufferedReader(io.BytesIO(data)), "f"))
 
 
 def values(data: bytes) -> list[object]:

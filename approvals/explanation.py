@@ -1,0 +1,252 @@
+"""What a CloudTrail record is and what would become of it, in one value: for `trail_explain`. Reads no database.
+
+Without guardrails it is judged as if one protected every operation that changes something.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from botocore.validate import ParamValidator
+
+from approvals import canonical, trail_event
+from approvals.errors import BadTrailEvent
+from approvals.operations import catalog, denials, iam, resources, trail
+from approvals.operations.catalog import Operation
+from approvals.operations.conversion import Conversion
+from approvals.operations.resources import Where
+from approvals.policies import Call
+from approvals.states import Completeness
+from approvals.trail_event import Outcome, TrailEvent
+
+SCHEMA: Final = (
+    "event_id",
+    "account",
+    "region",
+    "event_source",
+    "event_name",
+    "service",
+    "operation",
+    "outcome",
+    "read_only",
+    "iam_action",
+    "resources",
+    "caller",
+    "completeness",
+    "parameters",
+    "dropped",
+    "redacted",
+    "missing",
+    "unknown",
+    "becomes",
+    "why",
+)
+
+
+# What stands for an account and a region that a fragment does not tell; no account has this number.
+NO_ACCOUNT: Final = "000000000000"
+NO_REGION: Final = "nowhere"
+
+
+class Becomes(StrEnum):
+    """What the feed would make of a record."""
+
+    REQUEST = "request"
+    PROOF = "proof"
+    ALERT = "alert"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One record explained. `event` and `operation` are None for what is no record, or of no public AWS API.
+
+    `fragment` says what a record lacks that the feed wants of one; it is explained as if it had that, with empty values for it.
+    """
+
+    event: TrailEvent | None
+    operation: Operation | None
+    conversion: Conversion
+    iam_action: str
+    resources: tuple[str, ...]
+    becomes: Becomes
+    why: str
+    place: str = ""
+    fragment: str = ""
+
+    @property
+    def read(self) -> bool:
+        """Whether it was a CloudTrail record at all."""
+        return self.event is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """One object with the keys of SCHEMA, as JSON can say it: instants in ISO 8601, bytes in base64."""
+        event, operation = self.event, self.operation
+        caller = event.caller if event else None
+        return {
+            "event_id": (event.event_id if event else "") or None,
+            "account": (event.account if event and event.account != NO_ACCOUNT else "") or None,
+            "region": (event.region if event and event.region != NO_REGION else "") or None,
+            "event_source": event.event_source if event else None,
+            "event_name": event.event_name if event else None,
+            "service": operation.service if operation else None,
+            "operation": operation.name if operation else None,
+            "outcome": str(event.outcome) if event else None,
+            "read_only": event.read_only if event else None,
+            "iam_action": self.iam_action or None,
+            "resources": list(self.resources),
+            "caller": (
+                {"type": caller.type, "arn": caller.arn or None, "human": caller.human or None, "why": caller.why}
+                if caller
+                else None
+            ),
+            "completeness": str(self.conversion.completeness),
+            "parameters": _plain(self.conversion.parameters) if self.has_parameters else None,
+            "dropped": list(self.conversion.dropped),
+            "redacted": list(self.conversion.redacted),
+            "missing": list(self.conversion.missing),
+            "unknown": list(self.conversion.unknown),
+            "becomes": str(self.becomes),
+            "why": self.why,
+        }
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether anything is known of the call's parameters; a call that takes none is known whole."""
+        whole = self.conversion.completeness in (Completeness.EXACT, Completeness.REBUILT)
+        return self.operation is not None and (whole or bool(self.conversion.parameters))
+
+    @property
+    def clean(self) -> bool:
+        """Whether the record converts with no unknown key to what botocore's own validator lets pass."""
+        if self.operation is None or self.conversion.unknown:
+            return False
+        shape = self.operation.model.input_shape
+        return shape is None or not ParamValidator().validate(self.conversion.parameters, shape).has_errors()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a record is judged against: `roles` maps accounts to the executor's role there; `protects` says which guardrails (by
+    name) match a call, None stands for a guardrail that protects every operation that changes something."""
+
+    roles: Mapping[str, str]
+    protects: Callable[[Call], tuple[str, ...]] | None = None
+
+
+def explain(value: Any, setting: Setting, place: str = "") -> Explanation:
+    """Explain a parsed record. Never raises for what the record holds: what cannot be read is explained as that."""
+    fragment = ""
+    try:
+        event = trail_event.from_record(value)
+    except BadTrailEvent as error:
+        fragment = str(error)
+        try:
+            event = replace(trail_event.from_record(_padded(value)), event_id=_text(value, "eventID"))
+        except BadTrailEvent:
+            return not_a_record(fragment, place)
+    return replace(_explained(event, value, setting), place=place, fragment=fragment)
+
+
+def _padded(value: Any) -> Any:
+    """A fragment with the least that a record has; what is no fragment of one stays as it is."""
+    if not (isinstance(value, dict) and _text(value, "eventSource") and _text(value, "eventName")):
+        return value
+    least = {"eventID": "none", "eventTime": "1970-01-01T00:00:00Z", "awsRegion": NO_REGION, "userIdentity": {"type": "Unknown"}}
+    padded = value | {name: filler for name, filler in least.items() if not value.get(name)}
+    account = _text(value, "recipientAccountId")
+    return padded if account.isdecimal() and len(account) == 12 else padded | {"recipientAccountId": NO_ACCOUNT}
+
+
+def _text(value: Any, name: str) -> str:
+    found = value.get(name) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
+    operation = catalog.of_event(event.event_source, event.event_name, event.request_parameters)
+    said = denials.parse(event.error_message)
+    action = said.action if said and said.action else ""
+    if operation is None:
+        why = f"{event.event_source} {event.event_name} is no operation of a public AWS API that boto3 knows."
+        nothing = Conversion({}, Completeness.UNKNOWN, why)
+        return Explanation(event, None, nothing, action, _recorded_arns(value), Becomes.IGNORED, why)
+    where = Where(event.account, event.region, partition_of(event))
+    conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
+    touched = resources.arns(operation, conversion.parameters, where)
+    becomes, why = _becomes(event, operation, touched, setting)
+    if becomes is Becomes.REQUEST:
+        why = f"{why} {conversion.why}"
+    shown = touched or _recorded_arns(value) or ((said.resource,) if said and said.resource.startswith("arn:") else ())
+    return Explanation(event, operation, conversion, action or operation.facts.iam_action, shown, becomes, why)
+
+
+def not_a_record(why: str, place: str) -> Explanation:
+    """What stands in a file and is no CloudTrail record; the feed would put it into quarantine."""
+    nothing = Conversion({}, Completeness.UNKNOWN, why)
+    return Explanation(None, None, nothing, "", (), Becomes.IGNORED, f"{why} The feed keeps it in quarantine.", place)
+
+
+def partition_of(event: TrailEvent) -> str:
+    """The partition that the record's region lies in."""
+    return next((name for prefix, name in _PARTITIONS.items() if event.region.startswith(prefix)), "aws")
+
+
+_PARTITIONS: Final[Mapping[str, str]] = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
+
+
+def _becomes(event: TrailEvent, operation: Operation, touched: tuple[str, ...], setting: Setting) -> tuple[Becomes, str]:
+    if setting.protects is None:
+        if iam.only_reads(operation) or (event.read_only and not operation.facts.curated):
+            return Becomes.IGNORED, "It only reads."
+        by = "A guardrail that protects it is assumed."
+    else:
+        names = setting.protects(Call(event.account, event.region, operation.full_name, touched))
+        if not names:
+            return Becomes.IGNORED, "No guardrail protects it."
+        by = f"Guardrail {', '.join(names)} protects it."
+    fate = fate_of(event, setting.roles.get(event.account, ""))
+    return fate[0], f"{fate[1]} {by}" if fate[0] is not Becomes.IGNORED else fate[1]
+
+
+def fate_of(event: TrailEvent, executor_role_arn: str) -> tuple[Becomes, str]:
+    """What a record of a protected call becomes, and why in a sentence. The feed judges by the same function."""
+    caller = event.caller
+    if executor_role_arn and caller.session_issuer_arn == executor_role_arn:
+        return Becomes.PROOF, "The executor's role made this call; an attempt must account for it."
+    if event.outcome is Outcome.SUCCEEDED:
+        return Becomes.ALERT, "The call succeeded outside the portal."
+    if event.outcome is Outcome.FAILED:
+        if event.error_code in trail_event.INCONCLUSIVE:
+            return Becomes.ALERT, f"{event.error_code} is also written for calls that had an effect."
+        return Becomes.IGNORED, f"AWS refused the call for another reason than permission: {event.error_code}."
+    if caller.type == "Root":
+        return Becomes.ALERT, "The root user stands for nobody in particular."
+    if caller.type == "AWSService" or caller.by_service:
+        return Becomes.IGNORED, "An AWS service made the call; no human stands behind it."
+    return Becomes.REQUEST, "IAM denied the call."
+
+
+def _recorded_arns(value: Any) -> tuple[str, ...]:
+    listed = value.get("resources") if isinstance(value, dict) else None
+    found = [one.get("ARN") or one.get("arn") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return tuple(arn for arn in found if isinstance(arn, str))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(bytes(value)).decode("ascii")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return canonical.encode(value)

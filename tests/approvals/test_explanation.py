@@ -1,0 +1,175 @@
+"""What trail_explain says of a record: keys, fates, fragments, and no exception whatever it is given."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from approvals import explanation
+from approvals.explanation import SCHEMA, Becomes, Setting
+from approvals.operations import inputs
+from executor.sandbox.world import DEMO
+from tests.cast import table_arn, trail_record
+
+EVERYTHING = Setting({})
+ROLE = DEMO.executor_role_arn
+
+
+def explained(record: Any, setting: Setting = EVERYTHING) -> dict[str, Any]:
+    return explanation.explain(record, setting).as_json()
+
+
+def by_role(arn: str) -> dict[str, Any]:
+    issuer = {"type": "Role", "arn": arn, "accountId": DEMO.account, "userName": "x"}
+    session = {"sessionContext": {"sessionIssuer": issuer, "sourceIdentity": "e-1"}}
+    return {"type": "AssumedRole", "arn": f"{arn}/s", "accountId": DEMO.account, **session}
+
+
+def test_a_denied_deletion_is_told_whole():
+    """The keys are those that are documented, and each says what the record says."""
+    found = explained(trail_record())
+    assert tuple(found) == SCHEMA
+    assert (found["service"], found["operation"], found["outcome"]) == ("dynamodb", "DeleteTable", "denied")
+    assert found["iam_action"] == "dynamodb:DeleteTable"
+    assert found["resources"] == [table_arn("prod-orders")]
+    assert found["caller"]["type"] == "IAMUser"
+    assert found["caller"]["human"] == "alice"
+    assert (found["completeness"], found["parameters"]) == ("rebuilt", {"TableName": "prod-orders"})
+    assert found["becomes"] == "request"
+
+
+FATES = [
+    (trail_record(), Becomes.REQUEST),
+    (trail_record(denied=False), Becomes.ALERT),
+    (trail_record(denied=False, userIdentity=by_role(ROLE)), Becomes.PROOF),
+    (trail_record("DescribeTable"), Becomes.IGNORED),
+    (trail_record(errorCode="ResourceNotFoundException", errorMessage="no such table"), Becomes.IGNORED),
+    (trail_record(errorCode="InternalFailure", errorMessage=""), Becomes.ALERT),
+    (trail_record(userIdentity={"type": "Root", "accountId": DEMO.account, "arn": "arn:aws:iam::1:root"}), Becomes.ALERT),
+    (trail_record(userIdentity={"type": "AWSService", "invokedBy": "autoscaling.amazonaws.com"}), Becomes.IGNORED),
+    (trail_record("SwitchRole", eventSource="signin.amazonaws.com"), Becomes.IGNORED),
+]
+
+
+@pytest.mark.parametrize(("record", "becomes"), FATES, ids=[f"{number}" for number in range(len(FATES))])
+def test_what_becomes_of_a_record(record, becomes):
+    """Denied writes become requests, the executor's calls proofs, other successes alerts; the rest is ignored."""
+    assert explained(record, Setting({DEMO.account: ROLE}))["becomes"] == becomes
+
+
+def test_a_fragment_is_explained_as_far_as_it_goes():
+    """A record without an id, a time or a caller, as documentation prints them, is still told by what it has."""
+    record = trail_record("DeleteTable", denied=False)
+    fragment = {name: record[name] for name in ("eventSource", "eventName", "requestParameters")}
+    found = explanation.explain(fragment, EVERYTHING)
+    told = found.as_json()
+    assert told["parameters"] == {"TableName": "prod-orders"}
+    assert (told["event_id"], told["account"], told["region"]) == (None, None, None)
+    assert "eventID" in found.fragment
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [], {}, {"eventName": 1}, {"eventSource": "x", "eventName": []}])
+def test_what_is_no_record_is_said_to_be_none(value):
+    """Anything that parses as JSON gives a verdict with all keys."""
+    found = explained(value)
+    assert tuple(found) == SCHEMA
+    assert (found["becomes"], found["completeness"], found["parameters"]) == ("ignored", "unknown", None)
+    assert found["why"]
+
+
+def test_parameters_fit_the_call():
+    """What is called exact is what inputs.check lets pass."""
+    found = explanation.explain(trail_record("DeleteTable", denied=False), EVERYTHING)
+    assert found.operation is not None
+    inputs.check(found.operation, found.conversion.parameters)
+    assert found.clean
+
+
+class TestCommand:
+    """`manage.py trail_explain`."""
+
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> list[str]:
+        denied, done = trail_record(), trail_record(denied=False)
+        (tmp_path / "lines.jsonl").write_text(json.dumps(denied) + "\n" + json.dumps({"record": done}) + "\n")
+        (tmp_path / "log.json.gz").write_bytes(gzip.compress(json.dumps({"Records": [denied, done]}).encode()))
+        return [str(tmp_path / "lines.jsonl"), str(tmp_path / "log.json.gz")]
+
+    def run(self, *arguments: str) -> str:
+        out = io.StringIO()
+        call_command("trail_explain", *arguments, stdout=out)
+        return out.getvalue()
+
+    def test_one_object_a_line(self, files):
+        """With --json each record of each file is one line."""
+        told = [json.loads(line) for line in self.run("--json", *files).splitlines()]
+        assert [one["becomes"] for one in told] == ["request", "alert"] * 2
+
+    def test_words_for_a_person(self, files):
+        """Without --json a person reads the call as a sentence and what becomes of it."""
+        text = self.run(files[0])
+        assert "delete table prod-orders" in text
+        assert "->  request" in text
+
+    def test_the_summary_counts_each_record_once(self, files):
+        """The counts of each heading add up to the records."""
+        told = json.loads(self.run("--json", "--summary", *files))
+        assert told["records"] == 4
+        assert all(sum(told[name].values()) == 4 for name in ("outcomes", "becomes", "completeness", "kinds"))
+        assert told["clean_share"] == 1
+        assert "4 records" in self.run("--summary", *files)
+
+    def test_a_manifest_decides_what_is_protected(self, files, tmp_path):
+        """With --manifest the guardrails and executor roles of that file decide."""
+        from types import SimpleNamespace
+
+        from executor.demo import people
+        from tests.cast import _KEYS
+
+        manifest = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)
+        staging = tmp_path / "staging.json"
+        staging.write_text(json.dumps(trail_record(table="staging-orders")))
+        told = [json.loads(line) for line in self.run("--json", "--manifest", str(manifest), files[0], str(staging)).splitlines()]
+        assert [one["becomes"] for one in told] == ["request", "alert", "ignored"]
+        assert "No guardrail protects it" in told[2]["why"]
+
+    def test_a_bad_line_is_said_and_the_rest_is_read(self, tmp_path):
+        """What is no record gives exit status 1, its place, and an object of its own."""
+        path = tmp_path / "mixed.jsonl"
+        path.write_text(json.dumps(trail_record()) + "\nnonsense\n" + json.dumps(trail_record()) + "\n")
+        out = io.StringIO()
+        with pytest.raises(CommandError) as refused:
+            call_command("trail_explain", "--json", str(path), stdout=out)
+        assert refused.value.returncode == 1
+        assert "line 2" in str(refused.value)
+        assert [json.loads(line)["becomes"] for line in out.getvalue().splitlines()] == ["request", "ignored", "request"]
+
+    def test_a_missing_file_is_a_usage_error(self, tmp_path):
+        """A path that is not there gives exit status 2 and its name."""
+        with pytest.raises(CommandError) as refused:
+            self.run(str(tmp_path / "nowhere.json"))
+        assert refused.value.returncode == 2
+        assert "nowhere.json" in str(refused.value)
+
+    def test_standard_input_and_no_database(self):
+        """It reads a pipe, packed too, and wants no environment at all."""
+        project = Path(__file__).resolve().parents[2]
+        done = subprocess.run(
+            [sys.executable, "manage.py", "trail_explain", "--json"],
+            input=gzip.compress(json.dumps(trail_record()).encode()),
+            capture_output=True,
+            cwd=project,
+            env={"PATH": "/usr/bin:/bin"},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["becomes"] == "request"
