@@ -21,7 +21,12 @@ class Answer:
 
 
 def read_answer(call: Call, response: HttpResponse) -> Answer:
-    """The answer in a response. One that cannot be read is an error without a message, not an exception."""
+    """The answer in a response. One that cannot be read is an error without a message, not an exception.
+
+    A stream of events, and the body of an object, are no part of what is recorded and are not read.
+    """
+    if call.model.has_event_stream_output and response.status < 300:
+        return Answer({})
     # An operation without output has no shape; the parser takes None, its types do not say so.
     parser = create_parser(call.protocol)
     content = {"status_code": response.status, "headers": dict(response.headers), "body": response.body}

@@ -104,8 +104,10 @@ def _read_form(request: HttpRequest, signature: Signature) -> Found:
         for service in services_signed_as(signature.service)
         if service.api_version == version and operation in service.operation_names
     ]
-    read = [(service, operation, _of_form(service, operation, form)) for service in able]
-    return min(read, key=lambda found: _unread(*found, form), default=None) if len(read) > 1 else next(iter(read), None)
+    read = [(service, _of_form(service, operation, form)) for service in able]
+    if len(read) > 1:
+        read.sort(key=lambda found: _unread(found[0], operation, found[1], form))
+    return (read[0][0], operation, read[0][1]) if read else None
 
 
 def _of_form(service: ServiceModel, operation: str, form: dict[str, str]) -> dict[str, Any]:

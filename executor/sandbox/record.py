@@ -5,81 +5,36 @@ parameters were counted on public records (docs of this project).
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.model import ListShape, MapShape, Shape, StructureShape
-
 from executor.sandbox.answer import Answer
 from executor.sandbox.identity import Caller
+from executor.sandbox.naming import event_name, event_region, event_source, is_read_only
 from executor.sandbox.recognise import Call
+from executor.sandbox.spelling import spelled, trail_value
 from executor.sandbox.wire import HttpRequest
 
 Record = dict[str, Any]
 
-HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
-
-# Calls on items and messages are data events, which a trail does not hold unless somebody pays for them.
-_DATA_EVENTS: Mapping[str, frozenset[str]] = {
-    "dynamodb": frozenset(
-        [
-            "BatchExecuteStatement",
-            "BatchGetItem",
-            "BatchWriteItem",
-            "DeleteItem",
-            "ExecuteStatement",
-            "ExecuteTransaction",
-            "GetItem",
-            "PutItem",
-            "Query",
-            "Scan",
-            "TransactGetItems",
-            "TransactWriteItems",
-            "UpdateItem",
-        ]
-    ),
-    "dynamodbstreams": frozenset({"GetRecords", "GetShardIterator"}),
-    "sqs": frozenset(
-        [
-            "SendMessage",
-            "SendMessageBatch",
-            "ReceiveMessage",
-            "DeleteMessage",
-            "DeleteMessageBatch",
-            "ChangeMessageVisibility",
-            "ChangeMessageVisibilityBatch",
-        ]
-    ),
-    "sns": frozenset({"Publish", "PublishBatch"}),
-    "events": frozenset({"PutEvents"}),
-}
-_READING = ("Get", "List", "Describe", "BatchGet", "Lookup", "Search", "Head", "AssumeRole")
 # EC2 keeps the parameters of denied calls, so do a few services; all others write null.
 _PROTOCOLS_WITH_DENIED_PARAMETERS = frozenset({"ec2"})
 _SERVICES_WITH_DENIED_PARAMETERS = frozenset({"s3", "eks", "guardduty", "appsync"})
-# Secrets that CloudTrail leaves out without a trace, where it writes HIDDEN for others.
-_LEFT_OUT = frozenset({"SecretAccessKey", "Password", "OldPassword", "NewPassword"})
-_GLOBAL_SERVICES = frozenset({"iam"})
-_RESOURCE_TYPES = {
-    ("dynamodb", "TableName"): ("AWS::DynamoDB::Table", "arn:{partition}:dynamodb:{region}:{account}:table/{value}"),
-    ("sts", "RoleArn"): ("AWS::IAM::Role", "{value}"),
+# service -> type and ARN of what a call touches, with the member of the parameters or of the answer that names it.
+_RESOURCES: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "dynamodb": (("AWS::DynamoDB::Table", "TableName", "arn:{partition}:dynamodb:{region}:{account}:table/{value}"),),
+    "sts": (("AWS::IAM::Role", "RoleArn", "{value}"),),
+    "kms": (("AWS::KMS::Key", "KeyId", "arn:{partition}:kms:{region}:{account}:key/{value}"),),
+    "secretsmanager": (("AWS::SecretsManager::Secret", "ARN", "{value}"),),
+    "s3": (("AWS::S3::Bucket", "Bucket", "arn:{partition}:s3:::{value}"),),
 }
-
-
-def is_data_event(call: Call) -> bool:
-    """Whether CloudTrail leaves the call out unless data events are switched on."""
-    return call.operation in _DATA_EVENTS.get(call.service, ())
-
-
-def is_read_only(call: Call) -> bool:
-    return call.operation.startswith(_READING)
 
 
 def denied_record(call: Call, caller: Caller, request: HttpRequest, request_id: str, message: str) -> Record:
     """The record of a call that IAM refused: most protocols lose its parameters."""
     keeps = call.protocol in _PROTOCOLS_WITH_DENIED_PARAMETERS or call.service in _SERVICES_WITH_DENIED_PARAMETERS
-    parameters = _parameters(call) if keeps else None
+    parameters = spelled(call.model, call.parameters, call.region) if keeps else None
     code = "Client.UnauthorizedOperation" if call.protocol == "ec2" else "AccessDenied"
     record = _common(call, caller, request, request_id) | {"requestParameters": parameters, "responseElements": None}
     return record | {"errorCode": code, "errorMessage": message}
@@ -87,15 +42,17 @@ def denied_record(call: Call, caller: Caller, request: HttpRequest, request_id: 
 
 def answered_record(call: Call, caller: Caller, request: HttpRequest, request_id: str, answer: Answer) -> Record:
     """The record of a call that was let through, whether it then worked or failed."""
-    record = _common(call, caller, request, request_id) | {"requestParameters": _parameters(call), "responseElements": None}
+    parameters = spelled(call.model, call.parameters, call.region)
+    record = _common(call, caller, request, request_id) | {"requestParameters": parameters, "responseElements": None}
     if answer.error_code:
-        record["errorCode"] = answer.error_code
+        record["errorCode"] = f"Client.{answer.error_code}" if call.protocol == "ec2" else answer.error_code
         if answer.error_message:
             record["errorMessage"] = answer.error_message
         return record
-    if not is_read_only(call) or call.operation.startswith("AssumeRole"):
-        record["responseElements"] = trail_value(call.model.output_shape, answer.output) or None
-    resources = _resources(call, caller)
+    if not is_read_only(call.model) or call.operation.startswith("AssumeRole"):
+        told = (call.service, call.operation)
+        record["responseElements"] = trail_value(call.model.output_shape, answer.output, told) or None
+    resources = list(_resources(call, caller, answer))
     return record | {"resources": resources} if resources else record
 
 
@@ -104,14 +61,14 @@ def _common(call: Call, caller: Caller, request: HttpRequest, request_id: str) -
         "eventVersion": "1.11",
         "userIdentity": user_identity(caller),
         "eventTime": _instant(datetime.now(UTC)),
-        "eventSource": call.event_source,
-        "eventName": call.operation,
-        "awsRegion": "us-east-1" if call.service in _GLOBAL_SERVICES else call.region,
+        "eventSource": event_source(call.model),
+        "eventName": event_name(call.model),
+        "awsRegion": event_region(call.model, call.region),
         "sourceIPAddress": request.peer,
         "userAgent": request.headers.get("user-agent", ""),
         "requestID": request_id,
         "eventID": str(uuid.uuid4()),
-        "readOnly": is_read_only(call),
+        "readOnly": is_read_only(call.model),
         "eventType": "AwsApiCall",
         "managementEvent": True,
         "recipientAccountId": caller.account,
@@ -140,46 +97,21 @@ def user_identity(caller: Caller) -> dict[str, Any]:
     return {"type": "AssumedRole", **common, "sessionContext": context}
 
 
-def trail_value(shape: Shape | None, value: Any) -> Any:
-    """A boto3 value as CloudTrail writes it: member names begin in lower case, secrets are hidden, dates are in words."""
-    if isinstance(shape, StructureShape) and isinstance(value, Mapping):
-        return {
-            name[:1].lower() + name[1:]: trail_value(shape.members.get(name), inner)
-            for name, inner in value.items()
-            if name not in _LEFT_OUT
-        }
-    if isinstance(shape, ListShape) and isinstance(value, list):
-        return [trail_value(shape.member, inner) for inner in value]
-    if isinstance(shape, MapShape) and isinstance(value, Mapping):
-        return {key: trail_value(shape.value, inner) for key, inner in value.items()}
-    if shape is not None and shape.metadata.get("sensitive"):
-        return HIDDEN
-    return _scalar(value)
+def _resources(call: Call, caller: Caller, answer: Answer) -> Iterator[dict[str, str]]:
+    """What the call touched, where the service tells it: by the parameters, or by the answer for what was made."""
+    for kind, member, template in _RESOURCES.get(call.service, ()):
+        value = str(call.parameters.get(member) or _found(answer.output, member) or "")
+        if value.startswith("arn:"):
+            yield {"accountId": caller.account, "type": kind, "ARN": value}
+        elif value and ":" not in value and not value.startswith("alias/"):
+            arn = template.format(partition=caller.partition, region=call.region, account=caller.account, value=value)
+            yield {"accountId": caller.account, "type": kind, "ARN": arn}
 
 
-def _scalar(value: Any) -> Any:
-    if isinstance(value, datetime):
-        hour = value.strftime("%I").lstrip("0")
-        return f"{value:%b} {value.day}, {value.year}, {hour}:{value:%M:%S} {value:%p}"
-    if isinstance(value, bytes):
-        return HIDDEN
-    return value if value is None or isinstance(value, str | int | float | bool | list | dict) else str(value)
-
-
-def _parameters(call: Call) -> dict[str, Any] | None:
-    return trail_value(call.model.input_shape, call.parameters) or None
-
-
-def _resources(call: Call, caller: Caller) -> list[dict[str, str]]:
-    found = []
-    for (service, member), (kind, template) in _RESOURCE_TYPES.items():
-        value = call.parameters.get(member)
-        if call.service == service and value:
-            arn = str(value)
-            if not arn.startswith("arn:"):
-                arn = template.format(partition=caller.partition, region=call.region, account=caller.account, value=value)
-            found.append({"accountId": caller.account, "type": kind, "ARN": arn})
-    return found
+def _found(output: Mapping[str, Any], member: str) -> Any:
+    """A member of an answer, or of a structure in it."""
+    inner = (value[member] for value in output.values() if isinstance(value, Mapping) and member in value)
+    return output.get(member) or next(inner, None)
 
 
 def _instant(moment: datetime) -> str:

@@ -13,24 +13,32 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.model import ServiceModel
+
+from executor.sandbox.addressing import is_signed_chunkwise
 from executor.sandbox.answer import read_answer
 from executor.sandbox.assume import fault, is_assume_role, opened_session, with_source_identity
 from executor.sandbox.deliver import Delivery, Faults
 from executor.sandbox.identity import Caller, Sessions, find_caller
 from executor.sandbox.judge import denial
+from executor.sandbox.models import services_signed_as
+from executor.sandbox.naming import is_data_event
 from executor.sandbox.passing import for_moto
 from executor.sandbox.polling import is_receive, wait_for_message, without_waiting
 from executor.sandbox.recognise import Call, recognise, spoken_protocol
-from executor.sandbox.record import Record, answered_record, denied_record, is_data_event
+from executor.sandbox.record import Record, answered_record, denied_record
 from executor.sandbox.refuse import Refusal, refused
 from executor.sandbox.settling import Settling
 from executor.sandbox.signing import Signature, is_genuine, read_signature
 from executor.sandbox.wire import BodyTooLargeError, HttpRequest, HttpResponse, call_app, read_request
+from executor.sandbox.wording import worded
 
 log = logging.getLogger(__name__)
 
 _KEPT_RECORDS = 10_000
-_REQUEST_ID = re.compile(rb"(?<=<RequestId>)[^<]*(?=</RequestId>)")
+_REQUEST_ID = re.compile(rb"(<(?P<tag>RequestI[dD]|requestId)>)[^<]*(?=</(?P=tag)>)")
+# An operation that moto does not have: Flask's page, or moto's own exception.
+_NO_PAGE = b"<title>404 Not Found</title>"
 _LOOPBACK = ("127.0.0.1", "::1")
 # Response headers that are about the bytes which moto wrote, or that the server writes itself.
 _REWRITTEN = frozenset({"content-length", "connection", "transfer-encoding", "x-amzn-requestid", "x-amz-crc32", "date", "server"})
@@ -81,7 +89,11 @@ class Recorder:
         except BodyTooLargeError:
             response = HttpResponse(413, {"connection": "close"}, b"")
         headers = [(name, value) for name, value in response.headers.items() if name not in ("content-length", "connection")]
-        start_response(f"{response.status} -", [*headers, ("content-length", str(len(response.body)))])
+        length = str(len(response.body))
+        if environ["REQUEST_METHOD"] == "HEAD":
+            # The length of what GET would answer, which moto states and does not send.
+            length, response = response.headers.get("content-length", length), HttpResponse(response.status, {}, b"")
+        start_response(f"{response.status} -", [*headers, ("content-length", length)])
         return [response.body]
 
     def _respond(self, request: HttpRequest, environ: dict[str, Any]) -> HttpResponse:
@@ -92,15 +104,17 @@ class Recorder:
 
     def _verify(self, request: HttpRequest) -> _Verified | HttpResponse:
         """Who asks for what, or the refusal of a request of which that cannot be told."""
-        protocol = spoken_protocol(request)
         signature = read_signature(request)
+        protocol = spoken_protocol(request, signature)
         if signature is None:
             return refused(Refusal("unsigned", "Request is missing Authentication Token"), protocol, None, str(uuid.uuid4()))
         call = recognise(request, signature)
         if call is None:
             message = f"The local AWS does not know this operation of {signature.service}; nothing was done."
+            if is_signed_chunkwise(request.headers):
+                message = "The local AWS does not verify bodies that are signed chunk by chunk; nothing was done."
             log.warning("refused an unknown request for %s: %s", signature.service, request.headers.get("x-amz-target", ""))
-            return refused(Refusal("unknown operation", message), protocol, None, str(uuid.uuid4()))
+            return refused(Refusal("unknown operation", message), protocol, _likely(signature), str(uuid.uuid4()))
         request_id = _new_request_id(call)
         caller = find_caller(signature.access_key_id, self._sessions)
         refusal = _untrusted(request, caller)
@@ -111,7 +125,7 @@ class Recorder:
                 "Check your AWS Secret Access Key and signing method. Consult the service documentation for details.",
             )
         if refusal or caller is None:
-            return refused(refusal or _UNKNOWN_KEY, protocol, call.model.service_model, request_id)
+            return refused(refusal or _UNKNOWN_KEY, call.protocol, call.model.service_model, request_id)
         return _Verified(request, signature, call, caller, request_id)
 
     def _carry_out(self, asked: _Verified, environ: dict[str, Any]) -> HttpResponse:
@@ -126,6 +140,7 @@ class Recorder:
         with self._state:
             message = denial(asked.call, asked.caller, asked.request, datetime.now(UTC))
             if message is not None:
+                message = worded(asked.call, message)
                 log.info("denied: %s", message)
                 self._record(asked.call, denied_record(asked.call, asked.caller, asked.request, asked.request_id, message))
                 return refused(Refusal("denied", message), asked.call.protocol, service, asked.request_id)
@@ -142,30 +157,45 @@ class Recorder:
         wrong = fault(call, caller)
         if wrong:
             return refused(wrong, call.protocol, call.model.service_model, asked.request_id)
-        body = without_waiting(call, asked.request.body) if is_receive(call) else asked.request.body
+        passed, body = without_waiting(call, asked.request.body) if is_receive(call) else (call, asked.request.body)
         response = self._settling.answer(call, caller)
         if response is None:
-            response = self._settling.deleted(call, caller, self._ask_moto(asked, for_moto(environ, call, asked.signature, body)))
+            response = self._settling.deleted(call, caller, self._ask_moto(asked, passed, environ, body))
         if is_assume_role(call) and response.status == 200:
             inherited = caller.session.source_identity if caller.session else None
             response = with_source_identity(response, call.parameters.get("SourceIdentity") or inherited)
-        headers = {name: value for name, value in response.headers.items() if name not in _REWRITTEN}
-        body = _REQUEST_ID.sub(asked.request_id.encode(), response.body)
-        return HttpResponse(response.status, headers | {"x-amzn-requestid": asked.request_id}, body)
+        length = {"content-length"} if asked.request.method == "HEAD" else set()
+        headers = {name: value for name, value in response.headers.items() if name not in _REWRITTEN - length}
+        body = response.body
+        if call.protocol in ("query", "ec2", "rest-xml") and not call.model.has_streaming_output:
+            body = _REQUEST_ID.sub(rb"\g<1>" + asked.request_id.encode(), body)
+        name = "x-amz-request-id" if call.service == "s3" else "x-amzn-requestid"
+        return HttpResponse(response.status, headers | {name: asked.request_id}, body)
 
-    def _ask_moto(self, asked: _Verified, environ: dict[str, Any]) -> HttpResponse:
+    def _ask_moto(self, asked: _Verified, passed: Call, environ: dict[str, Any], body: bytes) -> HttpResponse:
         """moto's answer; what moto cannot do is an error of the service, as a client understands it."""
+        service = asked.call.model.service_model
+        missing = Refusal("unknown operation", f"The local AWS has no {asked.call.service}:{asked.call.operation}.")
         try:
-            return call_app(self._moto(asked.call.service), environ)
+            response = call_app(self._moto(asked.call.service), for_moto(environ, passed, asked.signature, body))
+            without = response.status == 404 and _NO_PAGE in response.body
+            return refused(missing, asked.call.protocol, service, asked.request_id) if without else response
+        except NotImplementedError:
+            return refused(missing, asked.call.protocol, service, asked.request_id)
         except Exception as error:  # moto raises whatever its code stumbles over; the client must get an answer
             log.exception("moto failed at %s:%s", asked.call.service, asked.call.operation)
             refusal = Refusal("broken", f"The local AWS failed at {asked.call.operation}: {type(error).__name__}")
-            return refused(refusal, asked.call.protocol, asked.call.model.service_model, asked.request_id)
+            return refused(refusal, asked.call.protocol, service, asked.request_id)
 
     def _record(self, call: Call, record: Record) -> None:
-        if not is_data_event(call):
+        if not is_data_event(call.model):
             self._records.append(record)
             self._delivery.accept(record)
+
+
+def _likely(signature: Signature) -> ServiceModel | None:
+    """The service that a request is signed for, where there is one, for the format of an error."""
+    return next(services_signed_as(signature.service), None)
 
 
 _UNKNOWN_KEY = Refusal("unknown key", "The security token included in the request is invalid.")

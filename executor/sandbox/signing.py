@@ -55,7 +55,8 @@ def is_genuine(request: HttpRequest, signature: Signature, secret: str, now: dat
         return False
     if "host" not in signature.headers or not _covers_body(request):
         return False
-    signer = (_S3Signer if signature.service in _AS_IT_IS else _Signer)(Credentials(signature.access_key_id, secret), signature.service, signature.region)
+    kind = _S3Signer if signature.service in _AS_IT_IS else _Signer
+    signer = kind(Credentials(signature.access_key_id, secret), signature.service, signature.region)
     signer.names = signature.headers
     replica = AWSRequest(
         method=request.method,

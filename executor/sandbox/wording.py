@@ -12,7 +12,9 @@ import zlib
 from executor.sandbox.recognise import Call
 
 # `... is not authorized to perform: <action> on resource: <resource>` and the reason, if there is one.
-_DENIAL = re.compile(r"^(?P<who>User: .+? is not authorized to perform: \S+) on resource: (?P<resource>.+?)(?P<why>(?: with| because) .+)?$")
+_DENIAL = re.compile(
+    r"^(?P<who>User: .+? is not authorized to perform: \S+) on resource: (?P<resource>.+?)(?P<why>(?: with| because) .+)?$"
+)
 _XML = frozenset({"query", "ec2", "rest-xml"})
 _ALWAYS_NAMED = frozenset({"iam", "sts", "sns", "sqs"})
 
