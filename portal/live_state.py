@@ -7,18 +7,19 @@ request's (`BillingModeSummary` for `BillingMode`), AWS's habits of naming are f
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import jmespath
-
 from approvals.models import Observation, Revision
-from approvals.operations import words
+from approvals.operations import catalog, words
 from approvals.operations.catalog import Operation
 from portal.shown import leaves, text_of
 
 MISSING: Any = object()
+# The parts of an expression such as `Reservations[0].Instances[0]`.
+_PART = re.compile(r"@|\w+|\[[^\]]*\]")
 # What a reader wants to know of any target first, where the answer has it.
 _TELLING = ("Status", "ItemCount", "SizeBytes", "CreationDate", "Protection", "Arn", "Id", "Count")
 MOST_FACTS = 12
@@ -112,24 +113,22 @@ def without_value(live: LiveState, operation: Operation, path: str) -> str:
     return "none now" if groups and not _single(operation, first) else "not told by AWS"
 
 
-def refused_now(operation: Operation, live: LiveState) -> str:
-    """Why AWS will refuse the call while the target is as it was read, in a sentence; empty when nothing says so."""
-    needed = (ready for ready in operation.facts.before if ready.needed)
-    return next((ready.why for ready in needed if live.was_read and jmespath.search(ready.when, live.state)), "")
-
-
 def _single(operation: Operation, name: str) -> bool:
     return operation.members[name].type_name not in ("structure", "list", "map") if name in operation.members else True
 
 
 def _described(operation: Operation) -> dict[str, Any]:
-    """The members that the describe call's answer can have, as botocore shapes."""
+    """The members that the described state can have, as botocore shapes; empty where the expression is no plain path."""
     describe = operation.facts.describe
-    if describe is None or ":" in describe.operation:
+    if describe is None:
         return {}
-    shape: Any = operation.model.service_model.operation_model(describe.operation).output_shape
-    inner: Any = shape.members.get(describe.result)
-    return dict(getattr(inner, "members", {}))
+    name = describe.operation if ":" in describe.operation else f"{operation.service}:{describe.operation}"
+    shape: Any = catalog.get(name).model.output_shape
+    for part in _PART.findall(describe.result) if not describe.result.startswith("{") else ("{",):
+        if part == "@":
+            continue
+        shape = getattr(shape, "member", None) if part.startswith("[") else getattr(shape, "members", {}).get(part)
+    return dict(getattr(shape, "members", {}))
 
 
 def _names(name: str) -> list[str]:

@@ -29,6 +29,7 @@ class Offers:
 
     buttons: tuple[Offer, ...]
     why_not: str
+    may_edit: bool
 
 
 def offers_for(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> Offers:
@@ -42,15 +43,18 @@ def offers_for(request: ApprovalRequest, person: Person, *, now: datetime | None
         buttons.append(_offer(request, "decide", "Approve or deny", "main"))
     if not why_not_confirm:
         buttons.append(_offer(request, "confirm", "Confirm and sign", "main"))
-    if not decisions.why_not_complete(request, person, now=now):
+    may_edit = not decisions.why_not_complete(request, person, now=now)
+    if may_edit:
         tone = "" if not why_not_confirm else "main" if request.state == RequestState.DRAFT else ""
         buttons.append(_offer(request, "complete", _edit_label(request, why_not_confirm), tone))
+        if request.current_revision().text:
+            buttons.append(_offer(request, "plan", "Add or move steps"))
     if not decisions.why_not_end(request, person, RequestState.WITHDRAWN):
         buttons.append(_offer(request, "withdraw", "Withdraw"))
     if not decisions.why_not_end(request, person, RequestState.DISOWNED):
         buttons.append(_offer(request, "disown", "This was not me", "danger"))
     why_not = "" if buttons else (why_not_confirm if asked_by_me else why_not_review)
-    return Offers(tuple(buttons), why_not)
+    return Offers(tuple(buttons), why_not, may_edit)
 
 
 def _offer(request: ApprovalRequest, verb: str, label: str, tone: str = "") -> Offer:

@@ -9,16 +9,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import jmespath
+
 from approvals import canonical, decisions, permissions
-from approvals.models import Account, ApprovalRequest, Person, Review, Revision, TrailRecord
+from approvals.models import Account, ApprovalRequest, Person, Review, Revision, Source, TrailRecord
 from approvals.operations import catalog, risk, words
+from approvals.operations.catalog import Operation
+from approvals.operations.facts import rows as described_operations
 from approvals.plan import Step
 from approvals.policies import Resolution, Rules
 from approvals.states import ExecutionState, RequestState, Status, status_of
-from portal import live_state
+from portal import live_state, ready, recorded
 from portal.listing import asker_of, clock_of
 from portal.live_state import LiveState, Looks
+from portal.ready import ReadyMade
+from portal.recorded import LeftOpen
 from portal.shown import Shown, leaves, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """A dangerous member that the call does not set: why it is dangerous, and what AWS takes for it where that is known."""
+
+    name: str
+    why: str
+    default: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +47,21 @@ class ShownStep:
     destroys: str
     irreversible: bool
     undo: str
+    lost: str
+    # Whether a row of ours describes the operation, or nothing is known of it but its name and parameters.
+    curated: bool
     rows: tuple[Shown, ...]
-    # Dangerous members that the call leaves alone.
-    left_alone: tuple[str, ...]
+    left_alone: tuple[LeftAlone, ...]
+    # Whether AWS may carry out a part of it and still say yes.
+    in_parts: bool
+    # Other IAM actions that the call needs, with the reason.
+    also_needs: tuple[tuple[str, str], ...]
+    # Other operations that lead to the same loss.
+    same_loss: tuple[str, ...]
     live: LiveState
     after: LiveState
     refused_now: str
+    ready: tuple[ReadyMade, ...]
     command: str
 
 
@@ -86,6 +110,7 @@ class ReviewPage:
     can_still_decide: tuple[Person, ...]
     identities: tuple[str, ...]
     record: TrailRecord | None
+    left_open: tuple[LeftOpen, ...]
     irreversible: bool
     typed_name: bool
 
@@ -101,7 +126,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     resolution = decisions.resolution_of(revision, rules)
     reviews = tuple(revision.reviews.select_related("person"))
     region = revision.plan.region if revision.text else request.region
-    shown = tuple(_step(index, step, seen, region, place) for index, (step, seen) in enumerate(zip(steps, looks, strict=True)))
+    shown = tuple(_step(steps, index, seen, region, place) for index, seen in enumerate(looks))
     confirmed = revision.signatures.filter(verdict="confirm").select_related("person").first()
     return ReviewPage(
         request=request,
@@ -109,7 +134,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         status=status,
         is_done=status is Status.DONE,
         when_read=_when_read(status),
-        sentence=", then ".join(words.sentence(step, place) for step in steps),
+        sentence=words.sentence_of(steps, place),
         who=asker_of(request),
         place=place,
         role=role,
@@ -124,6 +149,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         can_still_decide=_can_still_decide(request, rules, reviews),
         identities=_identities(request),
         record=request.records.order_by("received_at", "id").first(),
+        left_open=recorded.of(request) if request.source == Source.EVENT else (),
         irreversible=any(step.irreversible for step in shown),
         typed_name=any(step.irreversible for step in shown) and any(rule.irreversible.typed_name for rule in rules.values()),
     )
@@ -136,8 +162,7 @@ def _source(request: ApprovalRequest, revision: Revision) -> tuple[list[Step], s
         account = request.account if plan.account == request.account_id else Account.objects.filter(pk=plan.account).first()
         alias = account.alias if account else plan.account
         return list(plan.steps), f"{alias}, {plan.region}", plan.role
-    steps = [Step(step["service"], step["operation"], step["parameters"]) for step in revision.draft_steps]
-    return steps, request.place, request.account.executor_role_arn
+    return revision.steps, request.place, request.account.executor_role_arn
 
 
 def _status(request: ApprovalRequest, revision: Revision) -> Status:
@@ -154,10 +179,11 @@ def _when_read(status: Status) -> str:
     return "When it was read"
 
 
-def _step(index: int, step: Step, looks: Looks, region: str, place: str) -> ShownStep:
+def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) -> ShownStep:
+    step = steps[index]
     operation = catalog.get(step.name)
-    dangers = risk.of(operation)
-    identifying = operation.facts.identifies
+    facts = operation.facts
+    identifying = facts.identifies
     live, after = looks.before, looks.after
     rows = tuple(
         Shown(
@@ -178,17 +204,43 @@ def _step(index: int, step: Step, looks: Looks, region: str, place: str) -> Show
         number=index + 1,
         sentence=words.sentence(step, place),
         operation=step.name,
-        resource=", ".join(words.visible(str(step.parameters.get(name, "(not named)"))) for name in identifying),
-        destroys=dangers.destroys,
-        irreversible=dangers.irreversible,
-        undo=dangers.undo,
+        resource=", ".join(words.named(step.parameters, name) for name in identifying),
+        destroys=facts.destroys,
+        irreversible=facts.irreversible,
+        undo=facts.undo,
+        lost=facts.lost,
+        curated=facts.curated,
         rows=rows,
-        left_alone=tuple(sorted(name for name in dangers.dangerous if name not in step.parameters)),
+        left_alone=_left_alone(operation, step),
+        in_parts=bool(facts.partial),
+        also_needs=tuple((one.action, one.why) for one in facts.also_needs if _holds(one.when, step)),
+        same_loss=_same_loss(operation),
         live=live,
         after=after,
-        refused_now=live_state.refused_now(operation, live),
-        command=words.visible(words.cli(step, region)),
+        refused_now=ready.in_the_way(steps, index, live),
+        ready=ready.made_for(steps, index, live),
+        command=words.cli(step, region),
     )
+
+
+def _left_alone(operation: Operation, step: Step) -> tuple[LeftAlone, ...]:
+    """The dangerous members that the call does not set, those first of which AWS's own choice is known."""
+    found = [
+        LeftAlone(name, danger.why, text_of(danger.default) if danger.has_default and danger.default is not None else "")
+        for name, danger in operation.facts.dangerous.items()
+        if name not in step.parameters
+    ]
+    return tuple(sorted(found, key=lambda one: (not one.default, one.name)))
+
+
+def _holds(when: str, step: Step) -> bool:
+    return not when or bool(jmespath.search(when, step.parameters))
+
+
+def _same_loss(operation: Operation) -> tuple[str, ...]:
+    family = operation.facts.family
+    same = (name for name, row in described_operations().items() if family and row.get("family") == family)
+    return tuple(sorted(name for name in same if name != operation.full_name))
 
 
 def _quorum(request: ApprovalRequest, revision: Revision, rules: dict[str, Rules], resolution: Resolution) -> tuple[Quorum, ...]:

@@ -28,12 +28,21 @@ class Scene:
         """Who looks."""
         return self.viewer.person
 
+    @property
+    def back(self) -> str:
+        """The address of the review page."""
+        return url_of(self.request)
+
+    def field(self, name: str) -> str:
+        """A field of the form, or of the address where nothing was posted; empty when it is not there."""
+        return (self.http.POST if self.http.method == "POST" else self.http.GET).get(name, "")
+
     def page(self, template: str, title: str, status: int = 200, **context: Any) -> HttpResponse:
         """Render a page of this scene."""
-        whole = {**self.frame, "title": title, "asked": self.request, "back": url_of(self.request), **context}
+        whole = {**self.frame, "title": title, "asked": self.request, "back": self.back, **context}
         return TemplateResponse(self.http, template, whole, status=status)
 
     def done(self, message: str) -> HttpResponse:
         """Say what was done, and go back to the review page."""
         messages.success(self.http, message)
-        return HttpResponseRedirect(url_of(self.request))
+        return HttpResponseRedirect(self.back)

@@ -46,14 +46,15 @@ def kind_of(operation: Operation) -> str:
 
 def _does(step: Step) -> str:
     operation = catalog.get(step.name)
-    said = _MEMBER.sub(lambda found: _named(step.parameters, found[1]), operation.facts.does)
+    said = _MEMBER.sub(lambda found: named(step.parameters, found[1]), operation.facts.does)
     if "{" in operation.facts.does or operation.facts.curated:
         return said
-    named = (_named(step.parameters, name) for name in operation.members if name in operation.required and _NAMING.search(name))
-    return " ".join([said, *named])
+    names = (name for name in operation.members if name in operation.required and _NAMING.search(name))
+    return " ".join([said, *(named(step.parameters, name) for name in names)])
 
 
-def _named(parameters: Any, path: str) -> str:
+def named(parameters: Any, path: str) -> str:
+    """A member of a call as a sentence names it: a list's first values, what is not there as such."""
     value = parameters
     for part in path.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

@@ -7,12 +7,17 @@ Addresses (all behind sign-in, below admin/approvals/approvalrequest/; <id> is t
 |---|---|---|---|
 | | changelist | list; `view=mine`, `view=review`, `state__exact`, `q` | none |
 | <id>/change/ | change | the review page | none (405) |
-| file/ | file | `place` (account/region) and `operation` choose the form | the same, and the form's `p.<path>` |
-| <id>/complete/ | complete | the form | `revision` (the number seen), `p.<path>` |
+| file/ | file | `place` (account/region), `service`, `q` and `operation` choose the form | `place`, `operation`, `p.<path>` |
+| <id>/complete/ | complete | the form of `step`, or of the one the request is about | `revision`, `step`, `p.<path>` |
+| <id>/add/ | add | `at`, `service`, `q`, `operation` choose it, `ready` fills it | `revision`, `at`, `operation`, `p.<path>` |
+| <id>/plan/ | plan | the steps in order | `revision` and one of `up`, `down`, `remove`, `ready` |
 | <id>/confirm/ | confirm | plan and reason | see below |
 | <id>/decide/ | decide | plan, verdict, reason | see below |
 | <id>/withdraw/ | withdraw | asks | `reason` |
 | <id>/disown/ | disown | asks | none |
+
+`revision` is the number seen; each change of a plan is its next revision. Steps are counted from 1: `step`, `at` (where a step
+is put in), `up`, `down` and `remove` hold such a number, `ready` holds `<step>.<offer>`. `q` are words to look for.
 
 Signing takes two POSTs to the same address. First `step=begin` with `digest` (from the form), `reason`, and when deciding
 `verdict` (approve or deny) and `typed_name`; the answer is the page with form#ceremony, whose fields repeat these and add
@@ -38,7 +43,7 @@ from django.utils.safestring import SafeString
 from approvals.errors import CountersignError
 from approvals.models import ApprovalRequest
 from approvals.operations import words
-from portal import asking, deciding, refusals
+from portal import asking, deciding, planning, refusals
 from portal.admin.base import ReadOnlyAdmin
 from portal.listing import asker_of, newest, sentence_of, url_of
 from portal.offers import offers_for
@@ -49,6 +54,8 @@ from portal.timeline import timeline_of
 from portal.viewer import for_listing, viewer_of
 
 LONGEST_SEARCH = 200
+# The filter by operation offers those of this many newest requests.
+LATELY = 500
 
 
 class ViewFilter(admin.SimpleListFilter):
@@ -72,16 +79,15 @@ class ViewFilter(admin.SimpleListFilter):
 
 
 class OperationFilter(admin.SimpleListFilter):
-    """By operation, of those that Countersign knows."""
+    """By operation, of those that were asked for lately."""
 
     title = "operation"
     parameter_name = "operation"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Known operations; no query."""
-        from approvals.operations import catalog
-
-        return [(operation.full_name, operation.full_name) for operation in catalog.curated()]
+        """The operations of the newest requests that the person may read; one query."""
+        newest_ones = viewer_of(request).requests().order_by("-created_at", "-id").values_list("operation", flat=True)
+        return [(name, name) for name in sorted(set(newest_ones[:LATELY]))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Narrow to one operation."""
@@ -161,7 +167,9 @@ class RequestAdmin(ReadOnlyAdmin):
             *(
                 self._named(verb, f"<uuid:object_id>/{verb}/", self._verb(handler))
                 for verb, handler in (
-                    ("complete", asking.complete),
+                    ("complete", planning.complete),
+                    ("add", planning.add),
+                    ("plan", planning.arrange),
                     ("confirm", deciding.confirm),
                     ("decide", deciding.decide),
                     ("withdraw", asking.withdraw),

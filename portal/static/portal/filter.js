@@ -1,0 +1,17 @@
+// Narrows a list while its search field is typed in. Without it the form asks the server for the same.
+"use strict";
+
+(function () {
+  const field = document.querySelector("input[data-filters]");
+  const list = field && document.getElementById(field.dataset.filters);
+  if (!list) return;
+
+  const show = () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const item of list.querySelectorAll("li[data-words]")) {
+      const text = item.dataset.words.toLowerCase();
+      item.hidden = !words.every((word) => text.includes(word));
+    }
+  };
+  field.addEventListener("input", show);
+})();
