@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from approvals import correlation
+from approvals import correlation, unseen
 
 MAXIMUM_VALUE_LENGTH = 8192
 REDACTED = "[redacted]"
@@ -70,7 +70,8 @@ class JsonFormatter(logging.Formatter):
         return self._text(str(value))
 
     def _text(self, text: str) -> str:
-        for secret in self._secrets:
+        # Even a short one: while a secret of a person's is open, a line rather says too little.
+        for secret in (*self._secrets, *unseen.texts()):
             text = text.replace(secret, REDACTED)
         text = _URL_CREDENTIALS.sub(REDACTED, text)
         # A lone surrogate cannot be written as UTF-8; the ASCII form of JSON keeps it as an escape.

@@ -167,6 +167,32 @@ def _own(service: str, region: str) -> Any:
         return _base[service, region]
 
 
+# --- the key that opens sealed values, with this process's own keys ---
+
+
+def unwrapped(key_arn: str, wrapped: bytes) -> bytes | None:
+    """What KMS decrypts with this RSA key (RSAES_OAEP_SHA_256), None when it was not encrypted for it.
+
+    Raises AwsRefused, AwsUnavailable.
+    """
+    kms = _own("kms", key_arn.split(":")[3])
+    try:
+        with translated():
+            found = kms.decrypt(KeyId=key_arn, CiphertextBlob=wrapped, EncryptionAlgorithm="RSAES_OAEP_SHA_256")
+    except AwsRefused as error:
+        if error.code != "InvalidCiphertextException":
+            raise
+        return None
+    return bytes(found["Plaintext"])
+
+
+def public_key(key_arn: str) -> bytes:
+    """The public half of a KMS key, as DER. Raises AwsRefused, AwsUnavailable."""
+    kms = _own("kms", key_arn.split(":")[3])
+    with translated():
+        return bytes(kms.get_public_key(KeyId=key_arn)["PublicKey"])
+
+
 # --- the executor's role ---
 
 

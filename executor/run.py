@@ -3,7 +3,7 @@
 1. Lock the request, then the execution. It must be `ready` and past its hold, or its owner's lease ran out with no call sent.
 2. Judge all of it again: walk the chain of authority from the pinned genesis, verify signatures, rights, clocks and guardrails.
 3. Commit `claimed` with a new fencing token and a lease. Whatever does not hold aborts here, and nothing is sent.
-4. For each step: assume the account's role afresh, held down to this call on this target.
+4. For each step: assume the account's role afresh, held down to this call on this target; open what is sealed in it.
 5. Commit `running` and the attempt as `sent`, with the session's access key id, on condition that the token is still ours.
 6. Make one wire call. Nobody ever makes it again for this attempt.
 7. Commit the answer: accepted, rejected (failed, no effect) or unknown.
@@ -31,12 +31,14 @@ from approvals.models import Attempt, AuditKind, Execution, OutboxMessage
 from approvals.operations import catalog
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
-from executor import aws, endings, points, target
+from approvals.unseen import unseen
+from executor import aws, endings, opening, points, target
 from executor.answers import Accepted, Answer, Rejected
 from executor.aws import Session
 from executor.claim import LEASE, Cleared, Later, take
 from executor.endings import ACTOR, Claim
 from executor.errors import AwsError, AwsRefused, AwsUnavailable, Superseded
+from executor.opening import Opened
 from executor.points import Point
 from executor.target import Patience
 
@@ -93,17 +95,23 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
 
 def _steps(cleared: Cleared, patience: Patience) -> Later | None:
     claim, last = cleared.claim, ""
-    for index, step in enumerate(cleared.plan.steps):
-        if index in cleared.done:
-            continue
+    left = [(index, step) for index, step in enumerate(cleared.plan.steps) if index not in cleared.done]
+    # A plan is not begun of which a later step could not be made.
+    for _, step in left[1:]:
+        if not isinstance(later := _opened(claim, cleared, step), Opened):
+            return later
+    for index, step in left:
         session = _assume(cleared, index, step)
         if not isinstance(session, Session):
             return session
         with session:
+            opened = _opened(claim, cleared, step)
+            if not isinstance(opened, Opened):
+                return opened
             points.reached(Point.ASSUMED)
             attempt = _sent(cleared, index, step, session)
             points.reached(Point.SENT)
-            answer = _call(claim, step, session)
+            answer = _call(claim, step, session, opened)
             points.reached(Point.CALLED)
             if not _answered(cleared, attempt, step, answer):
                 return None
@@ -133,12 +141,25 @@ def _assume(cleared: Cleared, index: int, step: Step) -> Session | Later | None:
             tags={"countersign:request": str(claim.request_id)},
         )
     except AwsError as error:
-        if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and error.throttled):
-            # Nothing was sent: whoever comes next may take over at once, and judges everything again.
-            _move(claim, lease_until=timezone.now())
-            return Later(timezone.now() + BACK_OFF, str(error))
-        _end_alone(claim, ExecutionState.FAILED, f"The executor's role could not be assumed, so no call was made. {error}")
-        return None
+        return _not_begun(claim, error, "The executor's role could not be assumed")
+
+
+def _opened(claim: Claim, cleared: Cleared, step: Step) -> Opened | Later | None:
+    """The step with what is sealed in it open. None: it does not open, and the execution has failed without this call."""
+    try:
+        return opening.opened(step, target.where(cleared.plan))
+    except AwsError as error:
+        return _not_begun(claim, error, f"What is sealed in {step.operation} could not be opened")
+
+
+def _not_begun(claim: Claim, error: AwsError, what: str) -> Later | None:
+    """Nothing was sent for this step: later, where AWS may have a better answer then; else the execution has failed."""
+    if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and error.throttled):
+        # Whoever comes next may take over at once, and judges everything again.
+        _move(claim, lease_until=timezone.now())
+        return Later(timezone.now() + BACK_OFF, str(error))
+    _end_alone(claim, ExecutionState.FAILED, f"{what}, so no call was made. {error}")
+    return None
 
 
 def _sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt:
@@ -172,7 +193,7 @@ def _sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt
     return attempt
 
 
-def _call(claim: Claim, step: Step, session: Session) -> Answer:
+def _call(claim: Claim, step: Step, session: Session, opened: Opened) -> Answer:
     """The one wire call; not made any more when this worker was held up for so long that somebody may have given it up."""
     mine = Execution.objects.filter(
         pk=claim.execution_id,
@@ -182,7 +203,8 @@ def _call(claim: Claim, step: Step, session: Session) -> Answer:
     )
     if not mine.exists():
         return Rejected("NotSent", "The worker was held up and lost its claim before the call, so the call was not made.")
-    return session.mutate(step.service, step.operation, step.parameters)
+    with unseen(opened.forms()):
+        return opened.hidden(session.mutate(step.service, step.operation, opened.parameters))
 
 
 def _answered(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) -> bool:

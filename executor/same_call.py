@@ -19,7 +19,7 @@ from approvals.states import Completeness
 from approvals.trail_event import Outcome
 
 # Written by `canonical.encode` for what CloudTrail spells in ways of its own, or leaves out.
-_SPELT_OTHERWISE: Final = ('"$bytes"', '"$timestamp"')
+_SPELT_OTHERWISE: Final = ('"$bytes"', '"$timestamp"', '"$sealed"')
 
 
 class Likeness(StrEnum):
