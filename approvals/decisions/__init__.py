@@ -9,6 +9,7 @@ from approvals.decisions.ending import disown, expire, withdraw
 from approvals.decisions.quorum import editors_of, guardrails_of, resolution_of
 from approvals.decisions.reviewing import confirm, review, why_not_complete, why_not_confirm, why_not_end, why_not_review
 from approvals.decisions.signing import Ceremony, begin, relying_party
+from approvals.decisions.steps import subject
 
 __all__ = [
     "Ceremony",
@@ -24,6 +25,7 @@ __all__ = [
     "reopen",
     "resolution_of",
     "review",
+    "subject",
     "submit",
     "why_not_complete",
     "why_not_confirm",
