@@ -6,7 +6,7 @@ Without guardrails it is judged as if one protected every operation that changes
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -14,15 +14,16 @@ from typing import Any, Final
 
 from botocore.validate import ParamValidator
 
-from approvals import canonical, trail_event
+from approvals import canonical, trail_event, watch
 from approvals.errors import BadTrailEvent
-from approvals.operations import catalog, denials, iam, resources, trail
+from approvals.operations import catalog, denials, resources, trail
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
-from approvals.policies import Call
+from approvals.policies import Mode, Rules
 from approvals.states import Completeness
 from approvals.trail_event import Outcome, TrailEvent
+from approvals.watch import Watch
 
 SCHEMA: Final = (
     "event_id",
@@ -130,13 +131,20 @@ class Explanation:
         return shape is None or not ParamValidator().validate(self.conversion.parameters, shape).has_errors()
 
 
+# What stands for the guardrails where none are given.
+EVERYTHING: Final = Rules("everything", "", Mode.ENFORCE, ("*",), ("*",), ("*",), ("*",), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a record is judged against: `roles` maps accounts to the executor's role there; `protects` says which guardrails (by
-    name) match a call, None stands for a guardrail that protects every operation that changes something."""
+    """What a record is judged against: the guardrails, and the executor's role in each account. `roles` of None: any account is
+    one of ours, and no role is known."""
 
-    roles: Mapping[str, str]
-    protects: Callable[[Call], tuple[str, ...]] | None = None
+    watch: Watch
+    roles: Mapping[str, str] | None = None
+
+
+ASSUMED: Final = Setting(watch.over((EVERYTHING,)))
 
 
 def explain(value: Any, setting: Setting, place: str = "") -> Explanation:
@@ -201,17 +209,20 @@ _PARTITIONS: Final[Mapping[str, str]] = {"cn-": "aws-cn", "us-gov-": "aws-us-gov
 
 
 def _becomes(event: TrailEvent, operation: Operation, touched: tuple[str, ...], setting: Setting) -> tuple[Becomes, str]:
-    if setting.protects is None:
-        if iam.only_reads(operation) or (event.read_only and not operation.facts.curated):
-            return Becomes.IGNORED, "It only reads."
-        by = "A guardrail that protects it is assumed."
-    else:
-        names = setting.protects(Call(event.account, event.region, operation.full_name, touched))
-        if not names:
-            return Becomes.IGNORED, "No guardrail protects it."
-        by = f"Guardrail {', '.join(names)} protects it."
-    fate = fate_of(event, setting.roles.get(event.account, ""))
-    return fate[0], f"{fate[1]} {by}" if fate[0] is not Becomes.IGNORED else fate[1]
+    if setting.roles is not None and event.account not in setting.roles:
+        return Becomes.IGNORED, f"The account {event.account} is none of ours."
+    matching = setting.watch.matching(event, operation, touched)
+    if not matching:
+        assumed = setting.watch.rules == (EVERYTHING,)
+        return Becomes.IGNORED, "It only reads." if assumed else "No guardrail protects it."
+    becomes, why = fate_of(event, (setting.roles or {}).get(event.account, ""))
+    if becomes is Becomes.IGNORED:
+        return becomes, why
+    if not any(rules.mode is Mode.ENFORCE for rules in matching):
+        return Becomes.IGNORED, "Only observing guardrails match."
+    if matching == (EVERYTHING,):
+        return becomes, f"{why} A guardrail that protects it is assumed."
+    return becomes, f"{why} Guardrail {', '.join(rules.name for rules in matching)} protects it."
 
 
 def fate_of(event: TrailEvent, executor_role_arn: str) -> tuple[Becomes, str]:

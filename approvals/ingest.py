@@ -19,11 +19,12 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
-from approvals import audit, canonical, outbox, trail_event, watch
+from approvals import audit, canonical, explanation, outbox, trail_event, watch
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.decisions import submit
 from approvals.errors import AuditUnavailable, BadTrailEvent
+from approvals.explanation import Becomes
 from approvals.models import (
     Account,
     AlertKind,
@@ -180,32 +181,21 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
 
 
 def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime) -> tuple[Fate, str, ApprovalRequest | None]:
-    event, caller = found.event, found.event.caller
+    event = found.event
     if not found.enforcing:
         return Fate.OBSERVED, "Only observing guardrails match.", None
-    if caller.session_issuer_arn == found.account.executor_role_arn:
+    becomes, why = explanation.fate_of(event, found.account.executor_role_arn)
+    if becomes is Becomes.PROOF:
         outbox.put(OutboxKind.PROVE, record.pk)
-        return Fate.EXECUTOR, "The executor's role made this call; an attempt must account for it.", None
-    if event.outcome is Outcome.SUCCEEDED:
-        _bypass(entries, found, record)
-        return Fate.ALERT, "The call succeeded outside the portal.", None
-    if event.outcome is Outcome.FAILED and event.error_code in trail_event.INCONCLUSIVE:
-        _bypass(entries, found, record, what="may have succeeded")
-        return Fate.ALERT, f"{event.error_code} is also written for calls that had an effect.", None
-    if event.outcome is Outcome.FAILED:
-        return Fate.HARMLESS, f"AWS refused the call for another reason than permission: {event.error_code}.", None
-    if caller.type == "Root":
-        raise_alert(
-            entries,
-            AlertKind.ROOT,
-            title=f"The root user of {found.account} tried {found.operation.full_name}",
-            detail="Root stands for nobody in particular, so no request was opened. Find out who used it.",
-            actor="process:feed",
-            record=record,
-        )
-        return Fate.ALERT, "The root user stands for nobody in particular.", None
-    if caller.type == "AWSService" or caller.by_service:
-        return Fate.HARMLESS, "An AWS service made the call; no human stands behind it.", None
+        return Fate.EXECUTOR, why, None
+    if becomes is Becomes.IGNORED:
+        return Fate.HARMLESS, why, None
+    if becomes is Becomes.ALERT:
+        if event.outcome is Outcome.DENIED:
+            _root(entries, found, record)
+        else:
+            _bypass(entries, found, record, what="succeeded" if event.outcome is Outcome.SUCCEEDED else "may have succeeded")
+        return Fate.ALERT, why, None
     request, new = submit(
         entries,
         event,
@@ -240,7 +230,18 @@ def _same_id_other_content(entries: Trail, record: TrailRecord) -> None:
         )
 
 
-def _bypass(entries: Trail, found: _Protected, record: TrailRecord, *, what: str = "succeeded") -> None:
+def _root(entries: Trail, found: _Protected, record: TrailRecord) -> None:
+    raise_alert(
+        entries,
+        AlertKind.ROOT,
+        title=f"The root user of {found.account} tried {found.operation.full_name}",
+        detail="Root stands for nobody in particular, so no request was opened. Find out who used it.",
+        actor="process:feed",
+        record=record,
+    )
+
+
+def _bypass(entries: Trail, found: _Protected, record: TrailRecord, *, what: str) -> None:
     event = found.event
     names = ", ".join(version.guardrail.name for version in found.enforcing)
     touched = ", ".join(found.resources) or "an unknown resource"

@@ -15,16 +15,15 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from approvals import explanation
-from approvals.explanation import SCHEMA, Becomes, Setting
+from approvals.explanation import ASSUMED, SCHEMA, Becomes, Setting
 from approvals.operations import inputs
 from executor.sandbox.world import DEMO
 from tests.cast import table_arn, trail_record
 
-EVERYTHING = Setting({})
 ROLE = DEMO.executor_role_arn
 
 
-def explained(record: Any, setting: Setting = EVERYTHING) -> dict[str, Any]:
+def explained(record: Any, setting: Setting = ASSUMED) -> dict[str, Any]:
     return explanation.explain(record, setting).as_json()
 
 
@@ -63,14 +62,14 @@ FATES = [
 @pytest.mark.parametrize(("record", "becomes"), FATES, ids=[f"{number}" for number in range(len(FATES))])
 def test_what_becomes_of_a_record(record, becomes):
     """Denied writes become requests, the executor's calls proofs, other successes alerts; the rest is ignored."""
-    assert explained(record, Setting({DEMO.account: ROLE}))["becomes"] == becomes
+    assert explained(record, Setting(ASSUMED.watch, {DEMO.account: ROLE}))["becomes"] == becomes
 
 
 def test_a_fragment_is_explained_as_far_as_it_goes():
     """A record without an id, a time or a caller, as documentation prints them, is still told by what it has."""
     record = trail_record("DeleteTable", denied=False)
     fragment = {name: record[name] for name in ("eventSource", "eventName", "requestParameters")}
-    found = explanation.explain(fragment, EVERYTHING)
+    found = explanation.explain(fragment, ASSUMED)
     told = found.as_json()
     assert told["parameters"] == {"TableName": "prod-orders"}
     assert (told["event_id"], told["account"], told["region"]) == (None, None, None)
@@ -88,7 +87,7 @@ def test_what_is_no_record_is_said_to_be_none(value):
 
 def test_parameters_fit_the_call():
     """What is called exact is what inputs.check lets pass."""
-    found = explanation.explain(trail_record("DeleteTable", denied=False), EVERYTHING)
+    found = explanation.explain(trail_record("DeleteTable", denied=False), ASSUMED)
     assert found.operation is not None
     inputs.check(found.operation, found.conversion.parameters)
     assert found.clean
@@ -135,7 +134,7 @@ class TestCommand:
         from executor.demo import people
         from tests.cast import _KEYS
 
-        manifest = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)
+        manifest = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)  # type: ignore[arg-type]
         staging = tmp_path / "staging.json"
         staging.write_text(json.dumps(trail_record(table="staging-orders")))
         told = [json.loads(line) for line in self.run("--json", "--manifest", str(manifest), files[0], str(staging)).splitlines()]

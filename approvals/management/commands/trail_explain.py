@@ -14,12 +14,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from approvals import explanation, genesis, policies, trail_files
+from approvals import explanation, genesis, trail_files, watch
 from approvals.errors import CountersignError
 from approvals.explanation import Becomes, Explanation, Setting
 from approvals.operations import iam, words
 from approvals.plan import Step
-from approvals.policies import Call
 from approvals.states import Completeness
 from approvals.trail_files import Unreadable
 
@@ -48,7 +47,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        setting = _setting(options["manifest"]) if options["manifest"] else Setting({})
+        setting = _setting(options["manifest"]) if options["manifest"] else explanation.ASSUMED
         summary = Summary()
         try:
             for found in _explained(options["files"] or ["-"], setting):
@@ -74,10 +73,8 @@ def _setting(path: Path) -> Setting:
     except (OSError, UnicodeDecodeError, CountersignError) as error:
         raise CommandError(f"The manifest {path} cannot be used: {error}", returncode=2) from error
 
-    def protects(call: Call) -> tuple[str, ...]:
-        return tuple(rules.name for rules in manifest.guardrails if policies.matches(rules, call))
-
-    return Setting({account["id"]: account["executor_role_arn"] for account in manifest.accounts}, protects)
+    roles = {account["id"]: account["executor_role_arn"] for account in manifest.accounts}
+    return Setting(watch.over(manifest.guardrails), roles)
 
 
 def _explained(names: list[str], setting: Setting) -> Iterator[Explanation]:
