@@ -151,7 +151,8 @@ def _processes(iam: IAMBackend, facts: DemoWorldFacts) -> None:
         max_session_duration=_LONGEST_SESSION,
     )
     for number, document in enumerate(executor_permissions(facts.protected), start=1):
-        iam.attach_role_policy(_policy(iam, f"CountersignExecutor-{number}", document), facts.executor_role)
+        name = "CountersignExecutor" if number == 1 else f"CountersignExecutor-{number}"
+        iam.attach_role_policy(_policy(iam, name, document), facts.executor_role)
 
 
 def _policy(iam: IAMBackend, name: str, document: dict[str, Any]) -> str:
