@@ -9,44 +9,84 @@ from botocore.model import OperationModel
 
 from approvals.operations import iam, templates
 from approvals.operations.facts import Facts, Settled
+from approvals.operations.iam import Level
 
-# What a name begins with when its call takes something away. What nobody described is treated as beyond undoing.
+# What a name begins with when its call takes something away or does what only its input tells. What nobody described is treated
+# as beyond undoing.
 DESTRUCTIVE: Final = (
-    "Delete",
-    "Terminate",
-    "Purge",
-    "Remove",
-    "Destroy",
-    "Deregister",
-    "Disable",
-    "Detach",
-    "Disassociate",
-    "Revoke",
+    "Abort",
+    "Archive",
     "Cancel",
-    "Stop",
-    "Reset",
-    "Release",
-    "Reject",
-    "Retire",
-    "Schedule",
-    "Batch",
+    "Clear",
+    "Close",
+    "Deactivate",
+    "Decommission",
+    "Delete",
+    "Deprecate",
+    "Deprovision",
+    "Deregister",
+    "Destroy",
+    "Detach",
+    "Disable",
+    "Disassociate",
+    "Discard",
+    "Disconnect",
+    "Dispose",
+    "Drop",
     "Erase",
+    "Execute",
     "Expire",
+    "Failover",
+    "Flush",
+    "Forget",
+    "Invalidate",
+    "Leave",
+    "Merge",
+    "Overwrite",
+    "Purge",
+    "Reject",
+    "Release",
+    "Remove",
+    "Replace",
+    "Reset",
+    "Retire",
+    "Revoke",
+    "Rollback",
+    "Schedule",
+    "SendCommand",
+    "Stop",
+    "Suspend",
+    "Terminate",
+    "TransactWrite",
+    "Truncate",
+    "Unassign",
+    "Unlink",
+    "Unsubscribe",
+    "Withdraw",
+    "Write",
 )
-_WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+_WORD: Final = re.compile(r"OpenID(?=Connect)|OAuth2?|IoT|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+# Words that AWS writes as names in some services and with small letters in others.
+_NAMES: Final = (
+    "ACL ACLs ACM AMI API APIs ARN CA CIDR CIDRs CSV DAX DB DHCP DNS EBS EC2 ECR ECS EFS EKS ELB EMR FPGA HSM HTTP HTTPS IAM ID "
+    "IDs IP IPs IPAM IPv4 IPv6 IoT JSON KMS MFA MLflow NAT NFS OAuth OAuth2 OIDC OpenID RAM RDS SAML SES SFTP SMB SMS SNS SQL "
+    "SQS SSH SSL SSM SSO STS TLS TTL URI URL USB VPC VPCs VPN WAF XML"
+)
+_ACRONYMS: Final = {name.lower(): name for name in _NAMES.split()}
 
 
 def facts(service: str, model: OperationModel) -> Facts:
     """What can be said of an operation from its model: nothing is claimed of its effect, so nothing is called harmless."""
     found = templates.derived(service, model)
+    iam_action = iam.action(service, model)
     return Facts(
-        does=" ".join([_predicate(model.name), *(f"{{{name}}}" for name in found.identifies)]),
+        does=f"{_predicate(model.name)} {', '.join(f'{{{name}}}' for name in found.identifies)}".strip(),
         family="",
         destroys="",
-        irreversible=model.name.startswith(DESTRUCTIVE),
+        irreversible=_irreversible(model.name, iam.level(iam_action)),
         undo="",
         lost="",
-        iam_action=iam.action(service, model),
+        iam_action=iam_action,
         resources=found.templates,
         identifies=found.identifies,
         dangerous={},
@@ -64,7 +104,15 @@ def facts(service: str, model: OperationModel) -> Facts:
     )
 
 
+def _irreversible(name: str, level: Level) -> bool:
+    """Whether nothing undoes the call, as far as its name and its access level tell: what reads cannot do harm."""
+    return not level.reads and name.removeprefix("Batch").startswith(DESTRUCTIVE)
+
+
 def _predicate(name: str) -> str:
-    """`DeleteDBInstance` as `delete DB instance`."""
-    words = _WORD.findall(name)
-    return " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
+    """`DeleteDBInstance` as `delete DB instance`, `DeleteVpc` as `delete VPC`."""
+    return " ".join(_ACRONYMS.get(word.lower()) or _small(word) for word in _WORD.findall(name))
+
+
+def _small(word: str) -> str:
+    return word if word.isupper() and len(word) > 1 else word.lower()

@@ -271,8 +271,8 @@ def _name(operation: Operation, name: str, value: str, where: Where) -> str:
     own = [one for one in map(templates.parsed, operation.facts.resources) if any(slot.member == name for slot in one.slots)]
     if operation.facts.curated and not own:
         return value  # what acts on the target, such as a policy: no ARN that a guardrail sees is made of it
-    if any(one.is_arn for one in own):
-        return value  # the member is meant to hold an ARN, and guardrails see that ARN itself
+    if any(one.is_arn for one in own) or (not own and name.lower().endswith("arn")):
+        return value  # the member is meant to hold an ARN: guardrails see that ARN itself, or the target is another member
     for template in own:
         found = _reader(operation, template, where).fullmatch(value)
         if found and found.groupdict().get(name):

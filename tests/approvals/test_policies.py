@@ -88,7 +88,7 @@ def test_only_star_and_question_mark_are_wild(pattern, value):
     assert policies.overlap(pattern, value) == fits(pattern, value)
 
 
-TEXTS = ["".join(chars) for length in range(6) for chars in itertools.product("ab", repeat=length)]
+TEXTS = ["".join(chars) for length in range(7) for chars in itertools.product("ab", repeat=length)]
 
 
 @given(st.text("ab*?", max_size=4), st.text("ab*?", max_size=4))
