@@ -16,6 +16,7 @@ from typing import Any, Final
 from botocore import xform_name
 from botocore.model import Shape
 
+from approvals.canonical import Sealed
 from approvals.errors import UnknownOperation
 from approvals.operations import catalog
 from approvals.operations.catalog import Operation
@@ -23,7 +24,6 @@ from approvals.plan import Step
 
 # A sentence names this many of a list's values; the parameters beside it show all.
 MOST_NAMED: Final = 5
-SEALED: Final = "(sealed)"
 _MEMBER: Final = re.compile(r"\{([\w.]+)\}")
 # What members are called that name something, in operations of which nothing else is known.
 _NAMING: Final = re.compile(r"(?:Name|Id|Identifier|Arn|ARN)s?\Z", re.IGNORECASE)
@@ -139,7 +139,7 @@ def _argument(operation: Operation, name: str, value: Any, files: list[str]) -> 
         yield from (option, file if streamed else f"fileb://{file}")
     elif isinstance(value, list | tuple) and value and all(isinstance(item, str) and _BARE.fullmatch(item) for item in value):
         yield from (option, *value)
-    elif isinstance(value, str | date) and not _is_document(shape):
+    elif isinstance(value, str | date | Sealed) and not _is_document(shape):
         text = _plain(value)
         # Behind an equals sign even a text that begins with a dash is a value.
         yield from ((f"{option}={text}",) if text.startswith("-") else (option, text))
@@ -163,9 +163,7 @@ def _plain(value: Any) -> str:
     """What JSON has no word for, as version 2 of the CLI reads it: bytes as base64, moments in ISO 8601."""
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(bytes(value)).decode("ascii")
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def visible(text: str) -> str:
