@@ -5,6 +5,7 @@
 #   make demo ONCE=1     play the whole story without a person
 #   make test            linters, types, import contract, checks, tests
 #   make lint            the same without the tests
+#   make bench           speed and memory, one line a goal; never fails a build
 #   make requirements    compile requirements*.in to hash-pinned requirements*.txt (needs uv)
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ PRODUCTION_LIKE := COUNTERSIGN_PROCESS=web COUNTERSIGN_ORIGIN=https://countersig
 CLEAN := env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_PROFILE -u COUNTERSIGN_DEMO
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint typecheck requirements clean
+.PHONY: help demo test bench lint typecheck requirements clean
 .DELETE_ON_ERROR:
 
 help:
@@ -33,6 +34,9 @@ demo: $(VENV)/.demo-stamp
 
 test: lint
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+bench: $(VENV)/.dev-stamp
+	$(BIN)/python -m tests.benchmarks
 
 lint: $(VENV)/.dev-stamp
 	$(BIN)/ruff check .
