@@ -140,7 +140,8 @@ def _callable(operation: Operation, step: Step, where: Where) -> None:
         plain = resources.normalised(operation, step.parameters, where) == step.parameters
     except BadParameters as error:
         raise Forged(f"The plan's {step.name} cannot be called: {error}") from error
-    if not plain or not resources.arns(operation, step.parameters, where):
+    # Where AWS knows no resource for the action there is none to be named.
+    if not plain or (operation.facts.resources and not resources.arns(operation, step.parameters, where)):
         raise Forged(f"The plan's {step.name} does not name its target plainly.")
 
 
