@@ -41,7 +41,7 @@ def lines() -> Iterator[str]:
 def records() -> list[object]:
     """A record of each changing operation of the listed services: every third denied without parameters."""
     chance = random.Random(20261123)  # noqa: S311 - the same records every time
-    found = []
+    found: list[object] = []
     for service in SERVICES_OF_THE_TABLE:
         for operation in recorded.writes(service):
             written = recorded.written(chance, operation, recorded.parameters(chance, operation))
