@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
+import yaml
 from fido2.utils import websafe_encode
 
 from approvals import decisions, genesis, ingest
@@ -173,16 +174,16 @@ def noise() -> str:
     return websafe_encode(b"\x30\x06\x02\x01\x01\x02\x01\x01")
 
 
-def seal(tmp_path: Any, settings: Any, **guardrail: Any) -> Cast:
-    """Seal the demo's world; `guardrail` replaces fields of its one guardrail."""
+def seal(tmp_path: Any, settings: Any, *, whole: bool = False, **guardrail: Any) -> Cast:
+    """Seal the demo's world, of its guardrails the tables' alone unless the `whole` is wanted; `guardrail` replaces its fields."""
     path = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)  # type: ignore[arg-type]
-    text = path.read_text()
-    if guardrail:
-        import yaml
-
-        manifest = yaml.safe_load(text)
-        manifest["guardrails"][0].update(guardrail)
-        text = yaml.safe_dump(manifest)
+    manifest = yaml.safe_load(path.read_text())
+    manifest["guardrails"][0].update(guardrail)
+    if not whole:
+        del manifest["guardrails"][1:]
+        name = DEMO.guardrails[0].name
+        manifest["grants"] = [grant for grant in manifest["grants"] if grant["guardrail"] == name]
+    text = yaml.safe_dump(manifest)
     sealed = genesis.seal(genesis.read(text))
     settings.GENESIS = sealed.hash
     return Cast(sealed.hash, _KEYS)

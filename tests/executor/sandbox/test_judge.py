@@ -239,7 +239,7 @@ def test_policies_of_queues_and_secrets_count(judge: Judge) -> None:
     url = f"http://localhost/{DEMO.account}/{DEMO.inbox}"
     assert "explicit deny in a resource-based policy" in (judge("mallory", "sqs:PurgeQueue", QueueUrl=url) or "")
     secret = secretsmanager_backends[DEMO.account][DEMO.region].secrets["staging/db/password"]
-    secret.policy = policy_of("*", "Deny", "secretsmanager:*")  # type: ignore[union-attr]
+    secret.policy = policy_of("*", "Deny", "secretsmanager:*")
     said = judge("mallory", "secretsmanager:DeleteSecret", SecretId="staging/db/password")
     assert "explicit deny in a resource-based policy" in (said or "")
 
