@@ -161,13 +161,15 @@ def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
 
 def text(value: dict[str, Any], key: str, longest: int = 2048) -> str:
     """A record's member as text, empty when absent. Raises BadTrailEvent when it is no text, too long, or holds a NUL."""
-    found = value.get(key)
+    if key not in value:
+        return ""
+    found = value[key]
+    if type(found) is str and len(found) <= longest and "\0" not in found:
+        return found
     if found is None:
         return ""
     if not isinstance(found, str):
         raise BadTrailEvent(f"No CloudTrail record: its {key} is a {type(found).__name__}, not a string.")
     if len(found) > longest:
         raise BadTrailEvent(f"No CloudTrail record: its {key} has {len(found)} characters; AWS writes at most {longest}.")
-    if "\0" in found:
-        raise BadTrailEvent(f"No CloudTrail record: its {key} holds a NUL character.")
-    return found
+    raise BadTrailEvent(f"No CloudTrail record: its {key} holds a NUL character.")
