@@ -175,7 +175,7 @@ def noise() -> str:
 
 
 def seal(tmp_path: Any, settings: Any, *, whole: bool = False, **guardrail: Any) -> Cast:
-    """Seal the demo's world, of its guardrails the tables' alone unless the `whole` is wanted; `guardrail` replaces its fields."""
+    """Seal the demo's world, the tables' guardrail alone or the `whole`; `guardrail` replaces fields of the first."""
     path = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)  # type: ignore[arg-type]
     manifest = yaml.safe_load(path.read_text())
     manifest["guardrails"][0].update(guardrail)
