@@ -18,6 +18,7 @@ from portal import choosing, operation_page
 from portal.choosing import Way
 from portal.listing import url_of
 from portal.scene import Scene
+from portal.sealer import Sealer
 from portal.viewer import Viewer
 
 
@@ -44,7 +45,9 @@ def file(http: HttpRequest, viewer: Viewer, frame: dict[str, Any]) -> HttpRespon
     context |= {"save": "File this request", "choose_url": way.to(service=operation.service)}
     if http.method != "POST":
         return operation_page.page(http, context, operation, {})
-    posted = operation_page.posted(http, operation)
+    # Without a place there is nothing that a secret could be sealed to; the place is asked for again.
+    sealer = Sealer(viewer.person, operation, place.account, place.region) if place is not None else None
+    posted = operation_page.posted(http, operation, sealer)
     if posted.again is not None:
         return operation_page.page(http, context, operation, posted.again)
     problems = posted.problems

@@ -6,7 +6,8 @@ lists and maps: `p.GlobalSecondaryIndexUpdates.0.Update.IndexName`. Beside it ma
 - `<name>:n`      how many rows a list or map has,
 - `<name>:key`    the key of a map's row,
 - `<name>:empty`  the box "send it empty" (an empty text, group, list or map is something else than leaving it out),
-- `<name>:open`   a group that was unfolded on demand.
+- `<name>:open`   a group that was unfolded on demand,
+- `<name>:sealed`, `<name>:drop`   of a secret: see `portal.secret_fields`.
 
 Only what a person set goes into the parameters: an empty field is a member left out. What was asked for and then left empty is
 a slip that is said: a row that was added, a group that was unfolded.
@@ -17,12 +18,18 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+from approvals.canonical import Sealed
+from approvals.operations import inputs
+from approvals.sealing import Place
+from portal import secret_fields
+from portal.secret_fields import AGAIN, Held, Seals
 
 ROOT: Final = "p"
 # A form deeper or longer than this is not one that a person fills in.
@@ -56,6 +63,8 @@ def _write(shape: Shape, name: str, value: Any, data: dict[str, str]) -> None:
         _write_rows(shape, name, value, data)
         if not value:
             data[f"{name}:empty"] = "on"
+    elif isinstance(value, Sealed):
+        data[f"{name}:sealed"] = value.token
     else:
         text = _leaf_text(value)
         data[name] = text
@@ -95,12 +104,18 @@ def _leaf_text(value: Any) -> str:
 
 @dataclass(slots=True)
 class Reading:
-    """What a form said: the parameters, what could not be read by field name, and the field of each path of the parameters."""
+    """What a form said: the parameters, what could not be read by field name, and the field of each path of the parameters.
 
+    `data` is the form as it may go back to the page: with tokens where secrets were typed.
+    """
+
+    data: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     rows: int = 0
+    sealer: Seals | None = None
+    held: list[Held] = field(default_factory=list)
 
     def place_of(self, path: str) -> str:
         """The field to lay an error of this dotted path beside: its own, or that of the nearest group around it."""
@@ -112,16 +127,41 @@ class Reading:
         return ROOT
 
 
-def read(shape: Shape | None, data: Data) -> Reading:
-    """Read a form back. Values that cannot be read are named in `problems`; whether the rest fits is for `inputs.check`."""
-    reading = Reading()
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where the reading is: the field's name, the dotted path, the same exactly, members' names alone; whether it is secret."""
+
+    name: str
+    path: str
+    place: Place
+    names: tuple[str, ...]
+    secret: bool = False
+
+    def member(self, name: str) -> _Spot:
+        return _Spot(f"{self.name}.{name}", f"{self.path}.{name}", (*self.place, name), (*self.names, name), self.secret)
+
+    def row(self, index: int) -> _Spot:
+        return _Spot(f"{self.name}.{index}", f"{self.path}.{index}", (*self.place, index), self.names, self.secret)
+
+    def entry(self, index: int, key: str) -> _Spot:
+        return _Spot(f"{self.name}.{index}", f"{self.path}.{key}", (*self.place, key), self.names, self.secret)
+
+
+def read(shape: Shape | None, data: Data, sealer: Seals | None = None) -> Reading:
+    """Read a form back. Values that cannot be read are named in `problems`; whether the rest fits is for `inputs.check`.
+
+    With a sealer every secret is sealed on the way; without one no token is believed, and a secret stays what was typed.
+    """
+    reading = Reading(data=dict(data), sealer=sealer)
     if not isinstance(shape, StructureShape):
         return reading
     seen: set[str] = set()
     for name, member in shape.members.items():
-        value = _read(member, f"{ROOT}.{name}", name, data, reading, seen, depth=1, in_row=False)
+        value = _read(member, _Spot(f"{ROOT}.{name}", name, (name,), (name,)), data, reading, seen, depth=1, in_row=False)
         if value is not _UNSET:
             reading.parameters[name] = value
+    if sealer is not None:
+        reading.parameters = secret_fields.settled(reading.parameters, reading.held, reading.data, reading.problems, sealer)
     for name in sorted(data):
         # A field that the shape does not have was not on the form that we sent.
         if name.startswith(f"{ROOT}.") and name.partition(":")[0] not in seen and data[name]:
@@ -129,9 +169,12 @@ def read(shape: Shape | None, data: Data) -> Reading:
     return reading
 
 
-def _read(shape: Shape, name: str, path: str, data: Data, reading: Reading, seen: set[str], *, depth: int, in_row: bool) -> Any:
+def _read(shape: Shape, spot: _Spot, data: Data, reading: Reading, seen: set[str], *, depth: int, in_row: bool) -> Any:
+    name = spot.name
     seen.add(name)
-    reading.places[path] = name
+    reading.places[spot.path] = name
+    if reading.sealer is not None and reading.sealer.rule.holds(shape, spot.names, around=spot.secret) is not spot.secret:
+        spot = replace(spot, secret=not spot.secret)
     if depth > DEEPEST:
         if any(key.startswith(f"{name}.") for key in data):
             reading.problems.setdefault(name, []).append(f"Deeper than {DEEPEST} levels; file this call in another way.")
@@ -141,7 +184,7 @@ def _read(shape: Shape, name: str, path: str, data: Data, reading: Reading, seen
         found: dict[str, Any] = {}
         # An untouched group costs nothing, however large its shape is.
         for member, inner in () if _untouched(name, data) else shape.members.items():
-            value = _read(inner, f"{name}.{member}", f"{path}.{member}", data, reading, seen, depth=depth + 1, in_row=False)
+            value = _read(inner, spot.member(member), data, reading, seen, depth=depth + 1, in_row=False)
             if value is not _UNSET:
                 found[member] = value
         if found or empty:
@@ -149,14 +192,16 @@ def _read(shape: Shape, name: str, path: str, data: Data, reading: Reading, seen
         return _left_empty(name, reading, _EMPTY_ROW if in_row else _EMPTY_GROUP if data.get(f"{name}:open") else "")
     if isinstance(shape, ListShape):
         rows = [
-            _read(shape.member, f"{name}.{i}", f"{path}.{i}", data, reading, seen, depth=depth + 1, in_row=True)
+            _read(shape.member, spot.row(i), data, reading, seen, depth=depth + 1, in_row=True)
             for i in range(_row_count(name, data, reading))
         ]
         rows = [row for row in rows if row is not _UNSET]
         return rows if rows or empty else _left_empty(name, reading, _EMPTY_ROW if in_row else "")
     if isinstance(shape, MapShape):
-        entries = _read_map(shape, name, path, data, reading, seen, depth)
+        entries = _read_map(shape, spot, data, reading, seen, depth)
         return entries if entries or empty else _left_empty(name, reading, _EMPTY_ROW if in_row else "")
+    if spot.secret:
+        return _read_secret(shape, spot, data, reading, empty=empty, in_row=in_row)
     return _read_leaf(shape, name, data, reading, empty=empty, in_row=in_row)
 
 
@@ -199,17 +244,37 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= 6 else None
 
 
-def _read_map(shape: MapShape, name: str, path: str, data: Data, reading: Reading, seen: set[str], depth: int) -> dict[str, Any]:
+def _read_map(shape: MapShape, spot: _Spot, data: Data, reading: Reading, seen: set[str], depth: int) -> dict[str, Any]:
     entries: dict[str, Any] = {}
-    for index in range(_row_count(name, data, reading)):
-        row = f"{name}.{index}"
+    for index in range(_row_count(spot.name, data, reading)):
+        row = f"{spot.name}.{index}"
         key = data.get(f"{row}:key", "")
         if key in entries:
             reading.problems.setdefault(row, []).append(f"The key {key!r} occurs twice.")
-        value = _read(shape.value, row, f"{path}.{key}", data, reading, seen, depth=depth + 1, in_row=True)
+        value = _read(shape.value, spot.entry(index, key), data, reading, seen, depth=depth + 1, in_row=True)
         if value is not _UNSET:
             entries[key] = value
     return entries
+
+
+def _read_secret(shape: Shape, spot: _Spot, data: Data, reading: Reading, *, empty: bool, in_row: bool) -> Any:
+    """A secret: held until it can be sealed. What was typed goes no further than this."""
+    name, typed, token = spot.name, data.get(spot.name, ""), data.get(f"{spot.name}:sealed", "")
+    secret_fields.scrubbed(reading.data, name)
+    if typed or (empty and not token):
+        before = len(reading.problems.get(name, ()))
+        value = _read_leaf(shape, name, data, reading, empty=empty, in_row=in_row)
+        said = [] if value is _UNSET else inputs.of_secret(shape, value)
+        if said or len(reading.problems.get(name, ())) > before:
+            reading.problems.setdefault(name, []).extend([*said, AGAIN])
+            return _UNSET
+        held = Held(name, spot.place, value)
+    elif token and not data.get(f"{name}:drop"):
+        held = Held(name, spot.place, token=token)
+    else:
+        return _left_empty(name, reading, _EMPTY_ROW if in_row else "")
+    reading.held.append(held)
+    return held
 
 
 def _read_leaf(shape: Shape, name: str, data: Data, reading: Reading, *, empty: bool, in_row: bool) -> Any:

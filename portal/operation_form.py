@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
-from approvals.operations import risk
+from approvals.operations import risk, sensitive
 from approvals.operations.catalog import Operation
+from portal import sealer
 from portal.form_data import DEEPEST, MOST_ROWS_IN_ALL, ROOT, Data, rows_said
 
 # Groups below this depth are unfolded on demand; most operations fit without a click.
@@ -23,11 +24,17 @@ UNFOLDED_TO: Final = 2
 LONGEST_HELP: Final = 600
 # A text that may be longer than this gets an area instead of a line.
 LONG_TEXT: Final = 256
+# Secrets that people have in one line; of others (keys, documents) a line would lose the breaks.
+_PASSWORD: Final = re.compile(r"(?:passwords?|passphrase|pin|token)(?: \d+)?\Z", re.IGNORECASE)
 
 
 @dataclass(slots=True)
 class FormField:
-    """One field or group. `kind` chooses the widget: text, area, number, choice, flag, time, bytes, group, rows, map, folded."""
+    """One field or group. `kind` chooses the widget.
+
+    text, area, number, choice, flag, time, bytes, secret (one line) and secret-area, group, rows, map, folded. A secret never has
+    a text: what was entered is `sealed`, a token; `unsealable` says why nothing can be entered.
+    """
 
     name: str
     label: str
@@ -45,6 +52,9 @@ class FormField:
     is_empty: bool = False
     in_row: bool = False
     is_open: bool = False
+    sealed: str = ""
+    unsealable: str = ""
+    is_binary: bool = False
     errors: list[str] = field(default_factory=list)
     members: list[FormField] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -64,7 +74,7 @@ class FormField:
     @property
     def touched(self) -> bool:
         """Whether something in here is set or wrong, so that the group stands open."""
-        if self.errors or self.text or self.is_empty or self.rows or self.is_open:
+        if self.errors or self.text or self.sealed or self.is_empty or self.rows or self.is_open:
             return True
         return any(member.touched for member in self.members)
 
@@ -94,27 +104,44 @@ def fields_of(operation: Operation, data: Data, problems: dict[str, list[str]] |
         place = 0 if name in identifies else 1 if name in required else 2 if name in dangers else 3
         return (place, name if place else str(identifies.index(name)))
 
-    builder = _Builder(data, problems or {})
+    builder = _Builder(data, problems or {}, sensitive.rule(operation))
     found = []
     for name in sorted(operation.members, key=rank):
-        member = builder.build(operation.members[name], f"{ROOT}.{name}", name, (), required=name in required)
+        spot = _Spot(f"{ROOT}.{name}", (name,))
+        member = builder.build(operation.members[name], spot, name, (), required=name in required)
         member.danger = dangers.get(name, "")
         found.append(member)
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    """Where the building is: the field's name, members' names alone, and whether what is around is secret."""
+
+    name: str
+    names: tuple[str, ...]
+    secret: bool = False
+
+    def member(self, name: str) -> _Spot:
+        return _Spot(f"{self.name}.{name}", (*self.names, name), self.secret)
+
+    def row(self, index: int) -> _Spot:
+        return _Spot(f"{self.name}.{index}", self.names, self.secret)
+
+
 class _Builder:
     """Walks a shape beside the form's data."""
 
-    def __init__(self, data: Data, problems: dict[str, list[str]]) -> None:
+    def __init__(self, data: Data, problems: dict[str, list[str]], rule: sensitive.Rule) -> None:
         self._data = data
         self._problems = problems
+        self._rule = rule
         self._rows_made = 0
 
     def build(
         self,
         shape: Shape,
-        name: str,
+        spot: _Spot,
         label: str,
         above: tuple[str, ...],
         *,
@@ -123,6 +150,8 @@ class _Builder:
         optional_around: bool = False,
     ) -> FormField:
         """The field for one shape; `above` are the names of the shapes around it, outermost first."""
+        name = spot.name
+        spot = replace(spot, secret=self._rule.holds(shape, spot.names, around=spot.secret))
         made = FormField(
             name=name,
             label=label,
@@ -136,14 +165,16 @@ class _Builder:
             errors=list(self._problems.get(name, [])),
         )
         if isinstance(shape, StructureShape):
-            self._group(shape, made, above)
+            self._group(shape, made, spot, above)
         elif isinstance(shape, ListShape | MapShape):
-            self._rows(shape, made, above)
+            self._rows(shape, made, spot, above)
+        elif spot.secret:
+            self._secret(shape, made)
         else:
             self._leaf(shape, made)
         return made
 
-    def _group(self, shape: StructureShape, made: FormField, above: tuple[str, ...]) -> None:
+    def _group(self, shape: StructureShape, made: FormField, spot: _Spot, above: tuple[str, ...]) -> None:
         wanted = made.required or made.in_row or made.is_open or self._has_data(made.name)
         folded = shape.name in above or len(above) >= UNFOLDED_TO
         if len(above) >= DEEPEST or (folded and not wanted):
@@ -156,11 +187,11 @@ class _Builder:
         # Whoever opened a group or filled in a part of it has to fill in what it needs.
         certain = made.in_row or (made.required and not made.optional_around) or self._is_used(made.name)
         made.members = [
-            self.build(member, f"{made.name}.{name}", name, inside, required=name in required, optional_around=not certain)
+            self.build(member, spot.member(name), name, inside, required=name in required, optional_around=not certain)
             for name, member in sorted(shape.members.items(), key=lambda pair: (pair[0] not in required, pair[0]))
         ]
 
-    def _rows(self, shape: ListShape | MapShape, made: FormField, above: tuple[str, ...]) -> None:
+    def _rows(self, shape: ListShape | MapShape, made: FormField, spot: _Spot, above: tuple[str, ...]) -> None:
         made.kind = "map" if isinstance(shape, MapShape) else "rows"
         made.least, made.most = _bound(shape, "min"), _bound(shape, "max")
         made.may_be_empty = made.least in ("", "0")
@@ -169,8 +200,19 @@ class _Builder:
         self._rows_made += count
         for index in range(count):
             row = f"{made.name}.{index}"
-            value = self.build(inner, row, f"{made.label} {index + 1}", (*above, shape.name), in_row=True)
+            value = self.build(inner, spot.row(index), f"{made.label} {index + 1}", (*above, shape.name), in_row=True)
             made.rows.append(Row(row, value, self._data.get(f"{row}:key", "")))
+
+    def _secret(self, shape: Shape, made: FormField) -> None:
+        """A secret: whatever the data says in clear is not shown, not even to whoever typed it."""
+        made.least, made.most = _bound(shape, "min"), _bound(shape, "max")
+        made.sealed = self._data.get(f"{made.name}:sealed", "")
+        made.is_empty = False
+        made.is_binary = shape.type_name == "blob"
+        made.unsealable = "" if sealer.is_configured() else sealer.NOT_CONFIGURED
+        one_line = _PASSWORD.search(made.label) or (made.most.isdecimal() and int(made.most) <= LONG_TEXT)
+        made.kind = "secret" if one_line and shape.type_name == "string" else "secret-area"
+        made.may_be_empty = shape.type_name == "string" and made.least in ("", "0") and "pattern" not in shape.metadata
 
     def _leaf(self, shape: Shape, made: FormField) -> None:
         made.text = self._data.get(made.name, "")

@@ -12,6 +12,7 @@ from approvals.errors import BadParameters, NothingMatches
 from approvals.operations.catalog import Operation
 from portal import form_data, operation_form
 from portal.form_data import ROOT, Reading
+from portal.sealer import Sealer
 
 Problems = dict[str, list[str]]
 
@@ -40,12 +41,12 @@ class Posted:
         return laid
 
 
-def posted(http: HttpRequest, operation: Operation) -> Posted:
-    """Read the operation's fields of a POST."""
+def posted(http: HttpRequest, operation: Operation, sealer: Sealer | None) -> Posted:
+    """Read the operation's fields of a POST. What is secret among them is sealed here, and `data` holds nothing of it."""
     data, twice = _fields(http)
-    again = _rows_changed(http, data)
-    reading = form_data.read(operation.model.input_shape, data)
-    return Posted(operation, data, reading, _merged(twice, reading.problems), again)
+    reading = form_data.read(operation.model.input_shape, data, sealer)
+    again = _rows_changed(http, reading.data)
+    return Posted(operation, reading.data, reading, _merged(twice, reading.problems), again)
 
 
 def page(

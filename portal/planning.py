@@ -26,6 +26,7 @@ from approvals.states import RequestState
 from portal import choosing, form_data, live_state, operation_page, ready, recorded, refusals
 from portal.choosing import Place, Way
 from portal.scene import Scene
+from portal.sealer import Sealer
 
 Change = Callable[[Asked], list[Asked]]
 
@@ -127,7 +128,8 @@ def _put_in(scene: Scene, revision: Revision, value: str) -> HttpResponse:
 def _save(scene: Scene, context: dict[str, Any], operation: Operation, index: int, change: Change) -> HttpResponse:
     """What a POST of a step's form does: its own buttons, or the next revision."""
     http = scene.http
-    posted = operation_page.posted(http, operation)
+    sealer = Sealer(scene.person, operation, scene.request.account, scene.request.region)
+    posted = operation_page.posted(http, operation, sealer)
     context["seen"] = http.POST.get("revision", "")
     if posted.again is not None:
         return operation_page.page(http, context, operation, posted.again)

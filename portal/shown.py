@@ -7,9 +7,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
+from approvals.canonical import Sealed
 from approvals.operations import words
+
+# Of every sealed value the same, so that not even its length shows.
+SEALED: Final = "•••••••• (sealed; only the executor can open it)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,12 @@ class Shown:
     @property
     def changes(self) -> bool:
         """Whether the value is known to become another one."""
-        return bool(self.now) and self.now != self.value
+        return bool(self.now) and self.value not in (self.now, SEALED)
 
     @property
     def differs(self) -> bool:
         """Whether it is known not to be, after the call, what the call asked for."""
-        return bool(self.after) and self.after != self.value
+        return bool(self.after) and self.value not in (self.after, SEALED)
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -74,6 +78,8 @@ _PROCESSES = {
 def text_of(value: Any) -> str:
     """A single value as text: nothing is cut, nothing is hidden."""
     match value:
+        case Sealed():
+            return SEALED
         case None:
             return "null"
         case bool():

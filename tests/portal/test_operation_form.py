@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from django.template.loader import render_to_string
+from django.test import RequestFactory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -157,7 +158,8 @@ class TestTheTree:
     def test_a_huge_shape_is_a_form_of_bounded_size(self, service, name):
         """A form that nobody touched stays small, whatever the shape holds."""
         fields = operation_form.fields_of(of_service(service, name), {})
-        html = render_to_string("portal/operation.html", {"fields": fields, "operation": of_service(service, name)})
+        about = {"fields": fields, "operation": of_service(service, name), "request": RequestFactory().get("/")}
+        html = render_to_string("portal/operation.html", about)
         assert html.count("<input") + html.count("<select") < 600
 
     def test_depth_is_bounded(self):
