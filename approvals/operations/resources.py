@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -68,15 +68,14 @@ def touched(operation: Operation, parameters: dict[str, Any], where: Where, *, w
     found: list[str] = []
     idle: list[Template] = []
     exact = True
-    for text in operation.facts.resources:
-        template = templates.parsed(text)
+    for template, fillings in _filled(operation.full_name, operation.facts.iam_action, operation.facts.resources):
         values: list[tuple[str, ...]] = []
-        for slot in template.slots:
-            value = _values(operation, parameters, slot, template.is_arn)
+        for filling in fillings:
+            value = filling.values(parameters)
             if value is None:
                 return _ANYTHING
             values.append(value)
-        if template.slots and not any(values):
+        if fillings and not any(values):
             idle.append(template)
             continue
         made, sharp = _composed(template, values, where)
@@ -133,25 +132,57 @@ def conflicts(operation: Operation, parameters: dict[str, Any], where: Where, re
     return tuple(found)
 
 
-def _values(operation: Operation, parameters: Mapping[str, Any], slot: Slot, is_arn: bool) -> tuple[str, ...] | None:
-    """The slot's values, () when the member is not there, None when one of them is nothing that could stand in an ARN."""
-    level: list[Any] = [parameters]
-    for step in slot.path:
-        inner = [item[step] for item in level if isinstance(item, Mapping) and item.get(step) is not None]
-        level = [one for item in inner for one in (item if isinstance(item, list) else [item])]
-    if not level:
-        prefix = operation.facts.iam_action.partition(":")[0]
-        usual: str | None = iam.exceptions()["defaults"].get(prefix, {}).get(slot.member)
-        return (usual,) if usual is not None and len(slot.path) == 1 else ()
-    values: list[str] = []
-    for item in level:
-        if not isinstance(item, str):
-            return None
-        value = FILTERS[slot.filter](item) if slot.filter else item
-        if not (_ONE_ARN if is_arn else _plain(operation, slot)).fullmatch(value):
-            return None
-        values.append(value.lower() if _lower(operation) and not is_arn else value)
-    return tuple(values)
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """How one slot takes its value: where it stands, what it may be, what AWS takes where it is not there ('' for nothing)."""
+
+    path: tuple[str, ...]
+    filter: Callable[[str], str] | None
+    plain: re.Pattern[str]
+    usual: str
+    lower: bool
+
+    def values(self, parameters: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """The slot's values, () when the member is not there, None when one of them is nothing that could stand in an ARN."""
+        level: list[Any] = [parameters]
+        for step in self.path:
+            inner = [item[step] for item in level if isinstance(item, Mapping) and item.get(step) is not None]
+            level = [one for item in inner for one in (item if isinstance(item, list) else (item,))]
+        if not level:
+            return (self.usual,) if self.usual else ()
+        values: list[str] = []
+        for item in level:
+            if not isinstance(item, str):
+                return None
+            value = self.filter(item) if self.filter else item
+            if not self.plain.fullmatch(value):
+                return None
+            values.append(value.lower() if self.lower else value)
+        return tuple(values)
+
+
+@lru_cache(maxsize=16384)
+def _filled(full_name: str, iam_action: str, texts: tuple[str, ...]) -> tuple[tuple[Template, tuple[_Filling, ...]], ...]:
+    prefix = iam_action.partition(":")[0]
+    usual: Mapping[str, str] = iam.exceptions()["defaults"].get(prefix, {})
+    # AWS keeps names in lower case there: `Prod-DB` is `prod-db`, and a guardrail on `prod-*` must see it.
+    lower = prefix in iam.exceptions()["lower"]
+    return tuple(
+        (
+            template,
+            tuple(
+                _Filling(
+                    slot.path,
+                    FILTERS[slot.filter] if slot.filter else None,
+                    _ONE_ARN if template.is_arn else _plain_pattern(full_name, iam_action, slot),
+                    usual.get(slot.member, "") if len(slot.path) == 1 else "",
+                    lower=lower and not template.is_arn,
+                )
+                for slot in template.slots
+            ),
+        )
+        for template in map(templates.parsed, texts)
+    )
 
 
 def _composed(template: Template, values: Sequence[tuple[str, ...]], where: Where) -> tuple[list[str], bool]:
@@ -172,15 +203,6 @@ def _composed(template: Template, values: Sequence[tuple[str, ...]], where: Wher
 
 def _placed(part: str, place: Mapping[str, str]) -> str:
     return place.get(part, part)
-
-
-def _lower(operation: Operation) -> bool:
-    """Whether AWS keeps names in lower case there: `Prod-DB` is `prod-db`, and a guardrail on `prod-*` must see it."""
-    return operation.facts.iam_action.partition(":")[0] in iam.exceptions()["lower"]
-
-
-def _plain(operation: Operation, slot: Slot) -> re.Pattern[str]:
-    return _plain_pattern(operation.full_name, operation.facts.iam_action, slot)
 
 
 @lru_cache(maxsize=16384)
@@ -326,5 +348,7 @@ def _kind(arn: str) -> tuple[str, str, int]:
 
 
 def _covers(pattern: str, arn: str) -> bool:
+    if arn.endswith(("/", "*")):  # CloudTrail lists what several objects of S3 begin with
+        return pattern.startswith(arn.rstrip("*"))
     wild = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
     return re.fullmatch(wild, arn, re.DOTALL) is not None

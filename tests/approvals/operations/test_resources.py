@@ -197,6 +197,13 @@ def test_cloudtrails_own_list_of_resources_is_compared(recorded, conflicts):
     assert len(resources.conflicts(delete, {"TableName": "prod"}, WHERE, recorded)) == conflicts
 
 
+def test_a_prefix_in_cloudtrails_list_covers_the_objects_under_it():
+    """S3 lists what the objects of one call begin with."""
+    delete, given_ = catalog.get("s3:DeleteObjects"), {"Bucket": "b", "Delete": {"Objects": [{"Key": "x"}]}}
+    assert not resources.conflicts(delete, given_, WHERE, [{"ARN": "arn:aws:s3:::b/"}, {"ARN": "arn:aws:s3:::b"}])
+    assert resources.conflicts(delete, given_, WHERE, [{"ARN": "arn:aws:s3:::c/"}])
+
+
 any_value = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["Objects", "Key", "Bucket"]), inner, max_size=3),
