@@ -12,6 +12,10 @@
       const text = item.dataset.words.toLowerCase();
       item.hidden = !words.every((word) => text.includes(word));
     }
+    for (const group of list.querySelectorAll("[data-group]")) {
+      group.hidden = words.length > 0 && !group.querySelector("li[data-words]:not([hidden])");
+    }
+    for (const folded of list.querySelectorAll("details")) folded.open = folded.open || words.length > 0;
   };
   field.addEventListener("input", show);
 })();
