@@ -6,6 +6,7 @@
 #   make test            linters, types, import contract, checks, tests
 #   make lint            the same without the tests
 #   make bench           speed and memory, one line a goal; never fails a build
+#   make soak            100,000 spoilt CloudTrail records, each with a verdict (minutes)
 #   make requirements    compile requirements*.in to hash-pinned requirements*.txt (needs uv)
 
 PYTHON ?= python3
@@ -37,6 +38,9 @@ test: lint
 
 bench: $(VENV)/.dev-stamp
 	$(BIN)/python -m tests.benchmarks
+
+soak: $(VENV)/.dev-stamp
+	COUNTERSIGN_SOAK=100000 $(BIN)/python -m pytest tests/approvals/operations/test_trail_properties.py $(ARGS)
 
 lint: $(VENV)/.dev-stamp
 	$(BIN)/ruff check .

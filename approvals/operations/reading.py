@@ -50,12 +50,12 @@ class Reading:
     ) -> None:
         """Read a structure's keys into `found`. `path` is where the keys stand in the record, `to` where the members stand."""
         for key, value in recorded.items():
-            where = _join(path, _printable(key))
+            where = _join(path, printable(key))
             if value is None or self._is_index(key, value):
                 continue
             if quirks.noise(self.service, self.operation, key, value):
                 self.dropped.append(where)
-            elif not to and self._at_the_top(found, shape, key, value, where):
+            elif not path and self._at_the_top(found, shape, key, value, where):
                 continue
             else:
                 self._one(found, shape, key, value, where, to, body=body)
@@ -180,11 +180,14 @@ class Reading:
             value = parsed
         if isinstance(value, dict):
             value, where = self._items(shape, value, where)
-        if self.xml and not isinstance(value, list):
+        alone = self.xml and not isinstance(value, list)
+        if alone:
             value = [] if value in ("", {}) else [value]
         if not isinstance(value, list):
             return self._unreadable(target)
-        read = (self._element(shape.member, item, f"{where}.{n}", f"{target}.{n}") for n, item in enumerate(value))
+        read = [
+            self._element(shape.member, item, where if alone else f"{where}.{n}", f"{target}.{n}") for n, item in enumerate(value)
+        ]
         return [item for item in read if item is not _NOTHING]
 
     def _items(self, shape: ListShape, value: dict[str, Any], where: str) -> tuple[Any, str]:
@@ -203,7 +206,7 @@ class Reading:
             inner = {key: value for key, value in item.items() if not self._is_index(key, value)}
             if len(inner) == 1:
                 ((key, item),) = inner.items()
-                where = f"{where}.{_printable(key)}"
+                where = f"{where}.{printable(key)}"
         return self._value(shape, item, where, target)
 
     def _map(self, shape: MapShape, value: Any, where: str, target: str) -> Any:
@@ -221,7 +224,7 @@ class Reading:
             return self._unreadable(target)
         found = {}
         for key, item in value.items():
-            shown = _printable(key)
+            shown = printable(key)
             if quirks.hidden(key):
                 self.redacted.append(f"{target}.{shown}")
             read = self._value(shape.value, item, f"{where}.{where_of.get(key, shown)}", f"{target}.{shown}")
@@ -242,7 +245,7 @@ class Reading:
             if quirks.is_document(name):
                 if any(quirks.hidden(leaf) for leaf in _leaves(value)):
                     self.redacted.append(target)
-                return reencoding.document(value)
+                value = reencoding.document(value)
         if isinstance(value, str) and shape.serialization.get("location") == "uri" and _ARN_ENCODED.match(value):
             value = _decoded(value)
         read = reencoding.scalar(shape.type_name, value)
@@ -262,7 +265,7 @@ def of(operation: Operation, recorded: Mapping[str, Any]) -> Reading:
         for key, value in recorded.items():
             told = reading.dropped if quirks.noise(operation.service, operation.name, key, value) else reading.unknown
             if value not in (None, "", {}, []):
-                told.append(_printable(key))
+                told.append(printable(key))
     return reading
 
 
@@ -280,14 +283,23 @@ def _pairs(value: list[Any]) -> Iterator[tuple[str, str, Any]]:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield value
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, dict | list):
+            rest.extend(item.values() if isinstance(item, dict) else item)
+        else:
+            yield item
+
+
+def too_deep(value: Any) -> bool:
+    """Whether a record is nested deeper than any that CloudTrail writes: that is meant to exhaust a reader."""
+    level, depth = [value], 0
+    while level and depth <= DEEPEST:
+        depth += 1
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [item for items in inner for item in items]
+    return bool(level)
 
 
 def _decoded(text: str) -> str:
@@ -314,6 +326,8 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _printable(key: str) -> str:
-    """The key with half surrogates as escapes, so that a path can be written anywhere."""
+def printable(key: str) -> str:
+    """The key with half surrogates as escapes, so that a path can be written anywhere, and an empty one to be seen."""
+    if not key:
+        return '""'
     return key if key.isascii() else key.encode("utf-8", "backslashreplace").decode("utf-8")

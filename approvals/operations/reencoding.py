@@ -36,9 +36,12 @@ def scalar(kind: str, value: Any) -> Any:
     return _READERS.get(kind, _as_it_is)(value)
 
 
-def document(value: Any) -> str:
-    """A JSON document as text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def document(value: Any) -> Any:
+    """A JSON document as text, UNREADABLE where it holds what JSON has no word for."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, RecursionError):
+        return UNREADABLE
 
 
 def _as_it_is(value: Any) -> Any:

@@ -16,7 +16,7 @@ from approvals.operations import catalog, iam, templates
 from approvals.operations.catalog import Operation
 from approvals.operations.templates import FILTERS, PLACE, Slot, Template
 
-_ARN: Final = re.compile(r"arn:(?P<partition>[^:]+):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)")
+ARN: Final = re.compile(r"arn:(?P<partition>[^:]+):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)")
 # An ARN that stands for one thing: no masks, no white space, nothing that an eye cannot see.
 _ONE_ARN: Final = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(?:\d{12}|aws)?:[!-)+->@-~]+")
 _QUEUE_ACCOUNT: Final = re.compile(r"https?://[^/]+/(\d{12})/[^/]+")
@@ -69,6 +69,9 @@ def touched(operation: Operation, parameters: dict[str, Any], where: Where, *, w
     idle: list[Template] = []
     exact = True
     for template, fillings in _filled(operation.full_name, operation.facts.iam_action, operation.facts.resources):
+        if template.adds and (own := _given_as_arns(operation, template, parameters, where)):
+            found.extend(own)
+            continue
         values: list[tuple[str, ...]] = []
         for filling in fillings:
             value = filling.values(parameters)
@@ -97,7 +100,7 @@ def identified_by(operation: Operation, arn: str, where: Where) -> dict[str, str
         template = templates.parsed(text)
         found = _reader(operation, template, where).fullmatch(arn)
         if found and found.groupdict() and not (template.is_arn and not _is_of_kind(operation.facts.iam_action, arn, where)):
-            return {name: value for name, value in found.groupdict().items() if value is not None}
+            return {name: arn if template.adds else value for name, value in found.groupdict().items()}
     return None
 
 
@@ -115,21 +118,6 @@ def normalised(operation: Operation, parameters: dict[str, Any], where: Where) -
         elif isinstance(value, list):
             clean[name] = [_name(operation, name, item, where) if isinstance(item, str) else item for item in value]
     return clean
-
-
-def conflicts(operation: Operation, parameters: dict[str, Any], where: Where, recorded: object) -> tuple[str, ...]:
-    """Where CloudTrail's `resources` (a list of {ARN, accountId, type}) speaks against what follows from the parameters.
-
-    Each a sentence. Both must name a thing of the same kind and no name may be common: a record also lists keys and roles that
-    the call used, and leaves out what it likes. A conflict makes a conversion worse; agreement makes none better.
-    """
-    seen = [arn for arn in _listed(recorded) if _ARN.fullmatch(arn)]
-    found = []
-    for pattern in touched(operation, parameters, where, whole=False).patterns:
-        alike = [arn for arn in seen if _kind(arn) == _kind(pattern)]
-        if alike and not any(_covers(pattern, arn) for arn in alike):
-            found.append(f"The parameters speak of {pattern}, CloudTrail's list of resources of {', '.join(alike)}.")
-    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +171,15 @@ def _filled(full_name: str, iam_action: str, texts: tuple[str, ...]) -> tuple[tu
         )
         for template in map(templates.parsed, texts)
     )
+
+
+def _given_as_arns(operation: Operation, template: Template, parameters: Mapping[str, Any], where: Where) -> tuple[str, ...]:
+    """The values of the template's first member, when all of them are ARNs of this kind here."""
+    given = parameters.get(template.slots[0].member)
+    values = given if isinstance(given, list) else [given]
+    reader = _reader(operation, template, where)
+    own = tuple(one for one in values if isinstance(one, str) and reader.fullmatch(one))
+    return own if len(own) == len(values) else ()
 
 
 def _composed(template: Template, values: Sequence[tuple[str, ...]], where: Where) -> tuple[list[str], bool]:
@@ -298,8 +295,8 @@ def _name(operation: Operation, name: str, value: str, where: Where) -> str:
     for template in own:
         found = _reader(operation, template, where).fullmatch(value)
         if found and found.groupdict().get(name):
-            return found[name]
-    parts = _ARN.fullmatch(value)
+            return value if template.adds else found[name]
+    parts = ARN.fullmatch(value)
     if parts and not operation.facts.curated and _is_here(parts, where):
         return value
     raise BadParameters({name: [_elsewhere(value, where)]})
@@ -319,36 +316,10 @@ def _takes_queue(operation: Operation, name: str) -> bool:
 
 
 def _elsewhere(arn: str, where: Where) -> str:
-    parts = _ARN.fullmatch(arn)
+    parts = ARN.fullmatch(arn)
     if parts and (parts["account"] != where.account or parts["region"] != where.region or parts["partition"] != where.partition):
         return (
             f"This ARN is of account {parts['account'] or '(none)'} in {parts['region'] or '(no region)'}; the request is for "
             f"account {where.account} in {where.region}. File the request there, or give the name."
         )
     return "This ARN names another kind of resource. Give the name, or the ARN of such a resource."
-
-
-def _listed(recorded: object) -> list[str]:
-    if not isinstance(recorded, list):
-        return []
-    listed = [item.get("ARN", item.get("arn")) for item in recorded if isinstance(item, dict)]
-    return [arn for arn in listed if isinstance(arn, str)]
-
-
-def _kind(arn: str) -> tuple[str, str, int]:
-    """What tells kinds of ARNs apart: the service, the word before the name, and for S3 whether it is an object."""
-    parts = _ARN.fullmatch(arn)
-    if parts is None:
-        return ("", "", 0)
-    resource = parts["resource"]
-    word = re.split(r"[/:]", resource)[0] if re.search(r"[/:]", resource) else ""
-    if parts["service"] == "s3":
-        return ("s3", "", int("/" in resource))
-    return (parts["service"], word, 0)
-
-
-def _covers(pattern: str, arn: str) -> bool:
-    if arn.endswith(("/", "*")):  # CloudTrail lists what several objects of S3 begin with
-        return pattern.startswith(arn.rstrip("*"))
-    wild = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
-    return re.fullmatch(wild, arn, re.DOTALL) is not None

@@ -73,6 +73,14 @@ class Template:
         """Whether the member holds the whole ARN."""
         return len(self.parts) == 1 and isinstance(self.parts[0], Slot)
 
+    @property
+    def adds(self) -> bool:
+        """Whether AWS adds characters of its own to the name (`secret:{SecretId}-??????`).
+
+        A name can end just like what AWS adds, so such an ARN is not taken apart: it stands for itself.
+        """
+        return any(isinstance(part, str) and "?" in part for part in self.parts)
+
 
 @lru_cache(maxsize=65536)
 def parsed(text: str) -> Template:

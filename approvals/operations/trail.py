@@ -38,6 +38,9 @@ def convert(operation: Operation, recorded: Mapping[str, Any] | None, message: s
         return rebuild.rebuilt(operation, message, where)
     if recorded.get("omitted") is True and "omitted" not in operation.members:
         return _omitted(operation, recorded)
+    if reading.too_deep(recorded):
+        why = f"The recorded parameters are nested deeper than {reading.DEEPEST} levels and were not read. You must enter them."
+        return Conversion({}, Completeness.UNKNOWN, why, unknown=tuple(map(reading.printable, recorded)))
     found = reading.of(operation, recorded)
     missing = _missing(operation, found)
     if found.unfit:
@@ -85,7 +88,7 @@ def _omitted(operation: Operation, recorded: Mapping[str, Any]) -> Conversion:
         Completeness.INCOMPLETE,
         "CloudTrail left the parameters out because they are larger than 100 KB. You must enter them.",
         missing=tuple(operation.members),
-        dropped=tuple(key for key in recorded if key.isascii()),
+        dropped=tuple(map(reading.printable, recorded)),
     )
 
 

@@ -147,3 +147,46 @@ def test_only_what_cannot_be_chosen_by_the_caller_names_the_human(identity, prin
 def test_a_dry_run_is_no_denial(code, outcome):
     """Denials are the codes that AWS uses for them, nothing else."""
     assert trail_event.from_record(trail_record(denied=False, errorCode=code)).outcome is outcome
+
+
+hostile_texts = st.one_of(
+    json_values.map(json.dumps),
+    json_values.map(lambda value: json.dumps({"a": value, "b": [value]}, ensure_ascii=False, separators=(",", ":"))),
+    st.sampled_from(
+        [
+            '{"a":1,"a":2}',
+            '{"a":{"b":1,"\\u0062":"\\u0022\\u0022"}}',
+            '{"a":12345678901234567890123}',
+            "[18446744073709551616,-9223372036854775809]",
+            '{"a":1e999}',
+            '{"a":NaN}',
+            '{"a":"\\ud800"}',
+            '{"a":1.0E22,"b":[1e22]}',
+            "null",
+            "\ufeff{}",
+            "[" * 70 + "]" * 70,
+        ]
+    ),
+)
+
+
+@given(hostile_texts)
+def test_the_quick_reading_is_the_strict_one_or_none(text):
+    """Repeated keys, large numbers, half surrogates, depth: what is read quickly is exactly what the strict reader says."""
+    try:
+        strict = trail_event._json(text)
+    except BadTrailEvent:
+        strict = None
+    try:
+        quick = trail_event._quickly(text.encode("utf-8", "surrogatepass"))
+    except BadTrailEvent:
+        quick = None
+    assert quick is None or (repr(quick) == repr(strict))
+
+
+def test_the_text_of_a_record_is_what_came():
+    """`raw` holds every member, and the digest does not depend on their order."""
+    record = trail_record()
+    event, other = trail_event.from_record(record), trail_event.from_record(dict(reversed(record.items())))
+    assert json.loads(event.raw) == record
+    assert event.sha256 == other.sha256 == trail_event.from_message(envelope(record)).sha256
