@@ -60,7 +60,7 @@ def test_a_call_whose_members_all_stand_in_the_message_is_rebuilt(name, resource
         (
             "secretsmanager:DeleteSecret",
             f"arn:aws:secretsmanager:{HERE}:secret:prod/db-AbCdEf",
-            {"SecretId": "prod/db"},
+            {"SecretId": f"arn:aws:secretsmanager:{HERE}:secret:prod/db-AbCdEf"},
             "RecoveryWindowInDays",
         ),
         ("wafv2:DeleteWebACL", f"arn:aws:wafv2:{HERE}:regional/webacl/x/y", {"Name": "x", "Id": "y"}, "Scope"),
