@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import jmespath
+
 from approvals.operations import catalog, iam
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where, touched
@@ -41,6 +43,8 @@ class Asked:
 
 # A part of an ARN in the formats of the Service Authorization Reference.
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+# A part of an ARN template of ours.
+_SLOT = re.compile(r"\{([^{}]*)\}")
 # Members of DynamoDB's inputs that name a resource: by name (with the ARN's last part) or as an ARN.
 _DYNAMODB_MEMBERS: Mapping[str, str] = {
     "TableName": "table/{}",
@@ -106,9 +110,9 @@ _ON_A_VERSION = frozenset(
 def asked(call: Call, caller: Caller) -> list[Asked]:
     """Every permission that the call needs; each of them must be allowed. Never empty."""
     needs = list(dict.fromkeys(_BY_SERVICE.get(call.service, _any_service)(call, caller)))
-    if needs and call.service in _BY_SERVICE:
-        return needs
-    return [*needs, *_untold(call, caller, needs)]
+    if not needs or call.service not in _BY_SERVICE:
+        needs += list(_untold(call, caller, needs))
+    return [*needs, *_also(call, caller)]
 
 
 def _need(call: Call, operation: str, resource: str, said: str = "") -> Asked:
@@ -130,6 +134,20 @@ def _any_service(call: Call, caller: Caller) -> Iterator[Asked]:
     for arn in touched(operation, call.parameters, _where(call, caller)).patterns:
         # A pattern is what the parameters do not tell to the end: a suffix that AWS adds, a member that may be left out.
         yield Asked(operation.facts.iam_action, arn, arn, known=not set(arn) & {"*", "?"})
+
+
+def _also(call: Call, caller: Caller) -> Iterator[Asked]:
+    """The other actions that the call needs, by the operation's facts, on resources that its parameters name in full."""
+    place = {"partition": caller.partition, "region": call.region, "account": caller.account}
+    given = place | {name: value for name, value in call.parameters.items() if isinstance(value, str)}
+    for one in _operation(call).facts.also_needs:
+        if one.when and not jmespath.search(one.when, call.parameters):
+            continue
+        for template in one.resources:
+            slots = set(_SLOT.findall(template))
+            if slots <= given.keys() and not set(template) & {"*", "?"}:
+                arn = template.format(**given)
+                yield Asked(one.action, arn, arn)
 
 
 def _untold(call: Call, caller: Caller, needs: list[Asked]) -> Iterator[Asked]:

@@ -14,6 +14,10 @@ from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sqs.models import sqs_backends
 
+from approvals.operations import catalog
+from approvals.operations.resources import Where
+from approvals.plan import Step
+from executor import target
 from executor.sandbox.identity import Caller, Session, Sessions, find_caller
 from executor.sandbox.judge import denial
 from executor.sandbox.models import operation_model
@@ -374,3 +378,42 @@ def test_conditions_see_the_parameters(
     for wanted, allowed in ((value, True), ("something else", False)):
         attach(iam, DEMO.inbox_user, allow(f"{service}:*", Condition={"ForAnyValue:StringEquals": {key: wanted}}))
         assert (judge(DEMO.inbox_user, operation, **parameters) is None) is allowed
+
+
+STEPS = [
+    ("rds:DeleteDBInstance", {"DBInstanceIdentifier": DATABASE, "SkipFinalSnapshot": True}),
+    ("rds:DeleteDBInstance", {"DBInstanceIdentifier": DATABASE, "FinalDBSnapshotIdentifier": "last-of-billing"}),
+    ("rds:ModifyDBInstance", {"DBInstanceIdentifier": "prod-ledger", "DeletionProtection": False, "ApplyImmediately": True}),
+    ("kms:ScheduleKeyDeletion", {"KeyId": DEMO.key_id(ALIAS), "PendingWindowInDays": 7}),
+    ("kms:DisableKey", {"KeyId": DEMO.key_id(ALIAS)}),
+    ("s3:DeleteBucket", {"Bucket": BUCKET}),
+    ("ec2:TerminateInstances", {"InstanceIds": [INSTANCE]}),
+    ("secretsmanager:DeleteSecret", {"SecretId": "prod/db/password"}),
+    ("dynamodb:DeleteTable", {"TableName": "prod-orders"}),
+]
+
+
+@pytest.mark.parametrize(("operation", "parameters"), STEPS)
+def test_a_steps_own_session_is_enough_for_it(judge: Judge, operation: str, parameters: dict[str, Any]) -> None:
+    """The generated role and the session policy of a step together allow the call, what it needs, and reading its target."""
+    step = Step(catalog.get(operation).service, operation.partition(":")[2], parameters)
+    document = json.loads(target.policy(step, Where(DEMO.account, DEMO.region, DEMO.partition), acting=True))
+    caller = executor()
+    assert caller.session
+    caller = replace(caller, session=replace(caller.session, policies=(Policy(Kind.SESSION, document),)))
+    assert judge(caller, operation, **parameters) is None
+    for reading, given in target._readings(catalog.get(operation), step):
+        assert judge(caller, reading.full_name, **given) is None
+
+
+def test_a_call_needs_its_other_actions_too(judge: Judge) -> None:
+    """A deletion that makes a final snapshot asks for the right to make one; without a snapshot it does not."""
+    resources = [DEMO.database_arn(DATABASE), DEMO.arn("rds", "snapshot:last")]
+    deleting = executor("rds:DeleteDBInstance", resource=resources)
+    target = {"DBInstanceIdentifier": DATABASE}
+    assert judge(deleting, "rds:DeleteDBInstance", **target, SkipFinalSnapshot=True) is None
+    said = judge(deleting, "rds:DeleteDBInstance", **target, FinalDBSnapshotIdentifier="last")
+    assert said is not None
+    assert "rds:CreateDBSnapshot on resource: " in said
+    both = executor("rds:DeleteDBInstance", "rds:CreateDBSnapshot", resource=resources)
+    assert judge(both, "rds:DeleteDBInstance", **target, FinalDBSnapshotIdentifier="last") is None
