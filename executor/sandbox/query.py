@@ -111,8 +111,8 @@ def _elements(branch: Branch, member: Shape | None) -> list[Branch]:
     """The numbered elements of a list or map in their order, directly under its name or under a word between."""
     words = {"entry"} if member is None else {"member", member.serialization.get("name", "member"), member.name}
     numbered = [branch, *(branch.inside[word] for word in sorted(words & branch.inside.keys()))]
-    found = [{int(name): inner for name, inner in one.inside.items() if name.isdecimal()} for one in numbered]
+    found = [[(int(name), inner) for name, inner in one.inside.items() if name.isascii() and name.isdigit()] for one in numbered]
     given = [elements for elements in found if elements]
-    if len(given) > 1:
+    if len(given) > 1 or any(len(dict(elements)) != len(elements) for elements in given):
         raise Unreadable("the elements of a list are there twice")
-    return [element for _, element in sorted(given[0].items())] if given else []
+    return [element for _, element in sorted(given[0], key=lambda one: one[0])] if given else []

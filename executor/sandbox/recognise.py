@@ -26,6 +26,8 @@ from executor.sandbox.values import Unreadable, from_json
 from executor.sandbox.wire import LARGEST_BODY, HttpRequest
 
 _FORM = "application/x-www-form-urlencoded"
+# Three services of botocore 1.44 speak nothing else. moto has none of them, so it is named and not read.
+_CBOR = "smithy-rpc-v2-cbor"
 _REST = ("rest-json", "rest-xml")
 
 
@@ -66,6 +68,8 @@ def recognise(request: HttpRequest, signature: Signature) -> Call | None:
 def spoken_protocol(request: HttpRequest, signature: Signature | None = None) -> str:
     """The protocol of a request by its outward marks and its service; it also decides how an error is written."""
     marked = "x-amz-target" in request.headers, request.headers.get("content-type", "").startswith(_FORM)
+    if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
+        return _CBOR
     if signature is None:
         return "json" if marked[0] else "query"
     speaks = {str(service.resolved_protocol) for service in services_signed_as(signature.service)}
@@ -79,7 +83,7 @@ def spoken_protocol(request: HttpRequest, signature: Signature | None = None) ->
 
 def _read_json(request: HttpRequest, signature: Signature) -> Found:
     """AWS JSON 1.0 and 1.1: `X-Amz-Target: <prefix>.<Operation>` and the parameters as the body."""
-    prefix, _, operation = request.headers["x-amz-target"].rpartition(".")
+    prefix, _, operation = request.headers.get("x-amz-target", "").rpartition(".")
     for service in services_signed_as(signature.service):
         if prefix == service.metadata.get("targetPrefix") and operation in service.operation_names:
             parameters = parsed_json(_inflated(request) or b"{}")

@@ -45,7 +45,7 @@ def answered_record(call: Call, caller: Caller, request: HttpRequest, request_id
     parameters = spelled(call.model, call.parameters, call.region)
     record = _common(call, caller, request, request_id) | {"requestParameters": parameters, "responseElements": None}
     if answer.error_code:
-        record["errorCode"] = f"Client.{answer.error_code}" if call.protocol == "ec2" else answer.error_code
+        record["errorCode"] = _error_code(call, answer.error_code)
         if answer.error_message:
             record["errorMessage"] = answer.error_message
         return record
@@ -95,6 +95,15 @@ def user_identity(caller: Caller) -> dict[str, Any]:
     if session.source_identity:
         context["sourceIdentity"] = session.source_identity
     return {"type": "AssumedRole", **common, "sessionContext": context}
+
+
+def _error_code(call: Call, code: str) -> str:
+    """The code of a failure: the exception's name where it differs from the code on the wire, and `Client.` for EC2."""
+    if call.protocol == "ec2":
+        return f"Client.{code}"
+    shapes: Any = call.model.service_model  # its stubs take the code for a number, and the answer for certain
+    shape = shapes.shape_for_error_code(code)
+    return str(shape.name) if shape else code
 
 
 def _resources(call: Call, caller: Caller, answer: Answer) -> Iterator[dict[str, str]]:

@@ -180,7 +180,7 @@ class Recorder:
             response = call_app(self._moto(asked.call.service), for_moto(environ, passed, asked.signature, body))
             without = response.status == 404 and _NO_PAGE in response.body
             return refused(missing, asked.call.protocol, service, asked.request_id) if without else response
-        except NotImplementedError:
+        except (NotImplementedError, ImportError):  # without the packages that moto wants for some services
             return refused(missing, asked.call.protocol, service, asked.request_id)
         except Exception as error:  # moto raises whatever its code stumbles over; the client must get an answer
             log.exception("moto failed at %s:%s", asked.call.service, asked.call.operation)

@@ -71,6 +71,11 @@ _CODES: Mapping[str, Mapping[str, Code]] = {
         "in use": ("ConflictException", 409),
         "broken": ("InternalFailure", 500),
     },
+    # moto speaks no CBOR, so nothing but errors is ever written in it.
+    "smithy-rpc-v2-cbor": {
+        "unsigned": ("MissingAuthenticationTokenException", 403),
+        "unknown operation": ("UnknownOperationException", 404),
+    },
     "rest-xml": {
         "denied": ("AccessDenied", 403),
         "unknown key": ("InvalidClientTokenId", 403),
@@ -159,10 +164,24 @@ def _write_rest_xml(code: Code, refusal: Refusal, service: ServiceModel | None, 
     return HttpResponse(status, {"content-type": "application/xml", "x-amz-request-id": request_id}, body.encode())
 
 
+def _write_cbor(code: Code, refusal: Refusal, service: ServiceModel | None, request_id: str) -> HttpResponse:
+    """Smithy RPC v2: a map of two texts."""
+    name, status = code
+    body = b"\xa2" + b"".join(_cbor_text(text) for text in ("__type", name, "message", refusal.message))
+    headers = {"content-type": "application/cbor", "smithy-protocol": "rpc-v2-cbor", "x-amzn-requestid": request_id}
+    return HttpResponse(status, headers, body)
+
+
+def _cbor_text(text: str) -> bytes:
+    content = text.encode()
+    return b"\x7a" + len(content).to_bytes(4, "big") + content
+
+
 _WRITERS: Mapping[str, Callable[[Code, Refusal, ServiceModel | None, str], HttpResponse]] = {
     "json": _write_json,
     "query": _write_query,
     "ec2": _write_ec2,
     "rest-json": _write_rest_json,
     "rest-xml": _write_rest_xml,
+    "smithy-rpc-v2-cbor": _write_cbor,
 }

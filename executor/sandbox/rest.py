@@ -23,6 +23,8 @@ _LABEL = re.compile(r"\{([^}+]+)(\+?)\}")
 _TEXTUAL = ("blob", "string")
 # Some clients name the operation in the query, for logs; it decides nothing.
 _HINT = "x-id"
+# HTTP's own, of which nobody can tell whether it was a parameter too; the body has that length in any case.
+_LENGTH = "Content-Length"
 # Reached only under the host names of S3 Express, where it takes the place of ListBuckets.
 _ELSEWHERE = frozenset({("s3", "ListDirectoryBuckets")})
 
@@ -72,8 +74,26 @@ def route(request: Incoming, service: ServiceModel) -> Route | None:
         taken = [one for one in _routes(service.service_name).get(request.method, ()) if one.path.fullmatch(path)]
         taken = [one for one in taken if one.accepts(request)]
         if taken:
-            return _most_specific(taken)
+            found = _most_specific(taken)
+            _names_nothing_else(request, found, service)
+            return found
     return None
+
+
+def _names_nothing_else(request: Incoming, found: Route, service: ServiceModel) -> None:
+    """Raises Unreadable for `DELETE /bucket?acl`: what is left of the query is a sub-resource, and that of another operation."""
+    literals = {name for one in _all_routes(service.service_name) for name, _ in one.literals}
+    shape = service.operation_model(found.operation).input_shape
+    own = {name for name, _ in found.literals} | {
+        str(member.serialization.get("name", name)) for name, member in (shape.members if shape else {}).items()
+    }
+    if other := sorted({name for name, _ in request.query} & literals - own):
+        raise Unreadable(f"{found.operation} has no {other[0]}")
+
+
+@lru_cache(maxsize=64)
+def _all_routes(service: str) -> tuple[Route, ...]:
+    return tuple(one for found in _routes(service).values() for one in found)
 
 
 def _most_specific(taken: list[Route]) -> Route:
@@ -175,7 +195,7 @@ def _located(name: str, member: Shape, request: Incoming, labels: Mapping[str, s
         return from_text(member, unquote(labels[wire])) if wire in labels else None
     if location == "querystring":
         return _of_query(member, wire, query)
-    if location == "header":
+    if location == "header" and wire != _LENGTH:
         text = request.headers.get(wire.lower())
         return None if text is None else _of_header(member, text)
     if location == "headers":
@@ -227,7 +247,7 @@ def _body(shape: StructureShape, body: bytes, *, xml: bool) -> dict[str, Any]:
         return {payload: body if member.type_name == "blob" else _text(body)}
     value = from_xml(member, parsed_xml(body)) if xml else from_json(member, parsed_json(body))
     # A client that passes nothing writes an empty object all the same.
-    return {payload: value} if value or xml or isinstance(member, StructureShape) else {}
+    return {payload: value} if value or xml else {}
 
 
 def parsed_json(body: bytes) -> Any:

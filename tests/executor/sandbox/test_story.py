@@ -104,13 +104,6 @@ def test_a_wrong_secret_is_refused_in_the_services_words(client: Any, service: s
     assert refusal(getattr(wrong, operation))["Error"]["Code"] == code
 
 
-def test_what_the_sandbox_does_not_know_is_refused(client: Any) -> None:
-    """A request in a protocol that is not read yet is not passed to moto unjudged."""
-    response = refusal(client("mallory", "s3").list_buckets)
-    assert response["Error"]["Code"] == "InvalidAction"
-    assert "does not know this operation of s3" in response["Error"]["Message"]
-
-
 @pytest.mark.parametrize(
     ("user", "service", "operation", "parameters"),
     [
