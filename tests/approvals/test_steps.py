@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
-from approvals import decisions, ingest
+from approvals import decisions, genesis, ingest
 from approvals.decisions.steps import MOST_STEPS, Asked
 from approvals.errors import BadParameters, NothingMatches, StaleRevision
 from approvals.models import ApprovalRequest, Revision
 from approvals.states import RequestState
-from tests.cast import ACCOUNT, REGION, envelope, trail_record
+from executor.demo import people
+from tests.cast import _KEYS, ACCOUNT, REGION, Cast, envelope, trail_record
 
 UNPROTECT: Asked = ("dynamodb:UpdateTable", {"TableName": "prod-orders", "DeletionProtectionEnabled": False})
 DELETE: Asked = ("dynamodb:DeleteTable", {"TableName": "prod-orders"})
@@ -57,10 +60,18 @@ class TestFiled:
         with pytest.raises(NothingMatches):
             filed(cast, ELSEWHERE)
 
-    def test_every_guardrail_that_matches_any_step_pins_the_plan(self, cast):
+    def test_every_guardrail_that_matches_any_step_pins_the_plan(self, db, tmp_path, settings):
         """Two guardrails, each protecting another step: both must be satisfied."""
-        request = filed(cast, DELETE, ("ec2:TerminateInstances", {"InstanceIds": ["i-0123456789abcdef0"]}))
-        assert [pin.name for pin in request.current_revision().plan.guardrails] == ["dynamodb-production", "ec2-production"]
+        path = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)  # type: ignore[arg-type]
+        manifest = yaml.safe_load(path.read_text())
+        tables = next(one for one in manifest["guardrails"] if "dynamodb:DeleteTable" in one["operations"])
+        backups = {**tables, "name": "backups", "operations": ["dynamodb:CreateBackup"], "resources": ["*"]}
+        manifest["guardrails"] = [tables, backups]
+        manifest["grants"] = [{"guardrail": one["name"], "person": "bob"} for one in (tables, backups)]
+        sealed = genesis.seal(genesis.read(yaml.safe_dump(manifest)))
+        settings.GENESIS = sealed.hash
+        request = filed(Cast(sealed.hash, _KEYS), BACKUP, DELETE)
+        assert [pin.name for pin in request.current_revision().plan.guardrails] == ["backups", tables["name"]]
 
     def test_what_does_not_fit_is_said_of_its_step(self, cast):
         """The field and the step, counted from 0; nothing is written."""
