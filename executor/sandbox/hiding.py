@@ -40,15 +40,16 @@ _HIDDEN: Mapping[str, frozenset[str]] = {
     "memorydb": frozenset(["Passwords"]),
 }
 _PASSWORDS = ("Password", "password")
-# An operation whose member of that name is no secret.
-_SHOWN = frozenset({("ssm", "PutInventory"), ("ssm", "GetParameters")})
+# Operations whose members of these names are no secret, or of which no public record shows that they are left out.
+_SHOWN = frozenset({("ssm", "PutInventory"), ("ssm", "GetParameters"), ("cloudformation", "CreateStackRefactor")})
 
 
 def fate(service: str, operation: str, name: str, shape: Shape | None) -> Fate:
     """What CloudTrail does with the member `name` of an operation's parameters, wherever it stands in them."""
-    if name in _ABSENT.get(service, ()):
+    shown = (service, operation) in _SHOWN
+    if not shown and name in _ABSENT.get(service, ()):
         return Fate.ABSENT
-    if (service, operation) not in _SHOWN and name in _HIDDEN.get(service, ()):
+    if not shown and name in _HIDDEN.get(service, ()):
         return Fate.HIDDEN
     if shape is None:
         return Fate.SHOWN

@@ -74,7 +74,9 @@ _DATA_EVENTS: Mapping[str, frozenset[str]] = {
     "sns": frozenset({"Publish", "PublishBatch"}),
     "events": frozenset({"PutEvents"}),
     "lambda": frozenset({"Invoke", "InvokeAsync", "InvokeWithResponseStream"}),
-    "s3": frozenset({"DeleteObjects", "ListMultipartUploads", "ListObjects", "ListObjectsV2", "ListObjectVersions"}),
+    "s3": frozenset(
+        {"DeleteObjects", "ListMultipartUploads", "ListObjects", "ListObjectsV2", "ListObjectVersions", "WriteGetObjectResponse"}
+    ),
 }
 
 

@@ -163,8 +163,9 @@ def _run_instances(written: dict[str, Any]) -> dict[str, Any]:
     """What is of the instances stands in their set, and the placement's members beside it."""
     of_instances = ("imageId", "keyName", "minCount", "maxCount")
     item = {name: written.pop(name) for name in of_instances if name in written}
-    placement: dict[str, Any] = written.pop("placement", {})
-    return {"instancesSet": {"items": [item]}} | placement | written
+    placement = written.get("placement", {})
+    beside = {name: placement.pop(name) for name in ("availabilityZone", "tenancy") if name in placement}
+    return {"instancesSet": {"items": [item]}} | beside | {name: value for name, value in written.items() if value != {}}
 
 
 # S3
