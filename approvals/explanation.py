@@ -16,7 +16,7 @@ from botocore.validate import ParamValidator
 
 from approvals import canonical, trail_event, watch
 from approvals.errors import BadTrailEvent
-from approvals.operations import catalog, denials, resources, trail
+from approvals.operations import agreement, catalog, denials, resources, trail
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
@@ -186,6 +186,7 @@ def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
         return Explanation(event, None, nothing, action, _recorded_arns(value), Becomes.IGNORED, why)
     where = Where(event.account, event.region, partition_of(event))
     conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
+    conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
     touched = resources.arns(operation, conversion.parameters, where)
     becomes, why = _becomes(event, operation, touched, setting)
     if becomes is Becomes.REQUEST:

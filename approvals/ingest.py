@@ -37,7 +37,7 @@ from approvals.models import (
     QuarantinedMessage,
     TrailRecord,
 )
-from approvals.operations import catalog, resources, trail, words
+from approvals.operations import agreement, catalog, resources, trail, words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.operations.trail import Conversion
@@ -171,6 +171,7 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
     # Services that share an API (rds, docdb, neptune) have the same call by several names; a guardrail may know it by any.
     for operation in catalog.all_of_event(event.event_source, event.event_name, event.request_parameters):
         conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
+        conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
         open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}
         touched = () if open_ends & set(operation.facts.identifies) else resources.arns(operation, conversion.parameters, where)
         matching = guard.watch.matching(event, operation, touched)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from approvals.operations.catalog import Operation
+from approvals.operations.conversion import Conversion
 from approvals.operations.resources import ARN, Where, touched
+from approvals.states import Completeness
 
 
 def conflicts(operation: Operation, parameters: dict[str, Any], where: Where, recorded: object) -> tuple[str, ...]:
@@ -22,6 +25,16 @@ def conflicts(operation: Operation, parameters: dict[str, Any], where: Where, re
         if alike and not any(_covers(pattern, arn) for arn in alike):
             found.append(f"The parameters speak of {pattern}, CloudTrail's list of resources of {', '.join(alike)}.")
     return tuple(found)
+
+
+def weighed(operation: Operation, conversion: Conversion, where: Where, recorded: object) -> Conversion:
+    """The conversion, made worse where CloudTrail's own list of resources speaks against it: then a person completes it."""
+    said = conflicts(operation, conversion.parameters, where, recorded)
+    if not said or conversion.completeness in (Completeness.UNKNOWN, Completeness.REDACTED):
+        return conversion
+    open_ends = tuple(dict.fromkeys((*conversion.missing, *operation.facts.identifies)))
+    why = f"{' '.join(said)} Find out which is meant, and enter it."
+    return replace(conversion, completeness=Completeness.INCOMPLETE, why=why, missing=open_ends)
 
 
 def _listed(recorded: object) -> list[str]:

@@ -93,6 +93,15 @@ def test_parameters_fit_the_call():
     assert found.clean
 
 
+def test_a_list_of_resources_that_speaks_against_the_parameters_makes_it_incomplete():
+    """What CloudTrail lists in `resources` and what follows from the parameters must be the same thing; else a person decides."""
+    agreeing = [{"ARN": table_arn("prod-orders"), "accountId": DEMO.account, "type": "AWS::DynamoDB::Table"}]
+    other = [{"ARN": table_arn("prod-customers"), "accountId": DEMO.account, "type": "AWS::DynamoDB::Table"}]
+    assert explained(trail_record(denied=False, resources=agreeing))["completeness"] == "exact"
+    found = explained(trail_record(denied=False, resources=other))
+    assert (found["completeness"], found["missing"]) == ("incomplete", ["TableName"])
+
+
 class TestCommand:
     """`manage.py trail_explain`."""
 
