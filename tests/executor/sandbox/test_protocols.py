@@ -121,3 +121,35 @@ def test_a_body_that_is_signed_chunk_by_chunk_is_refused_with_a_reason(aws: Loca
     assert answer.status == 501
     assert b"<Code>NotImplemented</Code>" in body
     assert b"chunk by chunk" in body
+
+
+def test_records_keep_or_lose_parameters_as_real_ones_do(client: Any, aws: LocalAws) -> None:
+    """A denied call's parameters are there for EC2, EKS and S3, and null for all others; EC2's codes begin with Client."""
+    kept = {"ec2": {"vpcId": "vpc-1"}, "eks": {"name": "c"}}
+    for service, operation, parameters, *_ in DENIED:
+        refusal(getattr(client("countersign-feed", service), operation), **parameters)
+        record = aws.records()[-1]
+        assert record["requestParameters"] == kept.get(service), service
+        assert record["errorCode"] == ("Client.UnauthorizedOperation" if service == "ec2" else "AccessDenied")
+        assert record["readOnly"] is False
+        assert "resources" not in record
+    refusal(client("countersign-feed", "s3").delete_bucket, Bucket="logs")
+    record = aws.records()[-1]
+    assert record["requestParameters"] == {"bucketName": "logs", "Host": "logs.s3.eu-west-1.amazonaws.com"}
+    assert 'on resource: "arn:aws:s3:::logs" because' in record["errorMessage"]
+
+
+def test_records_of_what_worked_name_their_resource(client: Any, aws: LocalAws) -> None:
+    """KMS, Secrets Manager and S3 name the resource of a call, and secrets are not in the record."""
+    kms, secrets = client("mallory", "kms"), client("mallory", "secretsmanager")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    kms.schedule_key_deletion(KeyId=key.rpartition("/")[2], PendingWindowInDays=7)
+    assert aws.records()[-1]["resources"] == [{"accountId": "111122223333", "type": "AWS::KMS::Key", "ARN": key}]
+    secret = secrets.create_secret(Name="s", SecretString="hush")["ARN"]
+    assert "hush" not in json.dumps(aws.records()[-1])
+    secrets.delete_secret(SecretId="s")
+    assert aws.records()[-1]["resources"] == [{"accountId": "111122223333", "type": "AWS::SecretsManager::Secret", "ARN": secret}]
+    refusal(client("mallory", "rds").delete_db_instance, DBInstanceIdentifier="none")
+    assert aws.records()[-1]["errorCode"] == "DBInstanceNotFoundFault"
+    refusal(client("mallory", "ec2").terminate_instances, InstanceIds=["i-12345678"])
+    assert aws.records()[-1]["errorCode"] == "Client.InvalidInstanceID.NotFound"
