@@ -99,6 +99,7 @@ def facts(service: str, model: OperationModel) -> Facts:
         repeatable=False,
         patterns={},
         secret=(),
+        demands={},
         changes=False,
         curated=False,
     )

@@ -57,6 +57,9 @@ def _facts(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[P
         value = parameters.get(name)
         if isinstance(value, str) and not re.fullmatch(pattern, value):
             yield name, f"{value!r} cannot be the name of one: it would have to fit {pattern}."
+    for name, why in operation.facts.demands.items():
+        if parameters.get(name) in (None, ""):
+            yield name, why
     if operation.facts.changes and not set(parameters) - set(operation.facts.identifies):
         yield "", "Nothing would change. Set at least one thing that is to become different."
 

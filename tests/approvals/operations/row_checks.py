@@ -151,6 +151,9 @@ def _members(facts: Facts, model: OperationModel) -> Iterator[str]:
             yield f"secret: no member {path}"
         elif found.metadata.get("sensitive"):
             yield f"secret: botocore itself says that {path} is one"
+    for name in facts.demands:
+        if name not in operation.members or name in operation.required:
+            yield f"demands: no optional member {name}"
     for name, pattern in facts.patterns.items():
         if not isinstance(members.get(name), StringShape):
             yield f"patterns: no member {name} that is a string"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from approvals.operations import catalog
+from approvals.errors import BadParameters
+from approvals.operations import catalog, inputs
 from approvals.operations.facts import rows
 from tests.approvals.operations.row_checks import NOT_MODELLED, problems
 from tests.approvals.operations.row_expressions import ANSWERED_OTHERWISE
@@ -173,3 +174,12 @@ def test_a_row_says_everything(key: str):
     """What is left out of a row would silently be guessed from the model."""
     row = {name: value for name, value in rows()[TABLE].items() if name != key}
     assert problems(TABLE, row) != []
+
+
+def test_a_stack_is_only_deleted_by_a_role_of_its_own():
+    """What a row demands beyond AWS is refused beside its field, with the reason."""
+    operation = catalog.get("cloudformation:DeleteStack")
+    with pytest.raises(BadParameters) as refused:
+        inputs.check(operation, {"StackName": "prod"})
+    assert "Name the role" in refused.value.fields["RoleARN"][0]
+    inputs.check(operation, {"StackName": "prod", "RoleARN": "arn:aws:iam::111122223333:role/cloudformation"})
