@@ -104,7 +104,8 @@ class Facts:
     `undo` and `lost` (what no undo brings back) are for people. `resources` are ARN templates over {partition}, {region},
     {account} and members; `identifies` the members that name the target; `patterns` what AWS accepts in them. `partial` is an
     expression over AWS's answer that is truthy when only a part was done. `secret` are members that are secrets although
-    botocore does not say so; `demands` members that AWS takes as optional and we do not, with the reason. `changes` says that a call with nothing but its target changes nothing.
+    botocore does not say so; `demands` members that AWS takes as optional and we do not, with the reason. `changes` says that a
+    call with nothing but its target changes nothing.
     """
 
     does: str

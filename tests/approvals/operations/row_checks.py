@@ -152,7 +152,7 @@ def _members(facts: Facts, model: OperationModel) -> Iterator[str]:
         elif found.metadata.get("sensitive"):
             yield f"secret: botocore itself says that {path} is one"
     for name in facts.demands:
-        if name not in operation.members or name in operation.required:
+        if name not in members or name in getattr(shape, "required_members", ()):
             yield f"demands: no optional member {name}"
     for name, pattern in facts.patterns.items():
         if not isinstance(members.get(name), StringShape):
