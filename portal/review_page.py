@@ -15,6 +15,7 @@ from approvals import canonical, decisions, permissions
 from approvals.models import Account, ApprovalRequest, Person, Review, Revision, Source, TrailRecord
 from approvals.operations import catalog, risk, words
 from approvals.operations.catalog import Operation
+from approvals.operations.facts import Danger
 from approvals.operations.facts import rows as described_operations
 from approvals.plan import Step
 from approvals.policies import Resolution, Rules
@@ -28,8 +29,8 @@ from portal.shown import Shown, leaves, text_of
 
 
 @dataclass(frozen=True, slots=True)
-class LeftAlone:
-    """A dangerous member that the call does not set: why it is dangerous, and what AWS takes for it where that is known."""
+class Defaulted:
+    """A dangerous member that the call does not set and AWS then chooses: why it is dangerous, and what AWS takes."""
 
     name: str
     why: str
@@ -51,7 +52,9 @@ class ShownStep:
     # Whether a row of ours describes the operation, or nothing is known of it but its name and parameters.
     curated: bool
     rows: tuple[Shown, ...]
-    left_alone: tuple[LeftAlone, ...]
+    defaulted: tuple[Defaulted, ...]
+    # Dangerous members that the call does not set and so leaves as they are.
+    left_alone: tuple[str, ...]
     # Whether AWS may carry out a part of it and still say yes.
     in_parts: bool
     # Other IAM actions that the call needs, with the reason.
@@ -211,7 +214,14 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) 
         lost=facts.lost,
         curated=facts.curated,
         rows=rows,
-        left_alone=_left_alone(operation, step),
+        defaulted=tuple(
+            Defaulted(name, danger.why, text_of(danger.default))
+            for name, danger in sorted(facts.dangerous.items())
+            if name not in step.parameters and _is_chosen(danger)
+        ),
+        left_alone=tuple(
+            sorted(name for name, danger in facts.dangerous.items() if name not in step.parameters and not _is_chosen(danger))
+        ),
         in_parts=bool(facts.partial),
         also_needs=tuple((one.action, one.why) for one in facts.also_needs if _holds(one.when, step)),
         same_loss=_same_loss(operation),
@@ -223,14 +233,9 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) 
     )
 
 
-def _left_alone(operation: Operation, step: Step) -> tuple[LeftAlone, ...]:
-    """The dangerous members that the call does not set, those first of which AWS's own choice is known."""
-    found = [
-        LeftAlone(name, danger.why, text_of(danger.default) if danger.has_default and danger.default is not None else "")
-        for name, danger in operation.facts.dangerous.items()
-        if name not in step.parameters
-    ]
-    return tuple(sorted(found, key=lambda one: (not one.default, one.name)))
+def _is_chosen(danger: Danger) -> bool:
+    """Whether AWS takes a value of its own when the member is left out."""
+    return danger.has_default and danger.default is not None
 
 
 def _holds(when: str, step: Step) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import jmespath
+from jmespath.exceptions import JMESPathError
 
 from approvals.operations import catalog
 from approvals.operations.catalog import Operation
@@ -52,7 +53,13 @@ def in_the_way(operation: Operation, parameters: Mapping[str, Any], state: Any, 
 
 
 def _applies(ready: Ready, state: Any) -> bool:
-    return not ready.when or state is None or bool(jmespath.search(ready.when, state))
+    if not ready.when or state is None:
+        return True
+    try:
+        return bool(jmespath.search(ready.when, state))
+    except JMESPathError:
+        # A function over a value of another type: the state does not tell.
+        return True
 
 
 def _offered(number: int, ready: Ready, parameters: Mapping[str, Any]) -> Offered:

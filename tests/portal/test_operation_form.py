@@ -331,7 +331,7 @@ class TestErrors:
             ("222222222222/eu-west-1", "dynamodb:DeleteTable", "does not know the account"),
             ("111122223333/mars-1", "dynamodb:DeleteTable", "is used in eu-west-1"),
             ("111122223333/eu-west-1", "dynamodb:DropEverything", "has no operation"),
-            ("111122223333/eu-west-1", "s3:DeleteBucket", "has no operation"),
+            ("111122223333/eu-west-1", "nonesuch:DeleteBucket", "has no service"),
         ],
     )
     def test_an_unknown_account_region_or_operation_says_so_beside_the_field(self, cast, browser, place, operation, said):

@@ -35,6 +35,11 @@ class TestOffers:
         assert titles["on"] == titles["unknown"]
         assert "Switch deletion protection off first" not in titles["off"]
 
+    def test_a_state_of_another_shape_tells_nothing(self):
+        """An expression that AWS's answer does not fit makes no page stumble; the offer stands."""
+        odd = ready.Ready("t", "dynamodb:CreateBackup", {}, "w", when="length(DeletionProtectionEnabled) > `0`")
+        assert ready._applies(odd, PROTECTED)
+
     def test_the_call_s_members_fill_it(self):
         """A whole value as it is, a part of a text as text."""
         unprotect, *_, backup = offered("dynamodb:DeleteTable", {"TableName": "t"})
@@ -148,7 +153,7 @@ class TestWhatTheReviewerReads:
         sent = {"operation": "rds:DeleteDBInstance", "p.DBInstanceIdentifier": "db-1", "p.FinalDBSnapshotIdentifier": "last"}
         assert alice.post(alice.page("add", request), {"revision": "1", "at": "2", **sent}).status_code == 302
         step = alice.get(alice.page("change", request)).context["review"].steps[1]
-        defaults = {one.name: one.default for one in step.left_alone}
+        defaults = {one.name: one.default for one in step.defaulted}
         assert defaults == {"DeleteAutomatedBackups": "true", "SkipFinalSnapshot": "false"}
         assert "FinalDBSnapshotIdentifier" in [row.path for row in step.rows if row.danger]
         assert "rds:CreateDBSnapshot" in [action for action, _ in step.also_needs]
