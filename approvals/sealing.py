@@ -96,6 +96,10 @@ class SealingKey:
         """SHA-256 of the key's SubjectPublicKeyInfo (DER), as hexadecimal digits."""
         return hashlib.sha256(self.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
+    def pem(self) -> str:
+        """The key as the setting of the web process takes it."""
+        return self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+
     def wrap(self, data_key: bytes) -> bytes:
         """The data key, encrypted for whoever holds the private key."""
         return self.key.encrypt(data_key, OAEP)

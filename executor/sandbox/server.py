@@ -18,6 +18,7 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from executor.sandbox import unwrap
 from executor.sandbox.deliver import Faults
 from executor.sandbox.record import Record
 from executor.sandbox.recorder import Recorder
@@ -78,6 +79,7 @@ class LocalAws:
     def start(self) -> "LocalAws":
         """Clears moto's state, seeds it with the facts and serves. Raises OSError when the port is taken."""
         BackendDict.reset()
+        unwrap.install()
         self.keys = seed(self.facts, self.keys)
         moto = DomainDispatcherApplication(create_backend_app)
         for service in _WARM:
