@@ -4,7 +4,7 @@ The file's sections, whose scopes are `service:Operation`, `service` or `*`:
 - `events`: eventName -> operation, where they are called differently;
 - `aliases`: key -> members; `items`: what one item of a set is called -> list members;
 - `noise`, `markers`: keys that no caller sent; `added`: keys that the service adds to what was sent;
-- `lifted`: a key whose single item belongs one level up; `moved`: key -> path of the member;
+- `lifted`: a key whose content, or single item, belongs one level up; `moved`: key -> path of the member;
 - `values`: member -> value as recorded -> value as boto3 takes it;
 - `silent`: members that are left out without a sign; `marked`: services that write a marker where they hide a value;
   `recorded`: members that are recorded although botocore calls them sensitive;
@@ -62,6 +62,12 @@ def renamed_event(service: str, name: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
+def event_names(service: str, operation: str) -> tuple[str, ...]:
+    """What else than its own name the operation's events are called."""
+    return tuple(name for name, meant in _data()["events"].get(service, {}).items() if meant == operation)
+
+
+@lru_cache(maxsize=4096)
 def _aliases(service: str, operation: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for scope in ("*", service, f"{service}:{operation}"):
@@ -86,7 +92,8 @@ def noise(service: str, operation: str, key: str, value: Any) -> bool:
     low = key.lower()
     if low in _keys("noise", service, operation):
         return True
-    return value == "" and low in _keys("markers", service, operation)
+    # Older records of S3 list even what is nothing.
+    return value in ("", [""]) and low in _keys("markers", service, operation)
 
 
 def added(service: str, operation: str, key: str) -> bool:
@@ -100,7 +107,7 @@ def item_members(service: str, key: str) -> tuple[str, ...]:
 
 
 def lifted(service: str, operation: str, key: str) -> bool:
-    """Whether the key's single item belongs one level up."""
+    """Whether what the key holds belongs one level up."""
     return key.lower() in _keys("lifted", service, operation)
 
 

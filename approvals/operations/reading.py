@@ -70,10 +70,11 @@ class Reading:
             self.fill(found, shape, value or {}, where, "", body=True)
             return True
         if quirks.lifted(self.service, self.operation, key) and isinstance(value, dict):
-            items = value.get("items") or []
+            items = value.get("items", value or [])
+            items, at = ([items], where) if isinstance(items, dict) else (items, f"{where}.items.0")
             if isinstance(items, list) and len(items) <= 1 and all(isinstance(item, dict) for item in items):
                 for item in items:
-                    self.fill(found, shape, item, f"{where}.items.0", "")
+                    self.fill(found, shape, item, at, "")
                 return True
         target = quirks.moved(self.service, self.operation).get(key)
         if target is not None:

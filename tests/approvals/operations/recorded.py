@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -221,6 +222,11 @@ ODD: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+def odd(chance: random.Random) -> Any:
+    """Something that does not belong where it will stand; a copy, because records are changed in place."""
+    return copy.deepcopy(chance.choice(ODD))
+
+
 def spoilt(chance: random.Random, value: Any) -> Any:
     """The value with something in it replaced, taken away, added, repeated, or buried."""
     if isinstance(value, dict) and value and chance.random() < 0.8:
@@ -232,7 +238,7 @@ def spoilt(chance: random.Random, value: Any) -> Any:
         if way < 0.3:
             return rest | {chance.choice([key.swapcase(), f"{key}Set", f"{key}.x", "", "\udfff", "tag", "items"]): value[key]}
         if way < 0.4:
-            return value | {chance.choice(["unheardOf", "items", "member", "Host", "template"]): chance.choice(ODD)}
+            return value | {chance.choice(["unheardOf", "items", "member", "Host", "template"]): odd(chance)}
         return value | {key: spoilt(chance, value[key])}
     if isinstance(value, list) and value and chance.random() < 0.7:
         index = chance.randrange(len(value))
@@ -241,4 +247,4 @@ def spoilt(chance: random.Random, value: Any) -> Any:
         for _ in range(chance.choice([10, 70, 200])):
             value = chance.choice([[value], {"a": value}, {"items": [value]}])
         return value
-    return chance.choice(ODD)
+    return odd(chance)

@@ -90,3 +90,26 @@ def test_a_call_of_services_that_share_an_api_is_a_call_of_each():
 def test_no_name_breaks_the_look_up(source, name):
     """Whatever a record calls itself, the answer is a tuple of names."""
     assert isinstance(sources.candidates(source, name), tuple)
+
+
+def test_every_name_in_the_quirks_is_one_of_botocores():
+    """Operations, members and paths that the data names exist, so that a slip of the pen is found here and not in a record."""
+    data = json.loads(resources.files("approvals.operations.data").joinpath("quirks.json").read_text("utf-8"))
+    for service, events in data["events"].items():
+        assert set(events.values()) <= set(sources._operations(service).values())
+    for section in ("silent", "moved", "values"):
+        for name, paths in data[section].items():
+            shape = catalog.get(name).model.input_shape
+            for path in paths.values() if section == "moved" else paths:
+                assert _leads_somewhere(shape, path.split(".")), (section, name, path)
+    assert set(data["xml"]) | set(data["marked"]) <= set(catalog.services())
+
+
+def _leads_somewhere(shape, path):
+    for name in path:
+        while shape.type_name == "list":
+            shape = shape.member
+        if name not in getattr(shape, "members", {}):
+            return False
+        shape = shape.members[name]
+    return True

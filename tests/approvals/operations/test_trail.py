@@ -221,6 +221,11 @@ def read(name, recorded):
                 "AccessControlPolicy": {"Grants": [{"Permission": "READ", "Grantee": {"Type": "Group", "URI": "u"}}]},
             },
         ),
+        (
+            "s3:CreateBucket",
+            {"bucketName": "b", "host": ["h"], "acl": [""], "accessControlList": {"x-amz-grant-read": "id=1"}},
+            {"Bucket": "b", "GrantRead": "id=1"},
+        ),
         ("s3:PutBucketAcl", {"bucketName": "b", "x-amz-acl": ["private"]}, {"Bucket": "b", "ACL": "private"}),
         (
             "eks:AssociateAccessPolicy",
