@@ -222,3 +222,17 @@ def test_the_form_works_without_javascript(chromium, origin, cast):
     request.refresh_from_db()
     parameters = request.current_revision().plan.steps[0].parameters
     assert parameters == {"TableName": "prod-orders", "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "by-customer"}}]}
+
+
+def test_a_list_narrows_while_one_types(cast, person):
+    """The search field filters what the page holds already; a group with nothing left goes with it."""
+    page = person("alice").open("/admin/approvals/approvalrequest/file/?place=111122223333/eu-west-1")
+    page.locator("#service").press_sequentially("key management")
+    page.get_by_role("link", name="AWS Key Management Service").last.wait_for()
+    assert page.locator("#choices li:visible").count() < 5
+    assert page.get_by_role("link", name="Amazon DynamoDB").first.is_hidden()
+    page.locator("#service").press("Enter")
+    page.wait_for_url("**service=key+management*")
+    page.get_by_role("link", name="AWS Key Management Service").last.click()
+    page.get_by_role("link", name="ScheduleKeyDeletion").click()
+    assert page.locator("select[name=place]").input_value() == "111122223333/eu-west-1"

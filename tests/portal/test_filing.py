@@ -86,9 +86,12 @@ class TestChoosing:
 
     def test_the_pages_obey_the_policy(self, cast, browser):
         """Nothing inline, every field labelled, no id twice: the search field, the datalist and the lists."""
-        alice = browser("alice")
-        for given in ({}, {"place": PLACE}, {"place": PLACE, "service": "s3"}, {"place": PLACE, "operation": "kms:CreateKey"}):
-            page = Page(text(alice.get(FILE, given)))
+        alice, request = browser("alice"), cast.filed()
+        choosing = ({}, {"place": PLACE}, {"place": PLACE, "service": "s3"}, {"place": PLACE, "operation": "kms:CreateKey"})
+        pages = [alice.get(FILE, given) for given in choosing]
+        pages += [alice.get(alice.page(verb, request)) for verb in ("add", "plan", "change", "complete")]
+        for answer in pages:
+            page = Page(text(answer))
             assert (page.inline, page.unlabelled) == ([], [])
             assert len(page.ids) == len(set(page.ids))
 
