@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from approvals.operations import catalog
+from approvals.operations import catalog, quirks
 from approvals.operations.catalog import Operation
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import EVENT_PATTERN, QUEUE_POLICY, fits, within
@@ -83,8 +83,9 @@ def _pattern(details: Sequence[Document]) -> Document:
 
 
 def _names(operations: Sequence[Operation]) -> list[str | dict[str, str]]:
-    """What an eventName may be, as EventBridge's filters: each name, and its beginning where a version may follow."""
-    names = sorted({operation.name for operation in operations})
+    """What an eventName may be, as EventBridge's filters: every name, and its beginning where a version may follow."""
+    others = (name for operation in operations for name in quirks.event_names(operation.service, operation.name))
+    names = sorted({*others, *(operation.name for operation in operations)})
     versioned = sorted({operation.name for operation in operations if _VERSIONED_PATH.match(operation.model.http["requestUri"])})
     return [*names, *({"prefix": f"{name}{begins}"} for name in versioned for begins in _VERSION_BEGINS)]
 

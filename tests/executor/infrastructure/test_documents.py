@@ -218,10 +218,12 @@ def test_boto3_iam_and_cloudtrail_each_have_their_own_name(operation: str, actio
         ("lambda", "DeleteFunction", "DeleteFunctionConcurrency20171031", False),
         ("cloudfront", "DeleteDistribution", "DeleteDistribution2020_05_31", True),
         ("dynamodb", "DeleteTable", "DeleteTableReplica", False),
+        ("s3", "PutBucketLifecycleConfiguration", "PutBucketLifecycle", True),
+        ("s3", "DeletePublicAccessBlock", "DeleteBucketPublicAccessBlock", True),
     ],
 )
-def test_names_with_a_version_behind_them_are_heard(service: str, operation: str, event: str, heard: bool) -> None:
-    """CloudTrail puts an API version behind some names; the pattern, as EventBridge matches it, hears it and nothing else."""
+def test_events_with_another_name_or_a_version_behind_it_are_heard(service: str, operation: str, event: str, heard: bool) -> None:
+    """CloudTrail puts a version behind some names and calls some events otherwise; the pattern hears those and no others."""
     one = guardrail(f"{service}:{operation}", resources=("arn:aws:any:eu-west-1:111122223333:*",))
     ((document,),) = event_patterns([one], ["eu-west-1"]).values()
     record = {"detail-type": "AWS API Call via CloudTrail"}
