@@ -40,7 +40,7 @@ bench: $(VENV)/.dev-stamp
 	$(BIN)/python -m tests.benchmarks
 
 soak: $(VENV)/.dev-stamp
-	COUNTERSIGN_SOAK=100000 $(BIN)/python -m pytest tests/approvals/operations/test_trail_properties.py $(ARGS)
+	SOAK_RECORDS=100000 $(BIN)/python -m pytest tests/approvals/operations/test_trail_properties.py $(ARGS)
 
 lint: $(VENV)/.dev-stamp
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from tests.approvals.operations import recorded
 WHERE = Where("111122223333", "eu-west-1")
 EXAMPLES = 50
 # `make soak` asks for 100,000.
-MUTANTS = int(os.environ.get("COUNTERSIGN_SOAK", "5000"))
+MUTANTS = int(os.environ.get("SOAK_RECORDS", "5000"))
 seeds = st.integers(0, 2**32)
 
 
