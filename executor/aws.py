@@ -15,12 +15,15 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.loaders import Loader
+from botocore.session import Session as BotocoreSession
 
 from approvals.authority import KnownAccount
 from executor.answers import (
@@ -146,9 +149,22 @@ def client(service: str, region: str, *, keys: Keys | None = None, config: Confi
     )
     with _making:
         if not _boto:
-            _boto.append(boto3.Session())
+            _boto.append(_session())
         make: Any = _boto[0].client  # typed for services written out, which these are not
         return make(service, region_name=region, config=config, **given)
+
+
+def _session() -> boto3.Session:
+    """A boto3 session over botocore's own models alone: a file in a home directory must not change what a call is."""
+    core = BotocoreSession()
+    core.register_component("data_loader", _models())
+    return boto3.Session(botocore_session=core)
+
+
+@lru_cache(maxsize=1)
+def _models() -> Loader:
+    """What every session loads models by. Not the catalog's: clients change the models that they are made of (S3's paths)."""
+    return Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
 
 
 def forget() -> None:

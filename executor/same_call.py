@@ -17,6 +17,7 @@ from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.states import Completeness
 from approvals.trail_event import Outcome
+from executor.infrastructure.events import home_region
 
 # Written by `canonical.encode` for what CloudTrail spells in ways of its own, or leaves out.
 _SPELT_OTHERWISE: Final = ('"$bytes"', '"$timestamp"', '"$sealed"')
@@ -40,7 +41,7 @@ def compare(record: TrailRecord, attempt: Attempt) -> Compared:
     # rds, docdb and neptune share one API: the record may speak of the same call by either name.
     meant = catalog.all_of_event(record.event_source, record.event_name, raw.get("requestParameters"))
     operation = next((one for one in meant if one.full_name == attempt.operation), None)
-    if operation is None or record.region != attempt.region:
+    if operation is None or record.region != _recorded_in(operation, attempt):
         return Likeness.OTHER, f"{attempt.operation} in {attempt.region} was announced"
     if record.account != attempt.execution.revision.request.account_id:
         return Likeness.OTHER, "it was made in another account than the request's"
@@ -51,6 +52,11 @@ def compare(record: TrailRecord, attempt: Attempt) -> Compared:
     if step.name != operation.full_name:
         return Likeness.OTHER, f"{step.name} was signed"
     return _parameters(record, raw, operation, step, where)
+
+
+def _recorded_in(operation: Operation, attempt: Attempt) -> str:
+    """The region that CloudTrail writes: a global service (IAM, Route 53) has one for all of its calls."""
+    return home_region(operation, attempt.execution.revision.request.account.partition) or attempt.region
 
 
 def _parameters(record: TrailRecord, raw: dict[str, Any], operation: Operation, step: Step, where: Where) -> Compared:

@@ -8,11 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from executor.sandbox.world import DemoWorldFacts
     from tests.executor.stage import Stage
 
 
 @pytest.fixture
-def stage(cloned_database: str, cast: Any, role_url: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def facts() -> DemoWorldFacts:
+    """What the stage's local AWS consists of."""
+    from executor.sandbox.world import DEMO
+
+    return DEMO
+
+
+@pytest.fixture
+def stage(
+    cloned_database: str, cast: Any, role_url: Any, facts: DemoWorldFacts, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stage]:
     """The cast's sealed world with a local AWS, in a database of its own; nobody is nudged, and targets settle quickly."""
     # Models may be imported only once Django is set up, which is after the first conftests.
     from executor import aws
@@ -24,7 +35,7 @@ def stage(cloned_database: str, cast: Any, role_url: Any, settings: Any, monkeyp
     settings.HOME_REGION = DEMO.region
     settings.TOPIC_ARN = DEMO.topic_arn
     monkeypatch.setattr("executor.target.PATIENCE", QUICK)
-    with LocalAws(DEMO, settle_seconds=0.2) as started:
+    with LocalAws(facts, settle_seconds=0.2) as started:
         settings.QUEUE_URL = DEMO.queue_url(started.endpoint_url)
         yield Stage(cast, started, cloned_database, role_url)
     aws.forget()
