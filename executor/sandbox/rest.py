@@ -17,6 +17,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 from botocore.utils import is_json_value_header
 
+from executor.sandbox.models import service_model
 from executor.sandbox.values import Unreadable, from_json, from_text, from_xml, header_list, json_header
 
 _LABEL = re.compile(r"\{([^}+]+)(\+?)\}")
@@ -108,8 +109,6 @@ def _most_specific(taken: list[Route]) -> Route:
 @lru_cache(maxsize=64)
 def _routes(service: str) -> Mapping[str, tuple[Route, ...]]:
     """The routes of a service by HTTP method."""
-    from executor.sandbox.models import service_model
-
     model = service_model(service)
     routes: dict[str, list[Route]] = {}
     for name in model.operation_names:

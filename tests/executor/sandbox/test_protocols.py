@@ -104,23 +104,44 @@ def test_a_service_that_moto_cannot_answer_says_so(client: Any, aws: LocalAws) -
     assert "does not know this operation" in refusal(client("mallory", "eventbridgev2").list_event_buses)["Error"]["Message"]
 
 
-def test_a_body_that_is_signed_chunk_by_chunk_is_refused_with_a_reason(aws: LocalAws) -> None:
+Put = Callable[..., tuple[int, bytes]]
+
+
+@pytest.fixture
+def put(aws: LocalAws) -> Put:
+    """`put("/b/k", stated_hash, body)`: status and body of mallory's PUT, whose payload hash is what she states."""
+
+    def send(path: str, stated: str, body: Any) -> tuple[int, bytes]:
+        key, host = aws.keys["mallory"], aws.endpoint_url.removeprefix("http://")
+        request = AWSRequest("PUT", f"{aws.endpoint_url}{path}", {"Host": host, "X-Amz-Content-SHA256": stated})
+        SigV4Auth(Credentials(key["access_key_id"], key["secret_access_key"]), "s3", "eu-west-1").add_auth(request)
+        connection = http.client.HTTPConnection(host, timeout=10)
+        try:
+            connection.request("PUT", path, body, dict(request.headers.items()))
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    return send
+
+
+def test_a_body_that_is_signed_chunk_by_chunk_is_refused_with_a_reason(put: Put) -> None:
     """The local AWS cannot verify such a body, and says that instead of taking it."""
-    key = aws.keys["mallory"]
-    host = aws.endpoint_url.removeprefix("http://")
-    headers = {"Host": host, "X-Amz-Content-SHA256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}
-    request = AWSRequest("PUT", f"{aws.endpoint_url}/b/k", headers, b"0\r\n\r\n")
-    SigV4Auth(Credentials(key["access_key_id"], key["secret_access_key"]), "s3", "eu-west-1").add_auth(request)
-    connection = http.client.HTTPConnection(host, timeout=10)
-    try:
-        connection.request("PUT", "/b/k", b"0\r\n\r\n", dict(request.headers.items()))
-        answer = connection.getresponse()
-        body = answer.read()
-    finally:
-        connection.close()
-    assert answer.status == 501
+    status, body = put("/b/k", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", b"0\r\n\r\n")
+    assert status == 501
     assert b"<Code>NotImplemented</Code>" in body
     assert b"chunk by chunk" in body
+
+
+def test_a_body_without_a_stated_length_is_read(client: Any, put: Put) -> None:
+    """A stream comes in HTTP's own chunks; S3 takes it unsigned."""
+    s3 = client("mallory", "s3")
+    s3.create_bucket(Bucket="scratch", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    assert put("/scratch/k", "UNSIGNED-PAYLOAD", iter([b"hello ", b"world"]))[0] == 200
+    assert s3.get_object(Bucket="scratch", Key="k")["Body"].read() == b"hello world"
+    assert put("/scratch/k", "0" * 64, iter([b"other"]))[0] == 403
+    assert s3.get_object(Bucket="scratch", Key="k")["Body"].read() == b"hello world"
 
 
 def test_records_keep_or_lose_parameters_as_real_ones_do(client: Any, aws: LocalAws) -> None:
