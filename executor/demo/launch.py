@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from executor.demo import people, servers, valkey
+from executor.demo import people, sealing_pair, servers, valkey
 from executor.demo.children import Child
 from executor.demo.errors import DemoError
 from executor.demo.state import StateFolder, free_port, is_free
@@ -58,6 +58,7 @@ class Launch:
         self._tables()
         keys = self._local_aws()
         self._environments = replace(self._environments, genesis=self._genesis())
+        sealing_pair.ensure(self._state)
         self._processes(keys)
         return self._world(keys)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from executor.demo import servers
+from executor.demo import sealing_pair, servers
 from executor.demo.people import KEYS_FILE
 from executor.demo.state import StateFolder
 from executor.sandbox.world import DEMO
@@ -103,6 +103,7 @@ class Environments:
             "REDIS_URL": self.found.web_redis_url,
             "COUNTERSIGN_DEMO_KEYS": str(self.state.path / KEYS_FILE),
             "COUNTERSIGN_GENESIS": self.genesis,
+            **sealing_pair.sealing(self.state.path),
         }
 
     def worker(self, process: str, key: AccessKey) -> dict[str, str]:
@@ -113,7 +114,7 @@ class Environments:
                 "COUNTERSIGN_TOPIC_ARN": DEMO.topic_arn,
                 "COUNTERSIGN_MIRROR_TABLE": DEMO.mirror_table,
             },
-            "execution": {"COUNTERSIGN_GENESIS": self.genesis},
+            "execution": {"COUNTERSIGN_GENESIS": self.genesis, **sealing_pair.opening(self.state.path)},
         }
         return (
             self._countersign(process)

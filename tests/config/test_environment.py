@@ -1,12 +1,14 @@
 """The environment is read once, strictly, and says everything that is wrong at once."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from config import environment
 from config.environment import WrongEnvironment, read
+from tests import sealing_keys
 
 WEB = {
     "COUNTERSIGN_ORIGIN": "https://countersign.example.com:8443",
@@ -131,3 +133,51 @@ def test_a_tool_needs_nothing():
 
 def _user(found: Any) -> str:
     return found.database.user
+
+
+class TestKeysForSecrets:
+    """The web process seals, the execution process opens, and no other arrangement starts."""
+
+    EXECUTION = {
+        "COUNTERSIGN_PROCESS": "execution",
+        "COUNTERSIGN_ORIGIN": WEB["COUNTERSIGN_ORIGIN"],
+        "DATABASE_URL": WEB["DATABASE_URL"],
+        "REDIS_URL": WEB["REDIS_URL"],
+        "COUNTERSIGN_GENESIS": "0" * 64,
+    }
+
+    def test_the_public_key_is_text_or_a_file(self, tmp_path):
+        """PEM as it is, with its line breaks written out, or where it lies."""
+        pem = sealing_keys.public_pem()
+        path = tmp_path / "sealing.pem"
+        path.write_text(pem)
+        for value in (pem, pem.replace("\n", "\\n"), str(path)):
+            assert read(WEB | {"COUNTERSIGN_SEALING_KEY": value}).sealing_key.strip() == pem.strip()
+
+    def test_the_web_process_refuses_what_opens(self, tmp_path):
+        """A private key in either setting stops it, and the message does not quote the key."""
+        private = sealing_keys.private_file(tmp_path)
+        text = Path(private).read_text()
+        for name, value in (
+            ("COUNTERSIGN_OPENING_KEY", private),
+            ("COUNTERSIGN_OPENING_KEY", "arn:aws:kms:eu-west-1:111122223333:key/1"),
+            ("COUNTERSIGN_SEALING_KEY", private),
+            ("COUNTERSIGN_SEALING_KEY", text),
+        ):
+            with pytest.raises(WrongEnvironment, match=name) as wrong:
+                read(WEB | {name: value})
+            assert text.splitlines()[1] not in str(wrong.value)
+
+    @pytest.mark.parametrize("value", ["nowhere.pem", "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----", "12"])
+    def test_a_public_key_that_is_none_is_said(self, value):
+        with pytest.raises(WrongEnvironment, match="COUNTERSIGN_SEALING_KEY"):
+            read(WEB | {"COUNTERSIGN_SEALING_KEY": value})
+
+    def test_the_executor_takes_several_keys(self, tmp_path):
+        """While one key follows another both open; an alias could be pointed elsewhere, so it is no key."""
+        arn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+        path = sealing_keys.private_file(tmp_path)
+        assert read(self.EXECUTION | {"COUNTERSIGN_OPENING_KEY": f"{arn}, {path}"}).opening_keys == (arn, path)
+        for wrong in ("nowhere.pem", "arn:aws:kms:eu-west-1:111122223333:alias/opening"):
+            with pytest.raises(WrongEnvironment, match="COUNTERSIGN_OPENING_KEY"):
+                read(self.EXECUTION | {"COUNTERSIGN_OPENING_KEY": wrong})

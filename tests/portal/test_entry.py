@@ -264,6 +264,9 @@ class TestDeployChecks:
             ("MFA_ADAPTER", "allauth.mfa.adapter.DefaultMFAAdapter", "E040"),
             ("SOCIALACCOUNT_EMAIL_AUTHENTICATION", True, "E044"),
             ("SOCIALACCOUNT_PROVIDERS", {}, "W042"),
+            ("OPENING_KEYS", ("opening.pem",), "E060"),
+            ("SEALING_KEY", "-----BEGIN PRIVATE KEY-----", "E060"),
+            ("SEALING_KEY", "", "W061"),
         ],
     )
     def test_a_dangerous_setting_is_refused(self, settings, name, value, number):
