@@ -40,7 +40,7 @@ from approvals.models import (
     Revision,
     Source,
 )
-from approvals.operations import catalog, sensitive
+from approvals.operations import catalog, quirks, sensitive
 from approvals.operations.trail import Conversion
 from approvals.plan import Step
 from approvals.states import Completeness, RequestState
@@ -73,7 +73,7 @@ def submit(
         return open_one, False
     service, _, name = operation.partition(":")
     conversion = sensitive.without_secrets(catalog.get(operation), conversion)
-    steps = [Step(service, name, conversion.parameters)]
+    steps = [Step(service, name, quirks.without_marks(conversion.parameters))]
     request = new_request(
         Source.EVENT, account, event.region, steps, requester, versions, now, principal=event.caller.arn, merge_key=merge_key
     )

@@ -13,7 +13,7 @@ from typing import Any, Final
 from approvals import policies
 from approvals.errors import BadParameters, UnknownOperation
 from approvals.models import Account, ApprovalRequest, GuardrailVersion, Source
-from approvals.operations import catalog, inputs, resources, sensitive
+from approvals.operations import catalog, inputs, quirks, resources, sensitive
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.policies import Call
@@ -51,6 +51,8 @@ def step_of(operation: str, parameters: Parameters, account: Account, region: st
         said = "This is secret. Enter it in the form, which seals it for the executor."
         raise BadParameters({place: [said] for place in open_ones})
     inputs.check(known, clean)
+    if quirks.without_marks(clean) != clean:
+        raise BadParameters({"": ["A value is CloudTrail's mark for something that it hides. Enter the value itself."]})
     if known.facts.resources and not resources.arns(known, clean, where):
         # The executor refuses a step whose target could have been named and is not: it would slip past every pattern.
         said = "Name what the call acts on by its plain name or id: no wildcard, nothing left out."

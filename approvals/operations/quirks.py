@@ -50,6 +50,15 @@ def hidden(value: Any) -> bool:
     return any(marker in value for marker in _UNMISTAKABLE) or ("****" in value and len(value) <= 256)
 
 
+def without_marks(value: Any) -> Any:
+    """The value without what CloudTrail wrote in place of something: nobody may take a mark for the value."""
+    if isinstance(value, dict):
+        return {name: without_marks(item) for name, item in value.items() if not hidden(item)}
+    if isinstance(value, list):
+        return [without_marks(item) for item in value if not hidden(item)]
+    return value
+
+
 def is_xml(service: str) -> bool:
     """Whether the service's requests are written in XML or as a query: one element and a list of one look the same there."""
     return service in _xml()

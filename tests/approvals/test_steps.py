@@ -167,3 +167,15 @@ class TestEdited:
         request = cast.sign_review(cast.sign_confirm(filed(cast, UNPROTECT, DELETE)))
         assert request.state == "approved"
         assert names(request.current_revision()) == ["UpdateTable", "DeleteTable"]
+
+
+def test_the_mark_of_a_hidden_value_is_never_taken_for_the_value(cast):
+    """A draft leaves CloudTrail's mark out, and a plan that holds one is refused."""
+    marked = trail_record("UpdateTable", denied=True, requestParameters={"tableName": "prod-orders", "billingMode": "****"})
+    ingest.ingest([ingest.Message("m", envelope(marked))])
+    request = ApprovalRequest.objects.get(records__event_id=marked["eventID"])
+    revision = request.current_revision()
+    assert revision.draft_steps[0]["parameters"] == {"TableName": "prod-orders"}
+    assert (revision.completeness, revision.text) == ("redacted", "")
+    with pytest.raises(BadParameters, match="mark for something that it hides"):
+        cast.filed("dynamodb:DeleteTable", TableName="HIDDEN_DUE_TO_SECURITY_REASONS")
