@@ -87,7 +87,12 @@ class TestChoosing:
     def test_the_pages_obey_the_policy(self, cast, browser):
         """Nothing inline, every field labelled, no id twice: the search field, the datalist and the lists."""
         alice, request = browser("alice"), cast.filed()
-        choosing = ({}, {"place": PLACE}, {"place": PLACE, "service": "s3"}, {"place": PLACE, "operation": "kms:CreateKey"})
+        choosing: tuple[dict[str, str], ...] = (
+            {},
+            {"place": PLACE},
+            {"place": PLACE, "service": "s3"},
+            {"place": PLACE, "operation": "kms:CreateKey"},
+        )
         pages = [alice.get(FILE, given) for given in choosing]
         pages += [alice.get(alice.page(verb, request)) for verb in ("add", "plan", "change", "complete")]
         for answer in pages:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from approvals import canonical, decisions
 from approvals.models import ApprovalRequest, Revision
 from approvals.operations import catalog, ready
+from approvals.operations.facts import Ready
 from approvals.plan import Step
 from tests.portal.test_filing import plan, text
 from tests.portal.test_operation_form import find
@@ -37,7 +38,7 @@ class TestOffers:
 
     def test_a_state_of_another_shape_tells_nothing(self):
         """An expression that AWS's answer does not fit makes no page stumble; the offer stands."""
-        odd = ready.Ready("t", "dynamodb:CreateBackup", {}, "w", when="length(DeletionProtectionEnabled) > `0`")
+        odd = Ready("t", "dynamodb:CreateBackup", {}, "w", when="length(DeletionProtectionEnabled) > `0`")
         assert ready._applies(odd, PROTECTED)
 
     def test_the_call_s_members_fill_it(self):
