@@ -1,7 +1,8 @@
 """The whole story, played without a person: real AWS clients, the real queue, workers and pages. One line a step.
 
 The points are those of the story that README tells: 1 the world, 2 the denial, 3 its record, 4 the draft, 5 the review, 6 the
-execution, 7 the bypass, 8 the audit trail. The first step that does not hold ends it.
+execution, 7 the bypass, 8 the audit trail; 2 to 6 are told of DynamoDB and then of five other services. The first step that does
+not hold ends it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
 from executor.demo.errors import DemoError
+from executor.demo.five_services import FiveServices
 from executor.demo.teller import DidNotHold, Row, Teller, must
 from executor.demo.visitor import Page, Visitor
 from executor.demo.world import DemoWorld
@@ -24,6 +26,7 @@ from executor.sandbox.world import DEMO
 def play(world: DemoWorld) -> bool:
     """Play it; True when every step held. Prints one line a step."""
     story = Story(world)
+    five = FiveServices(story)
     try:
         for point in (
             story.the_world,
@@ -35,6 +38,11 @@ def play(world: DemoWorld) -> bool:
             story.nobody_alone,
             story.the_decision,
             story.the_execution,
+            five.the_denials,
+            five.the_records,
+            five.the_drafts,
+            five.the_decisions,
+            five.the_executions,
             story.the_bypass,
             story.the_audit,
         ):
@@ -229,10 +237,10 @@ class Story(Teller):
     def the_execution(self) -> None:
         """6. The worker makes each call once; CloudTrail proves it."""
         for name, sentence in (("update", "changed"), ("delete", "gone")):
-            execution = self.wait(f"the end of {name}", partial(self._ended, name))
+            execution = self.wait(f"the end of {name}", partial(self.ended, name))
             must(execution["state"] == "succeeded", f"{name} is {execution['state']}: {execution['outcome']}")
-            self.wait(f"the proof of {name}", partial(self._proof, str(execution["id"])))
-            calls = [one for one in self.trail() if _source_identity(one) == str(execution["id"]) and not one["readOnly"]]
+            self.wait(f"the proof of {name}", partial(self.proven, str(execution["id"])))
+            calls = self.calls_of(str(execution["id"]))
             must(len(calls) == 1, f"{len(calls)} calls were made for {name}")
             self.ok(6, f"the executor made one call under SourceIdentity {str(execution['id'])[:8]}, and the table is {sentence}")
         table = self.aws("alice").describe_table(TableName="prod-customers")["Table"]
@@ -247,19 +255,6 @@ class Story(Teller):
         expected = {"EventName": "DeleteTable", "Requester": "alice", "Status": "Done", "Approver": "bob"}
         must(shown == expected, f"the mirror says {shown}")
         self.ok(6, "the mirror table ApprovalRequests says Done, asked by alice, approved by bob")
-
-    def _ended(self, name: str) -> Row | None:
-        return self.one(
-            "SELECT e.id, e.state, e.outcome FROM approvals_execution e JOIN approvals_revision r ON r.id = e.revision_id "
-            "WHERE r.request_id = %s AND e.state IN ('succeeded', 'failed', 'aborted', 'unknown')",
-            self.requests[name],
-        )
-
-    def _proof(self, execution: str) -> Row | None:
-        return self.one(
-            "SELECT p.id FROM approvals_proof p JOIN approvals_attempt a ON a.id = p.attempt_id WHERE a.execution_id = %s",
-            execution,
-        )
 
     def _gone(self, table: str) -> bool:
         try:
@@ -301,7 +296,3 @@ class Story(Teller):
         verified = self.manage("audit_verify")
         must(verified.returncode == 1 and f"#{edited}" in verified.stdout, f"{verified.returncode}: {verified.stdout}")
         self.ok(8, f"after an edit by the owner of the tables audit_verify names entry #{edited}")
-
-
-def _source_identity(record: Row) -> str:
-    return str(record["userIdentity"].get("sessionContext", {}).get("sourceIdentity", ""))

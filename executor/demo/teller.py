@@ -36,7 +36,7 @@ class Teller:
         self.said = ""
         self._begun = self.asked_at = time.monotonic()
         self._people: dict[str, Visitor] = {}
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self.requests: dict[str, str] = {}
 
     def close(self) -> None:
@@ -51,28 +51,32 @@ class Teller:
         self.said = sentence
         print(f"ok  {point}  {sentence}  [{time.monotonic() - self._begun:.1f} s]", flush=True)
 
-    def aws(self, user: str) -> Any:
-        """A DynamoDB client with this IAM user's keys, as any program would make one."""
-        if user not in self._clients:
+    def aws(self, user: str, service: str = "dynamodb") -> Any:
+        """A client of the service with this IAM user's keys, as any program would make one."""
+        if (user, service) not in self._clients:
             key = self.world.keys[user]
             make: Any = boto3.client
-            self._clients[user] = make(
-                "dynamodb",
+            self._clients[user, service] = make(
+                service,
                 endpoint_url=self.world.aws_endpoint,
                 region_name=self.world.region,
                 aws_access_key_id=key.access_key_id,
                 aws_secret_access_key=key.secret_access_key,
                 config=Config(retries={"total_max_attempts": 1}),
             )
-        return self._clients[user]
+        return self._clients[user, service]
 
     def denied(self, user: str, operation: str, **parameters: Any) -> None:
         """Make a call that AWS must deny explicitly, in DynamoDB's own format."""
+        self.denied_by("dynamodb", "AccessDeniedException", user, operation, **parameters)
+
+    def denied_by(self, service: str, code: str, user: str, operation: str, **parameters: Any) -> None:
+        """Make a call that the service must deny explicitly, with its own code for it."""
         try:
-            getattr(self.aws(user), operation)(**parameters)
+            getattr(self.aws(user, service), operation)(**parameters)
         except ClientError as error:
             said = error.response["Error"]
-            must(said["Code"] == "AccessDeniedException" and "explicit deny" in said["Message"], f"AWS said {said}")
+            must(said["Code"] == code and "explicit deny" in said["Message"], f"AWS said {said}")
             return
         raise DidNotHold(f"{user}'s {operation} was not denied")
 
@@ -109,6 +113,26 @@ class Teller:
         answer = requests.get(f"{self.world.aws_endpoint}/_sandbox/records", timeout=10)
         found: list[Row] = answer.json()
         return found
+
+    def calls_of(self, execution: str) -> list[Row]:
+        """CloudTrail's records of what was changed under an execution's source identity, oldest first."""
+        return [one for one in self.trail() if _source_identity(one) == execution and not one["readOnly"]]
+
+    def ended(self, name: str) -> Row | None:
+        """How the execution of a request ended, or None while it has not."""
+        return self.one(
+            "SELECT e.id, e.state, e.outcome FROM approvals_execution e JOIN approvals_revision r ON r.id = e.revision_id "
+            "WHERE r.request_id = %s AND e.state IN ('succeeded', 'failed', 'aborted', 'unknown')",
+            self.requests[name],
+        )
+
+    def proven(self, execution: str) -> int:
+        """How many of an execution's calls CloudTrail has proven."""
+        proofs = (
+            "SELECT count(*) AS n FROM approvals_proof p JOIN approvals_attempt a ON a.id = p.attempt_id "
+            "WHERE a.execution_id = %s"
+        )
+        return int(self.one_row(proofs, execution)["n"])
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of manage.py as the owner."""
@@ -148,3 +172,7 @@ def must(holds: bool, otherwise: str) -> None:
 def fail(why: str) -> NoReturn:
     """Raise DidNotHold."""
     raise DidNotHold(why)
+
+
+def _source_identity(record: Row) -> str:
+    return str(record["userIdentity"].get("sessionContext", {}).get("sourceIdentity", ""))

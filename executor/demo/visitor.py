@@ -24,13 +24,23 @@ class PageMissing(DemoError):
 
 
 @dataclass
+class Button:
+    """A form's button: what it sends, and what is written on it."""
+
+    name: str
+    value: str
+    label: str = ""
+
+
+@dataclass
 class Form:
-    """One form of a page: where it leads, and its fields with the values that the page gave them."""
+    """One form of a page: where it leads, its fields with the values that the page gave them, its buttons."""
 
     action: str
     method: str
     name: str
     fields: dict[str, str] = field(default_factory=dict)
+    buttons: list[Button] = field(default_factory=list)
 
 
 class _Forms(HTMLParser):
@@ -42,6 +52,7 @@ class _Forms(HTMLParser):
         self.words: list[str] = []
         self._open: Form | None = None
         self._select = self._area = ""
+        self._button: Button | None = None
         self._silent = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -71,6 +82,9 @@ class _Forms(HTMLParser):
         elif tag == "textarea" and name:
             self._area = name
             form.fields[name] = ""
+        elif tag == "button":
+            self._button = Button(name, given.get("value", ""))
+            form.buttons.append(self._button)
 
     def handle_endtag(self, tag: str) -> None:
         if tag in {"script", "style"}:
@@ -81,8 +95,12 @@ class _Forms(HTMLParser):
             self._select = ""
         elif tag == "textarea":
             self._area = ""
+        elif tag == "button":
+            self._button = None
 
     def handle_data(self, data: str) -> None:
+        if self._button is not None:
+            self._button.label += data
         if self._area and self._open is not None:
             self._open.fields[self._area] += data
         elif not self._silent and data.strip():
@@ -138,6 +156,14 @@ class Visitor:
                 timeout=TIMEOUT,
             )
         )
+
+    def press(self, page: Page, label: str) -> Page:
+        """Press a page's button with this on it. Raises PageMissing."""
+        for form in page.forms:
+            for button in form.buttons:
+                if button.label.strip() == label:
+                    return self.post(form, page, **({button.name: button.value} if button.name else {}))
+        raise PageMissing(f"{page.url} ({page.status}) has no button {label!r}: {page.text[:300]}")
 
     def post_by_hand(self, path: str, fields: Mapping[str, Any]) -> Page:
         """Send what no page offers, with a CSRF token that is genuine."""
