@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+from typing import Any
 
 import psycopg
 import pytest
@@ -211,7 +212,10 @@ class TestWhatIsSecret:
 
     def test_replacing_them_leaves_all_the_rest_alone(self):
         """Opening touches the secrets and nothing else."""
-        parameters = {"BrokerName": "b", "Users": [{"Username": "u", "Password": "x"}, {"Username": "v", "Password": "y"}]}
+        parameters: dict[str, Any] = {
+            "BrokerName": "b",
+            "Users": [{"Username": "u", "Password": "x"}, {"Username": "v", "Password": "y"}],
+        }
         found = sensitive.replaced(catalog.get("mq:CreateBroker"), parameters, lambda place, value: f"{place[1]}{value}")
         assert found == {"BrokerName": "b", "Users": [{"Username": "u", "Password": "0x"}, {"Username": "v", "Password": "1y"}]}
         assert parameters["Users"][0]["Password"] == "x"
@@ -221,7 +225,7 @@ class TestWhatIsSecret:
         for full_name, paths in sensitive._listed()["members"].items():
             operation = catalog.get(full_name)
             for path in paths:
-                shape = operation.model.input_shape
+                shape: Any = operation.model.input_shape
                 for name in path.split("."):
                     while shape.type_name == "list":
                         shape = shape.member

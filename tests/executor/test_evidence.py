@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from approvals.models import Alert, Attempt, AuditEntry, Execution, OutboxMessage, Proof, TrailRecord
 from executor import aws, claim, delivery, feed, reconcile, run
+from executor.opening import Opened
 from executor.sandbox.world import DEMO
 from tests.cast import envelope, table_arn, trail_record
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -103,7 +104,7 @@ def test_a_second_call_with_the_very_session_is_an_alert(stage: Stage, settings:
         assert isinstance(session, aws.Session)
         with session:
             attempt = run._sent(cleared, 0, step, session)
-            answer = run._call(cleared.claim, step, session)
+            answer = run._call(cleared.claim, step, session, Opened(step.parameters))
             again = session.mutate(step.service, step.operation, step.parameters)
             run._answered(cleared, attempt, step, answer)
     learn(stage)
