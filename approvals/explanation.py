@@ -16,7 +16,7 @@ from botocore.validate import ParamValidator
 
 from approvals import canonical, trail_event, watch
 from approvals.errors import BadTrailEvent
-from approvals.operations import agreement, catalog, denials, resources, trail
+from approvals.operations import agreement, catalog, denials, iam, resources, trail
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
@@ -98,7 +98,7 @@ class Explanation:
             "service": operation.service if operation else None,
             "operation": operation.name if operation else None,
             "outcome": str(event.outcome) if event else None,
-            "read_only": event.read_only if event else None,
+            "read_only": self._reads if event else None,
             "iam_action": self.iam_action or None,
             "resources": list(self.resources),
             "caller": (
@@ -115,6 +115,13 @@ class Explanation:
             "becomes": str(self.becomes),
             "why": self.why,
         }
+
+    @property
+    def _reads(self) -> bool:
+        """What the record says of itself; where it says nothing, what IAM says of the operation."""
+        if self.event is None or "readOnly" in self.event.record or self.operation is None:
+            return self.event is not None and self.event.read_only
+        return iam.only_reads(self.operation)
 
     @property
     def has_parameters(self) -> bool:

@@ -17,7 +17,23 @@ from approvals.errors import BadTrailEvent
 
 LARGEST_MESSAGE: Final = 1024 * 1024
 DETAIL_TYPE: Final = "AWS API Call via CloudTrail"
-_DENIALS: Final = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedException", "Client.UnauthorizedOperation"})
+# How services call a denial by IAM, beside the wording that most of them share.
+_DENIALS: Final = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "Client.UnauthorizedAccess",
+        "Client.UnauthorizedOperation",
+        "ForbiddenException",
+        "NotAuthorized",
+        "NotAuthorizedException",
+        "UnauthorizedException",
+        "UnauthorizedOperation",
+    }
+)
+_DENIED: Final = "is not authorized to perform: "
 # CloudTrail nests a dozen levels at most; what is deeper is meant to exhaust a reader.
 DEEPEST: Final = 64
 # CloudTrail writes these also for calls that had an effect before they failed.
@@ -72,7 +88,8 @@ class TrailEvent:
         """Denied, succeeded, or failed for another reason."""
         if not self.error_code:
             return Outcome.SUCCEEDED
-        return Outcome.DENIED if self.error_code in _DENIALS else Outcome.FAILED
+        denied = self.error_code in _DENIALS or (_DENIED in self.error_message and self.error_code not in INCONCLUSIVE)
+        return Outcome.DENIED if denied else Outcome.FAILED
 
 
 def from_message(body: str | bytes) -> TrailEvent:

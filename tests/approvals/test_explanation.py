@@ -55,6 +55,9 @@ FATES = [
     (trail_record(errorCode="InternalFailure", errorMessage=""), Becomes.ALERT),
     (trail_record(userIdentity={"type": "Root", "accountId": DEMO.account, "arn": "arn:aws:iam::1:root"}), Becomes.ALERT),
     (trail_record(userIdentity={"type": "AWSService", "invokedBy": "autoscaling.amazonaws.com"}), Becomes.IGNORED),
+    (trail_record(errorCode="AuthorizationError"), Becomes.REQUEST),
+    (trail_record(errorCode="InvalidParameterValueException"), Becomes.REQUEST),
+    (trail_record(errorCode="InternalFailure"), Becomes.ALERT),
     (trail_record("SwitchRole", eventSource="signin.amazonaws.com"), Becomes.IGNORED),
 ]
 
