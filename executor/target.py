@@ -14,7 +14,7 @@ from typing import Any, Final
 import jmespath
 from botocore.model import Shape
 
-from approvals.operations import catalog, resources
+from approvals.operations import catalog, resources, sensitive
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Describe
 from approvals.operations.resources import Where
@@ -220,7 +220,7 @@ def answer_text(operation: Operation, answer: Mapping[str, Any]) -> str:
 
 
 def as_text(shape: Shape | None, value: Any) -> str:
-    """A boto3 value as JSON text; what botocore's model calls sensitive is hidden."""
+    """A boto3 value as JSON text; what botocore's model or our list of names calls a secret is hidden."""
     return json.dumps(without_secrets(shape, value), sort_keys=True, ensure_ascii=True)
 
 
@@ -231,7 +231,12 @@ def without_secrets(shape: Shape | None, value: Any) -> Any:
     members: Any = getattr(shape, "members", {})
     if isinstance(value, Mapping):
         inner = getattr(shape, "value", None)
-        return {str(name): without_secrets(members.get(name, inner), item) for name, item in value.items()}
+        return {
+            str(name): HIDDEN
+            if sensitive.is_named_secret(str(name)) and isinstance(item, str | bytes)
+            else without_secrets(members.get(name, inner), item)
+            for name, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [without_secrets(getattr(shape, "member", None), item) for item in value]
     if isinstance(value, bytes):

@@ -77,6 +77,11 @@ def _rule_of(full_name: str, secret: tuple[str, ...], shown: tuple[str, ...], ar
     )
 
 
+def is_named_secret(name: str) -> bool:
+    """Whether a member of this name holds a secret wherever it stands, in answers too."""
+    return name in _listed()["names"]
+
+
 def rule(operation: Operation) -> Rule:
     """The operation's rule."""
     facts = operation.facts
