@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,9 +14,10 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from approvals import decisions
-from approvals.models import ApprovalRequest, Execution, Observation, Proof
+from approvals.models import ApprovalRequest, Execution, Observation, Proof, TrailRecord
 from approvals.states import Completeness, Status
-from executor import aws, feed
+from executor import answers, aws, claim, feed, run, same_call
+from executor.same_call import Likeness
 from executor.sandbox.world import DEMO, DemoWorldFacts
 from tests.cast import Cast, seal
 from tests.executor.stage import Stage, attempts, fresh
@@ -33,7 +35,7 @@ MORE = (
     "logs:DeleteLogGroup",
     "efs:DeleteFileSystem",
     "backup:DeleteRecoveryPoint",
-    "events:RemoveTargets",
+    "ecr:BatchDeleteImage",
 )
 FIRST = replace(DEMO.guardrails[0], operations=(*DEMO.guardrails[0].operations, *MORE), resources=("arn:{partition}:*:*:*:*",))
 FACTS = replace(DEMO, guardrails=(FIRST, *DEMO.guardrails[1:]))
@@ -71,8 +73,9 @@ class Case:
     code: str
     known: Completeness
     added: dict[str, Any] = field(default_factory=dict)
-    # The same target and call otherwise; the same call elsewhere.
-    other: dict[str, Any] = field(default_factory=dict)
+    # What CloudTrail could write of this call too, and what it would write of the same call on something else.
+    alike: dict[str, Any] = field(default_factory=dict)
+    another: dict[str, Any] = field(default_factory=dict)
 
     @property
     def service(self) -> str:
@@ -91,6 +94,8 @@ FIVE = [
         "AccessDenied",
         Completeness.INCOMPLETE,
         {"FinalDBSnapshotIdentifier": "prod-billing-last"},
+        alike={"dBInstanceIdentifier": DEMO.database_arn("prod-billing")},
+        another={"dBInstanceIdentifier": "prod-ledger"},
     ),
     Case(
         "kms:ScheduleKeyDeletion",
@@ -98,15 +103,31 @@ FIVE = [
         "AccessDeniedException",
         Completeness.INCOMPLETE,
         {"PendingWindowInDays": 30},
+        alike={"keyId": DEMO.key_arn("alias/prod-payments")},
+        another={"keyId": DEMO.key_arn("alias/prod-orders")},
     ),
-    Case("s3:DeleteBucket", {"Bucket": BUCKET}, "AccessDenied", Completeness.EXACT),
-    Case("ec2:TerminateInstances", {"InstanceIds": [INSTANCE]}, "UnauthorizedOperation", Completeness.EXACT),
+    Case(
+        "s3:DeleteBucket",
+        {"Bucket": BUCKET},
+        "AccessDenied",
+        Completeness.EXACT,
+        alike={"Host": "s3.eu-west-1.amazonaws.com"},
+        another={"bucketName": "prod-contracts-111122223333"},
+    ),
+    Case(
+        "ec2:TerminateInstances",
+        {"InstanceIds": [INSTANCE]},
+        "UnauthorizedOperation",
+        Completeness.EXACT,
+        another={"instancesSet": {"items": [{"instanceId": INSTANCE}, {"instanceId": "i-0123456789abcdef0"}]}},
+    ),
     Case(
         "secretsmanager:DeleteSecret",
         {"SecretId": "prod/db/password"},
         "AccessDeniedException",
         Completeness.INCOMPLETE,
         {"RecoveryWindowInDays": 7},
+        another={"secretId": DEMO.secret_arn("staging/db/password")},
     ),
 ]
 BY_NAME = {case.name: case for case in FIVE}
@@ -122,9 +143,20 @@ def drafted(stage: Stage, case: Case) -> ApprovalRequest:
     return ApprovalRequest.objects.get(operation=case.operation)
 
 
+def spelled(record: TrailRecord, parameters: dict[str, Any]) -> TrailRecord:
+    """The same record with some of its requestParameters replaced."""
+    raw = json.loads(record.raw)
+    raw["requestParameters"] |= parameters
+    record.raw = json.dumps(raw)
+    return record
+
+
 @pytest.mark.parametrize("case", FIVE, ids=BY_NAME)
 def test_a_denied_call_goes_the_whole_way(stage: Stage, case: Case) -> None:
-    """Denied, drafted as far as CloudTrail tells, completed, signed, made once, seen to settle, and proven by its record."""
+    """Denied, drafted as far as CloudTrail tells, completed, signed, made once, seen to settle, and proven by its record.
+
+    A record that spells the same call otherwise would prove it too; one of the same call on something else would not.
+    """
     request = drafted(stage, case)
     revision = request.current_revision()
     assert (revision.completeness, request.requester) == (case.known, stage.cast.person("alice"))
@@ -143,7 +175,11 @@ def test_a_denied_call_goes_the_whole_way(stage: Stage, case: Case) -> None:
     (call,) = stage.calls(case.name)
     assert call["userIdentity"]["sessionContext"]["sourceIdentity"] == str(execution.pk)
     learn(stage)
-    assert Proof.objects.get().attempt.execution == execution
+    proof = Proof.objects.get()
+    assert proof.attempt.execution == execution
+    assert same_call.compare(spelled(proof.record, case.alike), proof.attempt) == same_call.SAME
+    likeness, words = same_call.compare(spelled(proof.record, case.another), proof.attempt)
+    assert (likeness, "was signed" in words) == (Likeness.OTHER, True)
     assert stage.alerts() == []
     request.refresh_from_db()
     assert request.status() is Status.DONE
@@ -198,3 +234,55 @@ def test_every_protocol_is_carried_out_and_proven(stage: Stage, case: Filed) -> 
     learn(stage)
     assert [proof.attempt.execution_id for proof in Proof.objects.all()] == [execution.pk]
     assert [kind for kind in stage.alerts() if kind != "bypass"] == []
+
+
+# What the executor's role itself may act on, so that it is the session's own policy that says no.
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "rds:DeleteDBInstance": {"DBInstanceIdentifier": "prod-ledger", "SkipFinalSnapshot": True},
+    "kms:ScheduleKeyDeletion": {"KeyId": "0d990263-028d-4d8c-9d0b-0123456789ab"},
+    "s3:DeleteBucket": {"Bucket": "prod-contracts-111122223333"},
+    "ec2:TerminateInstances": {"InstanceIds": ["i-0123456789abcdef0"]},
+    "secretsmanager:DeleteSecret": {"SecretId": "prod/mail/password"},
+}
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "rds:ModifyDBInstance": {"DBInstanceIdentifier": "prod-billing", "DeletionProtection": True},
+    "kms:DisableKey": {"KeyId": KEY},
+    "s3:PutBucketVersioning": {"Bucket": BUCKET, "VersioningConfiguration": {"Status": "Suspended"}},
+    "ec2:StopInstances": {"InstanceIds": [INSTANCE]},
+    "secretsmanager:PutSecretValue": {"SecretId": "prod/db/password", "SecretString": "x"},
+}
+
+
+def test_a_session_of_any_service_can_do_nothing_else(stage: Stage) -> None:
+    """The session of a step may make its call on its target; AWS denies the same call elsewhere and another call there."""
+    for case, elsewhere, (otherwise, given) in zip(FIVE, ELSEWHERE.values(), OTHERWISE.items(), strict=True):
+        asked = {**case.asked, **({"SecretId": DEMO.secret_arn("prod/db/password")} if "SecretId" in case.asked else {})}
+        execution = stage.cast.approved(operation=case.operation, **asked)
+        with stage.acting("execution"):
+            cleared = claim.take(execution.pk)
+            assert isinstance(cleared, claim.Cleared)
+            session = run._assume(cleared, 0, cleared.plan.steps[0])
+            assert isinstance(session, aws.Session)
+            with session:
+                there = session.mutate(case.service, case.name, elsewhere)
+                other = session.mutate(case.service, otherwise.partition(":")[2], given)
+        assert isinstance(there, answers.Rejected), case.operation
+        assert isinstance(other, answers.Rejected), otherwise
+        assert (there.code, other.code) == (case.code, case.code)
+        assert "no session policy allows" in there.message
+
+
+def test_a_part_that_was_not_done_ends_it_as_partial(stage: Stage) -> None:
+    """AWS answers yes and names an image that it did not delete: the attempt is partial, the execution failed and says so."""
+    with client(stage, "mallory", "ecr") as ecr:
+        ecr.create_repository(repositoryName="shop")
+        ecr.put_image(repositoryName="shop", imageManifest="{}", imageManifestMediaType="application/json", imageTag="old")
+    images = [{"imageTag": "old"}, {"imageTag": "never"}]
+    execution = stage.cast.approved(operation="ecr:BatchDeleteImage", repositoryName="shop", imageIds=images)
+    stage.execute()
+    found = fresh(execution)
+    assert (found.state, attempts(execution)) == ("failed", ["partial"])
+    assert "only a part" in found.outcome
+    learn(stage)
+    assert Proof.objects.get().attempt.execution == execution
+    assert stage.alerts() == ["failed"]
