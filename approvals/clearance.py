@@ -28,7 +28,7 @@ from approvals.errors import (
     WrongState,
 )
 from approvals.models import ApprovalRequest, Execution, Revision, Signature
-from approvals.operations import catalog, inputs, resources, risk
+from approvals.operations import catalog, inputs, resources, risk, sources
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step, parse
@@ -120,7 +120,8 @@ def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
         except UnknownOperation as error:
             raise Forged(f"The plan holds a call that nobody could have filed. {error}") from error
         _callable(operation, step, where)
-        calls.append(Call(plan.account, plan.region, step.name, resources.arns(operation, step.parameters, where)))
+        touched = resources.arns(operation, step.parameters, where)
+        calls.append(Call(plan.account, plan.region, step.name, touched, sources.other_names(step.name)))
     for name, (_, _, rules) in authority.guardrails.items():
         if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
             signed = demanded.get(name)

@@ -168,8 +168,11 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
     if account is None or not guard.watch.may_concern(event):
         return None
     where = Where(account.pk, event.region, account.partition)
-    # Services that share an API (rds, docdb, neptune) have the same call by several names; a guardrail may know it by any.
-    for operation in catalog.all_of_event(event.event_source, event.event_name, event.request_parameters):
+    operations = catalog.all_of_event(event.event_source, event.event_name, event.request_parameters)
+    # Services that share an API (rds, docdb, neptune) have the same call by several names. A guardrail matches it under any of
+    # them; what is drafted is called as the guardrail calls it, if it may be.
+    named = {name for rules in guard.versions for name in rules.operations}
+    for operation in sorted(operations, key=lambda one: one.full_name not in named):
         conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
         conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
         open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}

@@ -201,19 +201,20 @@ class Call:
     """What a guardrail is matched against.
 
     `resources` are ARNs, or patterns with `*` and `?` where a part of one is not known. None means that nothing is known of them,
-    which matches any pattern.
+    which matches any pattern. `also` are other names of the very same call: a guardrail protects it under any of them.
     """
 
     account: str
     region: str
     operation: str
     resources: tuple[str, ...]
+    also: tuple[str, ...] = ()
 
 
 def matches(rules: Rules, call: Call) -> bool:
     """Whether the guardrail protects this call. What cannot be decided because a fact is unknown counts as a match."""
     return (
-        _any(rules.operations, call.operation)
+        any(_any(rules.operations, name) for name in (call.operation, *call.also))
         and _any(rules.accounts, call.account)
         and _any(rules.regions, call.region)
         and (not call.resources or any(_touches(rules.resources, arn) for arn in call.resources))

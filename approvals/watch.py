@@ -41,21 +41,23 @@ class Watch:
 
     def _may_concern(self, event: TrailEvent) -> bool:
         return any(
-            policies.matches(rules, Call(event.account, event.region, name, ()))
-            and (name in rules.operations or not event.read_only or name in facts.rows())
+            policies.matches(rules, Call(event.account, event.region, name, (), sources.other_names(name)))
+            and (_named(rules, name) or not event.read_only or name in facts.rows())
             for name in sources.candidates(event.event_source, event.event_name)
             for rules in self.rules
         )
 
     def matching(self, event: TrailEvent, operation: Operation, resources: Sequence[str]) -> tuple[Rules, ...]:
         """The guardrails that protect this call. No `resources` means that they are not known."""
-        call = Call(event.account, event.region, operation.full_name, tuple(resources))
+        name = operation.full_name
+        call = Call(event.account, event.region, name, tuple(resources), sources.other_names(name))
         reads = _reads(event, operation)
-        return tuple(
-            rules
-            for rules in self.rules
-            if (not reads or operation.full_name in rules.operations) and policies.matches(rules, call)
-        )
+        return tuple(rules for rules in self.rules if (not reads or _named(rules, name)) and policies.matches(rules, call))
+
+
+def _named(rules: Rules, name: str) -> bool:
+    """Whether the guardrail names the operation to the letter, by any of its names."""
+    return any(one in rules.operations for one in (name, *sources.other_names(name)))
 
 
 def _reads(event: TrailEvent, operation: Operation) -> bool:

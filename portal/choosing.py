@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 
 from approvals import policies
 from approvals.models import Account, GuardrailVersion
-from approvals.operations import catalog, services, words
+from approvals.operations import catalog, services, sources, words
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import rows
 from approvals.policies import Call, Mode, Rules
@@ -115,7 +115,7 @@ def _guards() -> list[Rules]:
 
 
 def _is_protected(name: str, guards: Sequence[Rules], place: Place) -> bool:
-    call = Call(place.account.pk, place.region, name, ())
+    call = Call(place.account.pk, place.region, name, (), sources.other_names(name))
     return any(policies.matches(rules, call) for rules in guards)
 
 

@@ -19,7 +19,7 @@ from approvals.models import (
     RevisionGuardrail,
     Source,
 )
-from approvals.operations import catalog, resources
+from approvals.operations import catalog, resources, sources
 from approvals.operations.resources import Where
 from approvals.plan import GuardrailPin, Plan, Step
 from approvals.policies import Call, Mode
@@ -34,7 +34,11 @@ def actor_of(person: Person) -> str:
 def calls_of(steps: Sequence[Step], account: Account, region: str) -> list[Call]:
     """What guardrails are matched against, one a step."""
     where = Where(account.pk, region, account.partition)
-    return [Call(account.pk, region, step.name, resources.arns(catalog.get(step.name), step.parameters, where)) for step in steps]
+    touched = [resources.arns(catalog.get(step.name), step.parameters, where) for step in steps]
+    return [
+        Call(account.pk, region, step.name, arns, sources.other_names(step.name))
+        for step, arns in zip(steps, touched, strict=True)
+    ]
 
 
 def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:

@@ -41,6 +41,16 @@ def event_source(service: str) -> str:
     return f"{_index()['services'][service]['source']}.amazonaws.com"
 
 
+@lru_cache(maxsize=1)
+def _same() -> dict[str, tuple[str, ...]]:
+    return {name: tuple(one for one in names if one != name) for names in _index()["same"] for name in names}
+
+
+def other_names(full_name: str) -> tuple[str, ...]:
+    """What else boto3 calls the very same request to AWS: `rds:DeleteDBInstance` is also docdb's and neptune's. Loads no model."""
+    return _same().get(full_name, ())
+
+
 @lru_cache(maxsize=8192)
 def candidates(event_source: str, event_name: str) -> tuple[str, ...]:
     """The `service:Operation` that a record of this source and name may mean, best first; empty where no public API is meant.

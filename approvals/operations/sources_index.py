@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from botocore.loaders import Loader
+from botocore.model import ServiceModel
+
+from approvals.operations import iam
 
 # CloudTrail's name where it is not botocore's endpointPrefix. Source: CloudTrail's list of supported services, public records.
 RECORDED_AS: Final = {
@@ -111,10 +115,14 @@ FIRST: Final = (
 
 
 def made() -> dict[str, Any]:
-    """`prefixes`: eventSource before `.amazonaws.com` -> services, best first. `services`: `source`, and `operations` by name."""
+    """`prefixes`: eventSource before `.amazonaws.com` -> services, best first. `services`: `source`, and `operations` by name.
+
+    `same`: operations of several names that AWS cannot tell apart, since what goes over the wire is the same.
+    """
     loader = Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
     prefixes: dict[str, list[str]] = {}
     services: dict[str, dict[str, str]] = {}
+    wires: dict[tuple[str, ...], list[str]] = {}
     for service in sorted(loader.list_available_services("service-2")):
         folder = Path(Loader.BUILTIN_DATA_PATH, service, loader.determine_latest_version(service, "service-2"))
         # Extras of botocore's add parameters; names of services and operations they leave alone.
@@ -125,9 +133,31 @@ def made() -> dict[str, Any]:
         signing = model["metadata"].get("signingName", endpoint).lower()
         for prefix in {source, endpoint, signing, *ALSO_AS.get(service, ())}:
             prefixes.setdefault(prefix, []).append(service)
+        for name in sorted(model["operations"]):
+            wires.setdefault(_on_the_wire(ServiceModel(model, service_name=service), name), []).append(f"{service}:{name}")
     for prefix, found in prefixes.items():
         found.sort(key=lambda service: _rank(service, prefix, services))
-    return {"prefixes": dict(sorted(prefixes.items())), "services": services}
+    same = sorted(names for names in wires.values() if len(names) > 1)
+    return {"prefixes": dict(sorted(prefixes.items())), "services": services, "same": same}
+
+
+def _on_the_wire(model: ServiceModel, name: str) -> tuple[str, ...]:
+    """By what AWS knows a call: whose it is, the API's version, verb and path (in REST) or name, and the right that it needs.
+
+    boto3's `rds`, `docdb` and `neptune` are one API; S3 has old and new names for the same requests.
+    """
+    operation = model.operation_model(name)
+    rest = model.protocol.startswith("rest")
+    path = re.sub(r"\{[^}]*\}", "{}", operation.http.get("requestUri", "/"))
+    called = "" if rest else f"{model.metadata.get('targetPrefix', '')}.{name}"
+    return (
+        model.signing_name,
+        model.api_version,
+        operation.http["method"],
+        path,
+        called,
+        iam.action(model.service_name, operation),
+    )
 
 
 def _rank(service: str, prefix: str, services: dict[str, dict[str, str]]) -> tuple[bool, int, bool, str]:
