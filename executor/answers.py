@@ -96,10 +96,10 @@ class GarbledAnswer(Exception):
 
 
 def named(error: ClientError) -> Answer:
-    """A ClientError of a mutation: definite only when a 4xx carries a code of AWS's own."""
+    """A ClientError of a mutation: definite only when a 4xx, or a 3xx that sends us elsewhere, carries a code of AWS's own."""
     code, message, status, request_id = _facts(error)
     throttled = code in THROTTLING and (400 <= status < 500 or status == 503)
-    definite = 400 <= status < 500 and status != 408 and bool(code) and code != str(status) and code not in _NOT_DEFINITE
+    definite = 300 <= status < 500 and status != 408 and bool(code) and code != str(status) and code not in _NOT_DEFINITE
     if throttled or definite:
         return Rejected(code, message, request_id, throttled)
     return Unknown(f"AWS answered {status} {code}: {message}".strip(), request_id)

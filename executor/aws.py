@@ -126,8 +126,15 @@ class Session:
         if (service, once) not in self._clients:
             made = client(service, self.region, keys=self.keys, config=_ONCE if once else _AGAIN)
             made.meta.events.register("after-call", must_be_whole)
+            if once:
+                made.meta.events.register("before-call.s3", _not_redirected)
             self._clients[service, once] = made
         return self._clients[service, once]
+
+
+def _not_redirected(context: dict[str, Any], **_: Any) -> None:
+    """Tell botocore that it followed S3's redirection already: it would send the call again, to a region that nobody signed."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 _base: dict[tuple[str, str], Any] = {}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
 import pytest
 from botocore.config import Config
 
@@ -49,6 +53,39 @@ def test_a_request_that_was_never_sent_has_no_effect(stage: Stage) -> None:
         answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
     assert isinstance(answer, answers.Rejected)
     assert answer.code == "NotSent"
+
+
+class _ElsewhereInS3(BaseHTTPRequestHandler):
+    """S3 where the bucket is in another region."""
+
+    received: ClassVar[list[str]] = []
+
+    def do_DELETE(self) -> None:
+        self.received.append(self.path)
+        body = b"<Error><Code>PermanentRedirect</Code><Message>Use the specified endpoint</Message></Error>"
+        self.send_response(301)
+        self.send_header("x-amz-bucket-region", "eu-central-1")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        return
+
+
+def test_a_call_on_a_bucket_of_another_region_is_not_sent_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 says that the bucket is elsewhere, which is a definite no: the call, of one region, is not made in another."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _ElsewhereInS3) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        aws.forget()
+        with aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, "arn") as session:
+            answer = session.mutate("s3", "DeleteBucket", {"Bucket": "prod-invoices"})
+        server.shutdown()
+    aws.forget()
+    assert _ElsewhereInS3.received == ["/prod-invoices"]
+    assert isinstance(answer, answers.Rejected)
+    assert answer.code == "PermanentRedirect"
 
 
 def test_secrets_are_in_no_text_of_a_session(stage: Stage) -> None:
