@@ -138,7 +138,7 @@ def starts(cast) -> list[str]:
 
 
 def is_worth_following(link: str) -> bool:
-    """Filters multiply, and so do the services to choose from: each is followed alone, their combinations are the same view again."""
+    """Filters multiply, and so do services to choose from: each is followed alone, combinations are the same view again."""
     return len(parse_qsl(urlsplit(link).query)) <= 1
 
 
