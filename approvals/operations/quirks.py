@@ -23,9 +23,11 @@ from typing import Any, Final
 _HIDDEN: Final = re.compile(
     r"\*{3,}|HIDDEN_DUE_TO_SECURITY_REASONS|\*{2,}\s*[\[(<{]?\s*(?:omitted|redacted|hidden|sensitive|masked)\w*\s*[\])>}]?\s*\**"
     r"|[<\[({]\s*(?:sensitive[ _-]?data[ _-]?removed|redacted|hidden|omitted|masked|value[ _-]hidden)[^<>]{0,40}[>\])}]"
-    r"|(?:value[ _])?hidden[ _]due[ _]to[ _]security[ _]reasons|REDACTED|SENSITIVE_DATA_REMOVED",
+    r"|(?:value[ _])?hidden[ _]due[ _]to[ _]security[ _]reasons\.?|REDACTED|SENSITIVE_DATA_REMOVED",
     re.IGNORECASE,
 )
+# What publishers of records put in the place of a part: `[ACCOUNT_ID_REDACTED]`, `"<Redacted>"`.
+_BRACKETED: Final = re.compile(r"[<\[({*][\w -]{0,40}redacted[\w -]{0,40}[>\])}*]", re.IGNORECASE)
 # A document with one of these inside is not what was sent either.
 _UNMISTAKABLE: Final = ("HIDDEN_DUE_TO_SECURITY_REASONS", "***OMITTED***", "<sensitiveDataRemoved>", "***(Redacted)")
 
@@ -47,7 +49,9 @@ def hidden(value: Any) -> bool:
         return False
     if len(value) <= 80 and _HIDDEN.fullmatch(value.strip()) is not None:
         return True
-    return any(marker in value for marker in _UNMISTAKABLE) or ("****" in value and len(value) <= 256)
+    if any(marker in value for marker in _UNMISTAKABLE) or ("****" in value and len(value) <= 256):
+        return True
+    return "redacted" in value.lower() and _BRACKETED.search(value) is not None
 
 
 def without_marks(value: Any) -> Any:

@@ -79,8 +79,11 @@ RECORDED_AS: Final = {
 ALSO_AS: Final = {
     "application-autoscaling": ("autoscaling",),
     "autoscaling-plans": ("autoscaling",),
+    "cloudfront-keyvaluestore": ("edgekeyvaluestore",),
     "iot-data": ("iotdata",),
     "opensearch": ("opensearch",),
+    "s3": ("s3express",),
+    "s3control": ("s3express",),
     "schemas": ("eventbridge-schemas",),
     "sso-oidc": ("sso",),
     "stepfunctions": ("stepfunctions",),

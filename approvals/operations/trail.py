@@ -104,9 +104,9 @@ def _missing(operation: Operation, found: Reading) -> tuple[str, ...]:
 
 
 def _shown(value: Any, path: list[str]) -> bool:
-    """Whether a value stands at the path; in a list, in each of its elements."""
+    """Whether a value stands at the path, and not an emptied one; in a list, in each of its elements."""
     if not path:
-        return True
+        return value not in ({}, [], "")
     if isinstance(value, list):
         return all(_shown(item, path) for item in value)
     if not isinstance(value, dict):
