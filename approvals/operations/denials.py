@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-_WHO: Final = re.compile(r"User:? (?P<user>\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)(?P<rest>.*)", re.DOTALL)
+# STS and others name nobody: `Not authorized to perform sts:AssumeRoleWithWebIdentity`.
+_WHO: Final = re.compile(
+    r"(?:User:? (?P<user>\S+) is )?\b[Nn]ot authorized to perform:? (?P<action>[\w-]+:\w+)(?P<rest>.*)", re.DOTALL
+)
 _ENCODED: Final = re.compile(r"(?P<rest>.*?)[.;]?\s*Encoded authorization failure message:\s*(?P<encoded>\S+)\s*", re.DOTALL)
 # A name that somebody chose may hold the words of a reason: the last reason that reaches to the end is AWS's own.
 _REASON: Final = re.compile(
@@ -55,7 +58,7 @@ def parse(message: str) -> Denial | None:
     who = _WHO.search(rest)
     if who is None:
         return Denial(encoded=encoded) if encoded and _GENERAL.match(rest) else None
-    user, action, rest = who["user"], who["action"], who["rest"].rstrip(".").rstrip()
+    user, action, rest = who["user"] or "", who["action"], who["rest"].rstrip(".").rstrip()
     explicit, kind, policy = False, "", ""
     if reason := _REASON.fullmatch(rest):
         rest = reason["rest"]

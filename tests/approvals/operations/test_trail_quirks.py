@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.validate import ParamValidator
 
-from approvals.operations import catalog, quirks, sources, trail
+from approvals.operations import catalog, denials, quirks, sources, trail
 from approvals.operations.resources import Where
 from approvals.states import Completeness
 
@@ -108,3 +108,27 @@ def test_statements_by_another_name_are_statements():
     found = read("dynamodb:BatchExecuteStatement", {"requestItems": [{"statement": "DELETE FROM t WHERE id = ***(Redacted)"}]})
     assert (found.completeness, found.redacted) == (Completeness.REDACTED, ("Statements.0.Statement",))
     assert found.parameters["Statements"]
+
+
+@pytest.mark.parametrize(
+    ("message", "action", "user"),
+    [
+        ("Not authorized to perform sts:AssumeRoleWithWebIdentity", "sts:AssumeRoleWithWebIdentity", ""),
+        ("User is not authorized to perform: cloudtrail:DeleteTrail", "cloudtrail:DeleteTrail", ""),
+        ("The caller is not authorized to perform organizations:LeaveOrganization.", "organizations:LeaveOrganization", ""),
+        ("User: arn:aws:iam::1:user/a is not authorized to perform: kms:Decrypt", "kms:Decrypt", "arn:aws:iam::1:user/a"),
+    ],
+)
+def test_a_denial_that_names_nobody_still_names_the_action(message, action, user):
+    """Some services say only what was refused, some without the colon: the action is read, the user where one is named."""
+    said = denials.parse(message)
+    assert said is not None
+    assert (said.action, said.user) == (action, user)
+
+
+@pytest.mark.parametrize(
+    "message", ["You are not authorized to perform this operation.", "User is not authorized", "Access Denied"]
+)
+def test_a_refusal_without_an_action_tells_nothing(message):
+    """Where no action is named, none is made up."""
+    assert denials.parse(message) is None
