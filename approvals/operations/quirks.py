@@ -54,6 +54,11 @@ def hidden(value: Any) -> bool:
     return "redacted" in value.lower() and _BRACKETED.search(value) is not None
 
 
+def hollow(value: Any) -> bool:
+    """Whether nothing but its frame is left of a value: what a service hides, it may empty instead of leaving out."""
+    return value in (None, {}, [], "") or (isinstance(value, dict) and all(hollow(item) for item in value.values()))
+
+
 def without_marks(value: Any) -> Any:
     """The value without what CloudTrail wrote in place of something: nobody may take a mark for the value."""
     if isinstance(value, dict):

@@ -131,7 +131,8 @@ class Reading:
     def _put(self, found: dict[str, Any], shape: StructureShape, name: str, value: Any, where: str, target: str) -> None:
         if self.ec2 and value == {}:
             return  # EC2 writes what was not given as an empty object
-        if target in quirks.silent(self.service, self.operation) and value in ({}, [], "") and name not in shape.required_members:
+        emptied = quirks.hollow(value) and target in quirks.silent(self.service, self.operation)
+        if emptied and name not in shape.required_members:
             self.dropped.append(where)  # Lambda empties what it hides: sent on, it would empty the real one
             return
         value = quirks.value(self.service, self.operation, target, value)

@@ -106,7 +106,7 @@ def _missing(operation: Operation, found: Reading) -> tuple[str, ...]:
 def _shown(value: Any, path: list[str]) -> bool:
     """Whether a value stands at the path, and not an emptied one; in a list, in each of its elements."""
     if not path:
-        return value not in ({}, [], "")
+        return not quirks.hollow(value)
     if isinstance(value, list):
         return all(_shown(item, path) for item in value)
     if not isinstance(value, dict):

@@ -132,3 +132,10 @@ def test_a_denial_that_names_nobody_still_names_the_action(message, action, user
 def test_a_refusal_without_an_action_tells_nothing(message):
     """Where no action is named, none is made up."""
     assert denials.parse(message) is None
+
+
+def test_a_frame_without_content_is_not_sent_on():
+    """An environment of no variables is what is left when they are hidden: repeating it would empty the function's own."""
+    found = read("lambda:UpdateFunctionConfiguration", {"functionName": "f", "environment": {"variables": {}}})
+    assert "Environment" not in found.parameters
+    assert (found.completeness, found.missing) == (Completeness.INCOMPLETE, ("Environment",))
