@@ -20,8 +20,22 @@ from portal.shown import leaves, text_of
 MISSING: Any = object()
 # The parts of an expression such as `Reservations[0].Instances[0]`.
 _PART = re.compile(r"@|\w+|\[[^\]]*\]")
-# What a reader wants to know of any target first, where the answer has it.
-_TELLING = ("Status", "ItemCount", "SizeBytes", "CreationDate", "Protection", "Arn", "Id", "Count")
+# What a reader wants to know of any target first, where the answer has it, in this order.
+_TELLING = (
+    "Status",
+    "State",
+    "Tags",
+    "Protection",
+    "ItemCount",
+    "SizeBytes",
+    "Creat",
+    "Type",
+    "Engine",
+    "Count",
+    "Arn",
+    "Name",
+    "Id",
+)
 MOST_FACTS = 12
 
 
@@ -57,19 +71,21 @@ def newest(revision: Revision, operations: list[Operation]) -> list[Looks]:
         taken[observation.step, observation.moment] = observation
     return [
         Looks(
-            _live(taken.get((index, Observation.Moment.REVIEW)), operation),
-            _live(taken.get((index, Observation.Moment.AFTER)), operation),
+            _live(taken.get((index, Observation.Moment.REVIEW)), [operation]),
+            # What a later step took away is gone for the steps before it too.
+            _live(taken.get((index, Observation.Moment.AFTER)), operations[index:]),
         )
         for index, operation in enumerate(operations)
     ]
 
 
-def _live(observation: Observation | None, operation: Operation) -> LiveState:
+def _live(observation: Observation | None, operations: list[Operation]) -> LiveState:
     if observation is None:
         return LiveState()
     if observation.problem:
         # The executor's words for AWS's refusal begin with its code; this one says that there is no such target.
-        if any(observation.problem.startswith(f"AWS says {code}:") for code in operation.facts.settled.gone):
+        codes = [code for operation in operations for code in operation.facts.settled.gone]
+        if any(observation.problem.startswith(f"AWS says {code}:") for code in codes):
             return LiveState(observation.taken_at, gone=True)
         return LiveState(observation.taken_at, observation.problem)
     try:
@@ -83,8 +99,12 @@ def _live(observation: Observation | None, operation: Operation) -> LiveState:
 
 def _facts(state: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     flat = [(path, value) for name, item in sorted(state.items()) for path, value in leaves(words.visible(str(name)), item)]
-    flat.sort(key=lambda pair: (not any(word in pair[0] for word in _TELLING), pair[0].count("."), pair[0]))
+    flat.sort(key=lambda pair: (_rank(pair[0]), pair[0].count("."), pair[0]))
     return tuple((path, text_of(value)) for path, value in flat[:MOST_FACTS])
+
+
+def _rank(path: str) -> int:
+    return next((rank for rank, word in enumerate(_TELLING) if word in path), len(_TELLING))
 
 
 def beside(state: dict[str, Any], path: str) -> str:
