@@ -62,10 +62,14 @@ def hollow(value: Any) -> bool:
 def without_marks(value: Any) -> Any:
     """The value without what CloudTrail wrote in place of something: nobody may take a mark for the value."""
     if isinstance(value, dict):
-        return {name: without_marks(item) for name, item in value.items() if not hidden(item)}
+        return {name: without_marks(item) for name, item in value.items() if not _is_mark(item)}
     if isinstance(value, list):
-        return [without_marks(item) for item in value if not hidden(item)]
+        return [without_marks(item) for item in value if not _is_mark(item)]
     return value
+
+
+def _is_mark(value: Any) -> bool:
+    return hidden(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
 
 
 def is_xml(service: str) -> bool:

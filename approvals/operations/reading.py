@@ -147,6 +147,8 @@ class Reading:
     def _value(self, shape: Shape, value: Any, where: str, target: str, *, name: str = "") -> Any:
         if quirks.hidden(value):
             self.redacted.append(target)
+            if shape.type_name == "blob":
+                return str(value).encode()
             return value if isinstance(shape, StringShape) else _NOTHING
         if where.count(".") > DEEPEST:
             return self._unreadable(target)

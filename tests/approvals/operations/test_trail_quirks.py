@@ -139,3 +139,12 @@ def test_a_frame_without_content_is_not_sent_on():
     found = read("lambda:UpdateFunctionConfiguration", {"functionName": "f", "environment": {"variables": {}}})
     assert "Environment" not in found.parameters
     assert (found.completeness, found.missing) == (Completeness.INCOMPLETE, ("Environment",))
+
+
+def test_the_mark_of_a_hidden_blob_keeps_its_place_and_is_never_taken_for_it():
+    """A hidden blob keeps CloudTrail's mark, so that nothing of the record is lost; what is offered to a person is without it."""
+    operation = catalog.get("kms:Encrypt")
+    found = trail.convert(operation, {"keyId": "k-1", "plaintext": "HIDDEN_DUE_TO_SECURITY_REASONS"}, "", WHERE)
+    assert (found.completeness, found.redacted) == (Completeness.REDACTED, ("Plaintext",))
+    assert found.parameters["Plaintext"] == b"HIDDEN_DUE_TO_SECURITY_REASONS"
+    assert "Plaintext" not in quirks.without_marks(found.parameters)
