@@ -198,7 +198,9 @@ def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
     becomes, why = _becomes(event, operation, touched, setting)
     if becomes is Becomes.REQUEST:
         why = f"{why} {conversion.why}"
-    shown = touched or _recorded_arns(value) or ((said.resource,) if said and said.resource.startswith("arn:") else ())
+    # What AWS might also take an ARN for concerns guardrails, not whoever reads.
+    plain = tuple(arn for arn in touched if not (arn.endswith("-??????") and arn.removesuffix("-??????") in touched))
+    shown = plain or _recorded_arns(value) or ((said.resource,) if said and said.resource.startswith("arn:") else ())
     return Explanation(event, operation, conversion, action or operation.facts.iam_action, shown, becomes, why)
 
 

@@ -18,7 +18,7 @@ from botocore.validate import ParamValidator, ValidationErrors
 
 from approvals.canonical import Sealed
 from approvals.errors import BadParameters
-from approvals.operations import sensitive
+from approvals.operations import patterns, sensitive
 from approvals.operations.catalog import Operation
 from approvals.sealing import Place
 
@@ -124,15 +124,8 @@ def _string(shape: StringShape, value: str, path: Path, said: str = "") -> Itera
         yield path, f"{said} is none of {', '.join(shape.enum)}."
     if (most := shape.metadata.get("max")) is not None and len(value) > most:
         yield path, f"At most {most} characters."
-    if (pattern := shape.metadata.get("pattern")) and not _matches(pattern, value):
+    if (pattern := shape.metadata.get("pattern")) and not patterns.fits(pattern, value):
         yield path, f"{said} does not fit the pattern {pattern}."
-
-
-def _matches(pattern: str, value: str) -> bool:
-    try:
-        return re.fullmatch(pattern, value) is not None
-    except re.error:
-        return True  # AWS's patterns are Java's; one that Python cannot read is left to AWS
 
 
 _BOTOCORE_MESSAGES = {

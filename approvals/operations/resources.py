@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -22,6 +22,11 @@ _ONE_ARN: Final = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(?:\d{12}|aw
 _QUEUE_ACCOUNT: Final = re.compile(r"https?://[^/]+/(\d{12})/[^/]+")
 # More combinations of list items than this are told as a pattern.
 _MOST: Final = 1000
+# Characters of a name or an ARN; AWS has none that are longer (ARNs 2048, keys of S3 1024 bytes).
+_LONGEST: Final = 2048
+# What AWS reserves the ends of S3 buckets' names for: aliases of access points, which stand for another bucket, and directory
+# buckets, whose ARNs are of another service. Source: the S3 user guide's bucket naming rules.
+_NO_BUCKET: Final = ("-s3alias", "--ol-s3", "--op-s3", "--x-s3", ".mrap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,23 @@ def arns(operation: Operation, parameters: dict[str, Any], where: Where) -> tupl
     """
     if any(not parameters.get(name) for name in operation.facts.identifies):
         return ()
-    return touched(operation, parameters, where).patterns
+    found = touched(operation, parameters, where).patterns
+    return tuple(dict.fromkeys((*found, *_taken_for(operation, found, where))))
+
+
+def _taken_for(operation: Operation, found: Sequence[str], where: Where) -> Iterator[str]:
+    """What AWS may also take ARNs for that were given whole.
+
+    The ARN of `db-master` without the characters that AWS added looks like one of `db` with them, and AWS takes both. Where names
+    are kept in lower case an ARN may be spelt in upper case.
+    """
+    adding = [one for one in map(templates.parsed, operation.facts.resources) if one.adds and isinstance(one.parts[-1], str)]
+    lower = operation.facts.iam_action.partition(":")[0] in iam.exceptions()["lower"]
+    for arn in found:
+        if "*" not in arn and "?" not in arn:
+            yield from (f"{arn}{one.parts[-1]}" for one in adding if _reader(operation, one, where).fullmatch(arn))
+        if lower and arn.lower() != arn:
+            yield arn.lower()
 
 
 def touched(operation: Operation, parameters: dict[str, Any], where: Where, *, whole: bool = True) -> Touched:
@@ -142,8 +163,9 @@ class _Filling:
         for item in level:
             if not isinstance(item, str):
                 return None
-            value = self.filter(item) if self.filter else item
-            if not self.plain.fullmatch(value):
+            value = self.filter(item) if self.filter and len(item) <= _LONGEST else item
+            # `.` and `..` would be steps in the path of a request.
+            if len(value) > _LONGEST or value in (".", "..") or not self.plain.fullmatch(value):
                 return None
             values.append(value.lower() if self.lower else value)
         return tuple(values)
@@ -178,7 +200,7 @@ def _given_as_arns(operation: Operation, template: Template, parameters: Mapping
     given = parameters.get(template.slots[0].member)
     values = given if isinstance(given, list) else [given]
     reader = _reader(operation, template, where)
-    own = tuple(one for one in values if isinstance(one, str) and reader.fullmatch(one))
+    own = tuple(one for one in values if isinstance(one, str) and len(one) <= _LONGEST and reader.fullmatch(one))
     return own if len(own) == len(values) else ()
 
 
@@ -186,10 +208,9 @@ def _composed(template: Template, values: Sequence[tuple[str, ...]], where: Wher
     choices = [list(one) or ["*"] for one in values]
     count = 1
     for choice in choices:
-        count *= len(choice)
-        if count > _MOST:
+        if count * len(choice) > _MOST:
             choice[:] = ["*"]
-            count = 1
+        count *= len(choice)
     place = {"{" + name + "}": getattr(where, name) for name in PLACE}
     made = []
     for chosen in itertools.product(*choices):
@@ -205,12 +226,14 @@ def _placed(part: str, place: Mapping[str, str]) -> str:
 @lru_cache(maxsize=16384)
 def _plain_pattern(full_name: str, iam_action: str, slot: Slot) -> re.Pattern[str]:
     """What a name may be. `*`, `?` and white space are never part of one; `/` and `:` only where AWS names such things so."""
-    table: Mapping[str, str] = iam.exceptions()["allows"].get(iam_action.partition(":")[0], {})
+    prefix = iam_action.partition(":")[0]
+    table: Mapping[str, str] = iam.exceptions()["allows"].get(prefix, {})
     extra = table.get(".".join(slot.path), "")
     if _slashed(_shape(catalog.get(full_name).model.input_shape, slot.path)):
         extra += "/"
     usual = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "*?/:")
-    return re.compile("[" + re.escape(usual + extra) + "]+")
+    ends = "".join(f"(?<!{re.escape(end)})" for end in _NO_BUCKET) if (prefix, slot.path) == ("s3", ("Bucket",)) else ""
+    return re.compile("[" + re.escape(usual + extra) + "]+" + ends)
 
 
 def _shape(shape: Shape | None, path: tuple[str, ...]) -> Shape | None:

@@ -47,7 +47,7 @@ def _same() -> dict[str, tuple[str, ...]]:
 
 
 def other_names(full_name: str) -> tuple[str, ...]:
-    """What else boto3 calls the very same request to AWS: `rds:DeleteDBInstance` is also docdb's and neptune's. Loads no model."""
+    """What else boto3 calls the same request to AWS: `rds:DeleteDBInstance` is also docdb's and neptune's. Loads no model."""
     return _same().get(full_name, ())
 
 

@@ -23,7 +23,7 @@ PLACE: Final = ("partition", "region", "account")
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]+)\}")
 _SLOT: Final = re.compile(r"\{([\w.]+)(?:\|(\w+))?\}")
 _ENDING: Final = re.compile(r"(?:arns?|identifiers?|ids?|names?)$")
-_QUEUE: Final = re.compile(r"https?://[^/]+/(?P<account>\d{12})/(?P<name>[^/]+)")
+_QUEUE: Final = re.compile(r"https?://[^/]+/(?P<account>\d{12})/(?P<name>[\w-]+(?:\.fifo)?)", re.ASCII)
 
 
 def _last(value: str) -> str:

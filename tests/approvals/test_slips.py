@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
-from approvals import authority, clearance, decisions, ingest
-from approvals.errors import Refused
+from approvals import authority, clearance, decisions, ingest, policies
+from approvals.errors import BadParameters, Refused
 from approvals.models import Alert, Execution, TrailRecord
-from approvals.operations import sources
+from approvals.operations import catalog, inputs, patterns, resources, sources
+from approvals.operations.resources import Where
+from approvals.policies import Call, Mode, Rules
 from tests.cast import ACCOUNT, REGION, envelope, seal, trail_record
 
+HERE = Where(ACCOUNT, REGION)
 TABLE = ("dynamodb:DeleteTable", {"TableName": "prod-orders"})
 
 
@@ -56,7 +60,8 @@ class TestOtherNames:
         seal(tmp_path, settings, operations=["neptune:DeleteDBInstance"], resources=[arn])
         parameters = {"dBInstanceIdentifier": "prod-graph", "skipFinalSnapshot": True, "deleteAutomatedBackups": True}
         record = taken(eventSource="rds.amazonaws.com", eventName="DeleteDBInstance", requestParameters=parameters)
-        assert record is not None and record.fate == TrailRecord.Fate.ALERT
+        assert record is not None
+        assert record.fate == TrailRecord.Fate.ALERT
         assert Alert.objects.get().kind == "bypass"
 
     def test_a_guardrail_by_a_call_s_former_name_is_heard(self, db, tmp_path, settings):
@@ -65,4 +70,94 @@ class TestOtherNames:
         record = taken(
             eventSource="s3.amazonaws.com", eventName="PutBucketLifecycle", requestParameters={"bucketName": "prod-invoices"}
         )
-        assert record is not None and record.fate == TrailRecord.Fate.ALERT
+        assert record is not None
+        assert record.fate == TrailRecord.Fate.ALERT
+
+
+SECRETS = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:"
+REPLICATE = "rds:StartDBInstanceAutomatedBackupsReplication"
+RDS = f"arn:aws:rds:{REGION}:{ACCOUNT}:"
+
+
+def protected(pattern: str, name: str, **parameters: Any) -> bool:
+    """Whether a guardrail on this ARN pattern protects the call."""
+    touched = resources.arns(catalog.get(name), parameters, HERE)
+    rules = Rules("g", "", Mode.ENFORCE, ("*",), ("*",), ("*",), (pattern,), 1)
+    return policies.matches(rules, Call(ACCOUNT, REGION, name, touched))
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("pattern", "call", "parameters"),
+        [
+            # An ARN without the characters that AWS adds, of a name that ends as if it had them.
+            (f"{SECRETS}prod/db-master-??????", "secretsmanager:DeleteSecret", {"SecretId": f"{SECRETS}prod/db-master"}),
+            # An access point's alias stands for a bucket of another name.
+            ("arn:aws:s3:::prod-*", "s3:DeleteObject", {"Bucket": "ap-hrzrlukc5m36ft7okagglf3-s3alias", "Key": "a"}),
+            (
+                "arn:aws:s3:::prod-*",
+                "s3:DeleteObject",
+                {"Bucket": "mine-o01ac5d28a6a232904--op-s3", "Key": "a"},
+            ),
+            (
+                f"{RDS}snapshot:prod-*",
+                "backup:DeleteRecoveryPoint",
+                {"BackupVaultName": "v", "RecoveryPointArn": "arn:aws:rds:*"},
+            ),
+            (f"arn:aws:sqs:{REGION}:{ACCOUNT}:prod-*", "sqs:PurgeQueue", {"QueueUrl": f"https://sqs/{ACCOUNT}/prod%2Dorders"}),
+            (
+                f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/prod",
+                "eks:DeleteNodegroup",
+                {"clusterName": "prod", "nodegroupName": ".."},
+            ),
+            (f"arn:aws:iam::{ACCOUNT}:user/prod", "iam:DeleteUser", {"UserName": "x" * 2049}),
+            (
+                f"{RDS}db:prod-*",
+                "rds:StartDBInstanceAutomatedBackupsReplication",
+                {"SourceDBInstanceArn": f"{RDS}db:PROD-billing"},
+            ),
+        ],
+    )
+    def test_a_name_that_aws_may_take_for_another_thing_is_protected(self, pattern, call, parameters):
+        """What a value stands for is AWS's to say: where that may be the protected thing, the guardrail holds."""
+        assert protected(pattern, call, **parameters)
+
+    def test_a_plain_name_is_still_only_itself(self):
+        """The care for strange names does not make a guardrail match what it plainly does not protect."""
+        assert not protected(f"{SECRETS}prod/*", "secretsmanager:DeleteSecret", SecretId="staging/db-master")
+        assert not protected(f"{SECRETS}prod/*", "secretsmanager:DeleteSecret", SecretId=f"{SECRETS}staging/db-AbCdEf")
+        assert not protected("arn:aws:s3:::prod-*", "s3:DeleteBucket", Bucket="staging-s3aliases")
+        assert not protected(f"arn:aws:sqs:{REGION}:{ACCOUNT}:prod-*", "sqs:PurgeQueue", QueueUrl=f"https://sqs/{ACCOUNT}/x.fifo")
+
+    def test_a_huge_name_is_judged_at_once(self):
+        """A megabyte of name costs no megabyte of pattern matching: whoever makes a denied call could stop the feed."""
+        name = "prod/" + "a" * 1_000_000
+        assert resources.arns(catalog.get("secretsmanager:DeleteSecret"), {"SecretId": name}, HERE) == ()
+
+
+class TestPatterns:
+    @pytest.mark.parametrize(
+        ("name", "parameters"),
+        [
+            ("rds:CreateBlueGreenDeployment", {"BlueGreenDeploymentName": "a" * 59 + "!", "Source": f"{RDS}db:x"}),
+            ("lex-models:GetIntent", {"name": "a_" * 50 + "!", "version": "1"}),
+            ("rds:CreateBlueGreenDeployment", {"BlueGreenDeploymentName": "a" * 100_000 + "!", "Source": f"{RDS}db:x"}),
+        ],
+    )
+    def test_no_value_keeps_a_pattern_of_aws_busy(self, name, parameters):
+        """A name that a caller chose costs milliseconds, whatever it is: without a bound this test does not end."""
+        with contextlib.suppress(BadParameters):
+            inputs.check(catalog.get(name), parameters)
+
+    @pytest.mark.parametrize(
+        ("pattern", "fits", "does_not"),
+        [
+            ("[a-z][a-z0-9-]{0,62}", "prod-orders", "Prod"),
+            ("arn:aws:[a-z]+:[a-z0-9-]+:\\d{12}:.+", f"{RDS}db:x", "arn:aws:rds"),
+            ("[a-zA-Z](?:-?[a-zA-Z0-9]+)*", "prod-1", "prod--1"),
+        ],
+    )
+    def test_what_can_be_judged_in_time_is_judged(self, pattern, fits, does_not):
+        """Patterns that cannot run away, and short values under those that can, are checked as before."""
+        assert patterns.fits(pattern, fits)
+        assert not patterns.fits(pattern, does_not)
