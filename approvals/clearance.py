@@ -7,6 +7,7 @@ the authority chain, over the digest of the very bytes that are about to be pars
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -28,7 +29,7 @@ from approvals.errors import (
     WrongState,
 )
 from approvals.models import ApprovalRequest, Execution, Revision, Signature
-from approvals.operations import catalog, inputs, resources, risk, sources
+from approvals.operations import catalog, inputs, regions, resources, risk, sources
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step, parse
@@ -104,24 +105,13 @@ def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
     account = authority.accounts.get(plan.account)
     if account is None or account.executor_role_arn != plan.role or account.partition != plan.partition:
         raise Forged("The plan's account or role is not one that the authority knows.")
-    if plan.region not in account.regions:
-        raise Forged(f"The account is not used in {plan.region}.")
     demanded: dict[str, Rules] = {}
     for pin in plan.guardrails:
         known = authority.versions.get((pin.name, pin.number))
         if known is None or known[0] != pin.hash or canonical.digest(known[1].text()) != pin.hash:
             raise Forged(f"The plan pins guardrail {pin.name} version {pin.number}, which the authority does not know so.")
         demanded[pin.name] = known[1]
-    where = Where(plan.account, plan.region, plan.partition)
-    calls = []
-    for step in plan.steps:
-        try:
-            operation = catalog.get(step.name)
-        except UnknownOperation as error:
-            raise Forged(f"The plan holds a call that nobody could have filed. {error}") from error
-        _callable(operation, step, where)
-        touched = resources.arns(operation, step.parameters, where)
-        calls.append(Call(plan.account, plan.region, step.name, touched, sources.other_names(step.name)))
+    calls = _calls(plan, account.regions)
     for name, (_, _, rules) in authority.guardrails.items():
         if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
             signed = demanded.get(name)
@@ -131,7 +121,31 @@ def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
                 demanded[name] = rules
     if not demanded:
         raise Refused("No guardrail protects this call any more; it needs no approval here.")
+    for call in calls:
+        if catalog.get(call.operation).facts.irreversible and not any(policies.matches(one, call) for one in demanded.values()):
+            raise Refused(
+                f"No guardrail protects {call.operation} in this plan, and it cannot be undone. Review it again without it."
+            )
     return demanded
+
+
+def _calls(plan: Plan, used: Sequence[str]) -> list[Call]:
+    """What guardrails are held against, one a step; every step must be one that could have been filed."""
+    where = Where(plan.account, plan.region, plan.partition)
+    calls = []
+    for step in plan.steps:
+        try:
+            operation = catalog.get(step.name)
+        except UnknownOperation as error:
+            raise Forged(f"The plan holds a call that nobody could have filed. {error}") from error
+        _callable(operation, step, where)
+        touched = resources.arns(operation, step.parameters, where)
+        recorded = regions.recorded_in(operation, plan.partition, plan.region)
+        calls.append(Call(plan.account, recorded, step.name, touched, sources.other_names(step.name)))
+    if not regions.are_used(plan.region, used, [catalog.get(step.name) for step in plan.steps], plan.partition):
+        # A denied call may have been tried in a region that the account is not used in; nobody forged that.
+        raise Refused(f"The account is not used in {plan.region}, so nothing is carried out there.")
+    return calls
 
 
 def _callable(operation: Operation, step: Step, where: Where) -> None:

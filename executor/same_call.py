@@ -11,13 +11,12 @@ from botocore.model import Shape
 from approvals import canonical, plan
 from approvals.errors import BadCanonicalForm, BadParameters, BadPlan
 from approvals.models import Attempt, TrailRecord
-from approvals.operations import catalog, resources, trail
+from approvals.operations import catalog, regions, resources, trail
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.states import Completeness
 from approvals.trail_event import Outcome
-from executor.infrastructure.events import home_region
 
 # Written by `canonical.encode` for what CloudTrail spells in ways of its own, or leaves out.
 _SPELT_OTHERWISE: Final = ('"$bytes"', '"$timestamp"', '"$sealed"')
@@ -56,7 +55,7 @@ def compare(record: TrailRecord, attempt: Attempt) -> Compared:
 
 def _recorded_in(operation: Operation, attempt: Attempt) -> str:
     """The region that CloudTrail writes: a global service (IAM, Route 53) has one for all of its calls."""
-    return home_region(operation, attempt.execution.revision.request.account.partition) or attempt.region
+    return regions.recorded_in(operation, attempt.execution.revision.request.account.partition, attempt.region)
 
 
 def _parameters(record: TrailRecord, raw: dict[str, Any], operation: Operation, step: Step, where: Where) -> Compared:

@@ -40,7 +40,7 @@ from approvals.models import (
     Revision,
     Source,
 )
-from approvals.operations import catalog, quirks, sensitive
+from approvals.operations import catalog, quirks, regions, sensitive
 from approvals.operations.trail import Conversion
 from approvals.plan import Step
 from approvals.states import Completeness, RequestState
@@ -134,9 +134,9 @@ def file(
     account = Account.objects.filter(pk=account_id).first()
     if account is None:
         raise BadParameters({"account": [f"Countersign does not know the account {account_id!r}. Choose one of the list."]})
-    if region not in account.regions:
-        raise BadParameters({"region": [f"{account.alias} is used in {', '.join(account.regions)}, not in {region!r}."]})
     made = steps_of(steps or [(operation, parameters or {})], account, region)
+    if not regions.are_used(region, account.regions, [catalog.get(step.name) for step in made], account.partition):
+        raise BadParameters({"region": [f"{account.alias} is used in {', '.join(account.regions)}, not in {region!r}."]})
     calls = calls_of(made, account, region)
     versions = matching(calls)
     about = foremost(made, calls, versions)

@@ -19,7 +19,7 @@ from approvals.models import (
     RevisionGuardrail,
     Source,
 )
-from approvals.operations import catalog, resources, sources
+from approvals.operations import catalog, regions, resources, sources
 from approvals.operations.resources import Where
 from approvals.plan import GuardrailPin, Plan, Step
 from approvals.policies import Call, Mode
@@ -34,11 +34,13 @@ def actor_of(person: Person) -> str:
 def calls_of(steps: Sequence[Step], account: Account, region: str) -> list[Call]:
     """What guardrails are matched against, one a step."""
     where = Where(account.pk, region, account.partition)
-    touched = [resources.arns(catalog.get(step.name), step.parameters, where) for step in steps]
-    return [
-        Call(account.pk, region, step.name, arns, sources.other_names(step.name))
-        for step, arns in zip(steps, touched, strict=True)
-    ]
+    calls = []
+    for step in steps:
+        operation = catalog.get(step.name)
+        touched = resources.arns(operation, step.parameters, where)
+        recorded = regions.recorded_in(operation, account.partition, region)
+        calls.append(Call(account.pk, recorded, step.name, touched, sources.other_names(step.name)))
+    return calls
 
 
 def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:
@@ -53,7 +55,18 @@ def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:
             "No guardrail protects this call. Check the name, the account and the region for a slip; if they are right, the call "
             "needs no approval here and is made with your own AWS access."
         )
+    _nothing_rides_along(calls, found)
     return found
+
+
+def _nothing_rides_along(calls: Sequence[Call], versions: Sequence[GuardrailVersion]) -> None:
+    """What cannot be undone is reviewed by those whom its own guardrail names, never on the back of another step's."""
+    for index, call in enumerate(calls):
+        if catalog.get(call.operation).facts.irreversible and not any(policies.matches(one.rules, call) for one in versions):
+            raise NothingMatches(
+                f"No guardrail protects step {index + 1}, {call.operation}, and it cannot be undone: nobody is named who may "
+                "approve it. Take it out of this plan."
+            )
 
 
 def new_request(

@@ -140,7 +140,9 @@ class Reading:
         if read is _NOTHING:
             return
         if name in found and found[name] != read:
-            self.unknown.append(where)  # two keys mean one member and disagree
+            # Two keys mean one member and disagree: which one AWS took is not known.
+            self.unknown.append(where)
+            self.unfit.append(target)
             return
         found[name] = read
 

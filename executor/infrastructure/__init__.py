@@ -4,7 +4,7 @@ One guardrail says what is protected. The IAM deny, the EventBridge rule, the ex
 every attempt all follow from it here, so that none of them can fall behind the others.
 """
 
-from executor.infrastructure.events import event_patterns, home_region, queue_policy
+from executor.infrastructure.events import event_patterns, queue_policy
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import DocumentTooLargeError
 from executor.infrastructure.policies import (
@@ -26,6 +26,5 @@ __all__ = [
     "executor_trust",
     "feed_policy",
     "guardrail_deny",
-    "home_region",
     "queue_policy",
 ]

@@ -3,11 +3,11 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-from approvals.operations import catalog, quirks
+from approvals.operations import quirks
 from approvals.operations.catalog import Operation
+from approvals.operations.regions import home_region
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import EVENT_PATTERN, QUEUE_POLICY, fits, within
 
@@ -36,18 +36,6 @@ def event_patterns(guardrails: Sequence[ProtectedOperations], regions: Sequence[
             for region in (home,) if home else regions:
                 heard[region][operation.event_source].append(operation)
     return {region: list(_packed(sources)) for region, sources in sorted(heard.items())}
-
-
-def home_region(operation: Operation, partition: str) -> str:
-    """The region in which a global service's calls are recorded; empty for a regional service.
-
-    Source: botocore's endpoints, where a service that has one endpoint for the partition says by which region it is signed.
-    """
-    service = _endpoints().get(partition, {}).get(operation.model.service_model.endpoint_prefix, {})
-    if service.get("isRegionalized", True):
-        return ""
-    endpoint = service["endpoints"].get(service.get("partitionEndpoint", ""), {})
-    return str(endpoint.get("credentialScope", {}).get("region", ""))
 
 
 def queue_policy(queue: str, rules: Sequence[str]) -> Document:
@@ -88,8 +76,3 @@ def _names(operations: Sequence[Operation]) -> list[str | dict[str, str]]:
     names = sorted({*others, *(operation.name for operation in operations)})
     versioned = sorted({operation.name for operation in operations if _VERSIONED_PATH.match(operation.model.http["requestUri"])})
     return [*names, *({"prefix": f"{name}{begins}"} for name in versioned for begins in _VERSION_BEGINS)]
-
-
-@lru_cache(maxsize=1)
-def _endpoints() -> dict[str, dict[str, Any]]:
-    return {one["partition"]: one["services"] for one in catalog.loader().load_data("endpoints")["partitions"]}

@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 import yaml
+from django.utils import timezone
 
-from approvals import decisions, genesis, ingest
+from approvals import authority, clearance, decisions, genesis, ingest
 from approvals.decisions.steps import MOST_STEPS, Asked
 from approvals.errors import BadParameters, NothingMatches, StaleRevision
-from approvals.models import ApprovalRequest, Revision
+from approvals.models import ApprovalRequest, Execution, Revision
 from approvals.states import RequestState
 from executor.demo import people
-from tests.cast import _KEYS, ACCOUNT, REGION, Cast, envelope, trail_record
+from tests.cast import _KEYS, ACCOUNT, REGION, Cast, envelope, seal, trail_record
 
 UNPROTECT: Asked = ("dynamodb:UpdateTable", {"TableName": "prod-orders", "DeletionProtectionEnabled": False})
 DELETE: Asked = ("dynamodb:DeleteTable", {"TableName": "prod-orders"})
-ELSEWHERE: Asked = ("dynamodb:DeleteTable", {"TableName": "staging-orders"})
+ELSEWHERE: Asked = ("dynamodb:UpdateTable", {"TableName": "staging-orders", "DeletionProtectionEnabled": False})
 BACKUP: Asked = ("dynamodb:CreateBackup", {"TableName": "prod-orders", "BackupName": "before"})
 
 
@@ -98,7 +99,7 @@ class TestFromADeniedCall:
         """The denied call stays, with what protects or prepares around it."""
         request = cast.denied_event()
         revision = completed(cast, request, BACKUP, UNPROTECT, DELETE, ELSEWHERE)
-        assert names(revision) == ["CreateBackup", "UpdateTable", "DeleteTable", "DeleteTable"]
+        assert names(revision) == ["CreateBackup", "UpdateTable", "DeleteTable", "UpdateTable"]
         fresh = ApprovalRequest.objects.get(pk=request.pk)
         assert (fresh.operation, fresh.target) == ("dynamodb:DeleteTable", "prod-orders")
 
@@ -179,3 +180,50 @@ def test_the_mark_of_a_hidden_value_is_never_taken_for_the_value(cast):
     assert (revision.completeness, revision.text) == ("redacted", "")
     with pytest.raises(BadParameters, match="mark for something that it hides"):
         cast.filed("dynamodb:DeleteTable", TableName="HIDDEN_DUE_TO_SECURITY_REASONS")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_cannot_be_undone_does_not_ride_on_another_steps_guardrail(cast, first):
+    """An irreversible step that no guardrail protects is refused: nobody is named who may approve it."""
+    protected: Asked = ("dynamodb:DeleteTable", {"TableName": "prod-orders"})
+    rider: Asked = ("dynamodb:DeleteTable", {"TableName": "staging-orders"})
+    with pytest.raises(NothingMatches, match="step 2" if not first else "step 1"):
+        decisions.file(
+            cast.person("alice"),
+            account_id=ACCOUNT,
+            region=REGION,
+            steps=[rider, protected] if first else [protected, rider],
+        )
+
+
+def test_a_call_of_a_global_service_is_carried_out_though_its_region_is_not_used(tmp_path, settings, db):
+    """IAM's calls are recorded in us-east-1, whatever region people work in: the draft of one can be approved and cleared."""
+    cast = seal(tmp_path, settings, operations=["iam:DeleteUser"], resources=["arn:aws:iam::*:user/*"])
+    message = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/alice is not authorized to perform: iam:DeleteUser on resource: user robot "
+        "with an explicit deny in an identity-based policy"
+    )
+    denied = trail_record("DeleteUser", eventSource="iam.amazonaws.com", awsRegion="us-east-1", errorMessage=message)
+    ingest.ingest([ingest.Message("m", envelope(denied))])
+    request = ApprovalRequest.objects.get(records__event_id=denied["eventID"])
+    assert request.current_revision().draft_steps[0]["parameters"] == {"UserName": "robot"}
+    cast.sign_confirm(request)
+    cast.sign_review(request)
+    execution = Execution.objects.get(revision__request=request)
+    walked = authority.walk(cast.genesis)
+    plan = clearance.clear(execution, walked, decisions.relying_party(), now=timezone.now())
+    assert (plan.region, plan.steps[0].name) == ("us-east-1", "iam:DeleteUser")
+
+
+def test_the_region_of_a_global_service_is_its_own_wherever_it_is_filed(tmp_path, settings, db):
+    """A guardrail on us-east-1 protects IAM's calls filed for any region; a regional service is refused where it is not used."""
+    cast = seal(tmp_path, settings, operations=["iam:DeleteUser"], resources=["*"], regions=["us-east-1"])
+    assert cast.filed("iam:DeleteUser", UserName="robot").state == RequestState.DRAFT
+    with pytest.raises(BadParameters, match="not in 'us-east-1'"):
+        decisions.file(
+            cast.person("alice"),
+            account_id=ACCOUNT,
+            region="us-east-1",
+            operation="dynamodb:DeleteTable",
+            parameters={"TableName": "prod-orders"},
+        )

@@ -49,7 +49,9 @@ def test_an_emptied_member_that_the_call_needs_is_kept_and_named():
     """Lambda records `code: {}` for whatever the code was: the call keeps its form, and a person is told to enter the code."""
     recorded = {"functionName": "f", "role": "arn:aws:iam::123456789012:role/r", "code": {}, "environment": {}}
     found = read("lambda:CreateFunction", recorded)
-    assert not ParamValidator().validate(found.parameters, catalog.get("lambda:CreateFunction").model.input_shape).has_errors()
+    shape = catalog.get("lambda:CreateFunction").model.input_shape
+    assert shape is not None
+    assert not ParamValidator().validate(found.parameters, shape).has_errors()
     assert found.completeness is Completeness.INCOMPLETE
     assert {"Code", "Environment"} <= set(found.missing)
     assert "Environment" not in found.parameters
@@ -148,3 +150,10 @@ def test_the_mark_of_a_hidden_blob_keeps_its_place_and_is_never_taken_for_it():
     assert (found.completeness, found.redacted) == (Completeness.REDACTED, ("Plaintext",))
     assert found.parameters["Plaintext"] == b"HIDDEN_DUE_TO_SECURITY_REASONS"
     assert "Plaintext" not in quirks.without_marks(found.parameters)
+
+
+def test_two_keys_that_disagree_about_one_member_leave_it_unknown():
+    """Which of two values AWS took is not told, so the member counts as missing and every guardrail matches."""
+    found = read("dynamodb:DeleteTable", {"tableName": "staging-x", "TableName": "prod-orders"})
+    assert found.completeness is Completeness.UNKNOWN
+    assert "TableName" in found.missing

@@ -6,6 +6,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from approvals.operations import catalog
+from approvals.operations.regions import home_region
 from executor.infrastructure import (
     DocumentTooLargeError,
     ProtectedOperations,
@@ -16,7 +17,6 @@ from executor.infrastructure import (
     executor_trust,
     feed_policy,
     guardrail_deny,
-    home_region,
     queue_policy,
 )
 

@@ -1,0 +1,37 @@
+"""Where a call is recorded, and where it may be made from: global services have one region of their own in a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from approvals.operations import catalog
+from approvals.operations.catalog import Operation
+
+
+def home_region(operation: Operation, partition: str) -> str:
+    """The region in which a global service's calls are recorded; empty for a regional service.
+
+    Source: botocore's endpoints, where a service that has one endpoint for the partition says by which region it is signed.
+    """
+    service = _endpoints().get(partition, {}).get(operation.model.service_model.endpoint_prefix, {})
+    if service.get("isRegionalized", True):
+        return ""
+    endpoint = service["endpoints"].get(service.get("partitionEndpoint", ""), {})
+    return str(endpoint.get("credentialScope", {}).get("region", ""))
+
+
+def recorded_in(operation: Operation, partition: str, region: str) -> str:
+    """The region that CloudTrail writes for the call, and that guardrails are held against, when it is asked for in `region`."""
+    return home_region(operation, partition) or region
+
+
+def are_used(region: str, used: Sequence[str], operations: Sequence[Operation], partition: str) -> bool:
+    """Whether calls may be made in the region: the account uses it, or it is the home of every one of these services."""
+    return region in used or all(home_region(operation, partition) == region for operation in operations)
+
+
+@lru_cache(maxsize=1)
+def _endpoints() -> dict[str, dict[str, Any]]:
+    return {one["partition"]: one["services"] for one in catalog.loader().load_data("endpoints")["partitions"]}
