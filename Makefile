@@ -19,6 +19,7 @@ PRODUCTION_LIKE := COUNTERSIGN_PROCESS=web COUNTERSIGN_ORIGIN=https://countersig
 	COUNTERSIGN_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 	DATABASE_URL=postgresql://countersign_web:unused@database.invalid/countersign REDIS_URL=redis://broker.invalid \
 	COUNTERSIGN_GENESIS=$$(printf '%064d' 0) \
+	COUNTERSIGN_SEALING_KEY="$$($(BIN)/python -c 'from tests import sealing_keys; print(sealing_keys.public_pem())')" \
 	OIDC_ISSUER=https://provider.invalid OIDC_CLIENT_ID=countersign OIDC_CLIENT_SECRET=unused
 # What a process of this project may not inherit from the shell when it is only checked.
 CLEAN := env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_PROFILE -u COUNTERSIGN_DEMO
