@@ -13,6 +13,8 @@ from approvals.models import ApprovalRequest, Revision
 from approvals.operations import catalog, ready
 from approvals.operations.facts import Ready
 from approvals.plan import Step
+from tests.cast import seal
+from tests.portal.hands import browser_of
 from tests.portal.test_filing import plan, text
 from tests.portal.test_operation_form import find
 from tests.portal.test_pages import as_owner, observed
@@ -147,10 +149,11 @@ class TestOnThePages:
 
 
 class TestWhatTheReviewerReads:
-    def test_dangerous_parameters_that_are_not_set_say_what_aws_takes(self, cast, browser):
+    def test_dangerous_parameters_that_are_not_set_say_what_aws_takes(self, db, tmp_path, settings):
         """Absence is a choice too: the default stands beside the name."""
+        cast = seal(tmp_path, settings, operations=["dynamodb:DeleteTable", "rds:DeleteDBInstance"], resources=["*"])
         request = ApprovalRequest.objects.get(pk=cast.filed().pk)
-        alice = browser("alice")
+        alice = browser_of(cast, "alice")
         sent = {"operation": "rds:DeleteDBInstance", "p.DBInstanceIdentifier": "db-1", "p.FinalDBSnapshotIdentifier": "last"}
         assert alice.post(alice.page("add", request), {"revision": "1", "at": "2", **sent}).status_code == 302
         step = alice.get(alice.page("change", request)).context["review"].steps[1]
@@ -160,9 +163,10 @@ class TestWhatTheReviewerReads:
         assert "rds:CreateDBSnapshot" in [action for action, _ in step.also_needs]
         assert step.lost
 
-    def test_what_nobody_described_is_never_called_harmless(self, cast, browser):
+    def test_what_nobody_described_is_never_called_harmless(self, db, tmp_path, settings):
         """An operation without a row says that its effect is not known here."""
-        alice, request = browser("alice"), cast.filed()
+        cast = seal(tmp_path, settings, operations=["dynamodb:DeleteTable", "codepipeline:DeletePipeline"], resources=["*"])
+        alice, request = browser_of(cast, "alice"), cast.filed()
         sent = {"revision": "1", "at": "1", "operation": "codepipeline:DeletePipeline", "p.name": "deploy"}
         assert alice.post(alice.page("add", request), sent).status_code == 302
         page = text(alice.get(alice.page("change", request)))
