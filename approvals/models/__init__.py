@@ -2,7 +2,15 @@
 
 from approvals.models.alerts import Alert, AlertKind
 from approvals.models.audit import AuditEntry, AuditKind, ChainHead
-from approvals.models.authority import AuthorityLink
+from approvals.models.authority import (
+    AuthorityChange,
+    AuthorityLink,
+    AuthoritySettings,
+    ChangeChallenge,
+    ChangeSignature,
+    Invitation,
+    RegistrationChallenge,
+)
 from approvals.models.events import FeedBatch, QuarantinedMessage, TrailRecord
 from approvals.models.executions import Attempt, Execution, Observation, Proof
 from approvals.models.guardrails import Account, Guardrail, GuardrailGroupPermission, GuardrailUserPermission, GuardrailVersion
@@ -20,14 +28,19 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "AuditKind",
+    "AuthorityChange",
     "AuthorityLink",
+    "AuthoritySettings",
     "ChainHead",
+    "ChangeChallenge",
+    "ChangeSignature",
     "Execution",
     "FeedBatch",
     "Guardrail",
     "GuardrailGroupPermission",
     "GuardrailUserPermission",
     "GuardrailVersion",
+    "Invitation",
     "Login",
     "Observation",
     "OutboxKind",
@@ -37,6 +50,7 @@ __all__ = [
     "Principal",
     "Proof",
     "QuarantinedMessage",
+    "RegistrationChallenge",
     "Review",
     "Revision",
     "RevisionGuardrail",
