@@ -52,7 +52,7 @@ def changed(manifest, path, value):
         (("persons", 0, "handle"), "bob", "occurs twice"),
         (("persons", 0, "principals"), ["user:x"], "kind:value"),
         (("persons", 0, "principals"), ["iam_user:alice"], "no IAM user"),
-        (("persons", 0, "principals"), ["iam_user:arn:aws:iam::111122223333:user/bob"], "principal .* occurs twice"),
+        (("persons", 0, "principals"), ["iam_user:arn:aws:iam::111122223333:user/bob"], "principal .* belongs to one"),
         (("persons", 0, "passkeys", 0, "public_key"), "AAAA", "cannot be read"),
         (("persons", 0, "admin"), True, "unknown field: admin"),
         (("persons", 3, "administrator"), False, "2 administrators"),
