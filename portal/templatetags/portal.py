@@ -33,6 +33,12 @@ _STATUSES = {
     "Expired": ("◌", "quiet"),
     "Withdrawn": ("↩", "quiet"),
     "Disowned": ("!", "bad"),
+    # Changes of authority.
+    "Waiting for signatures": ("◆", "wait"),
+    "Signed, about to be applied": ("▷", "go"),
+    "Applied": ("✔", "good"),
+    "Overtaken": ("◌", "quiet"),
+    "Does not verify": ("✖", "bad"),
     # Executions and attempts.
     "ready": ("▷", "go"),
     "claimed": ("▶", "go"),
