@@ -28,6 +28,7 @@ from approvals import canonical, changes
 from approvals.errors import BadCanonicalForm, BadSignature, CountersignError, Refused
 from approvals.models import AuthorityChange, Invitation, Person
 from approvals.signatures import LARGEST, LARGEST_ATTESTATION, Registration
+from approvals.states import ChangeState
 from portal import refusals
 from portal.site import site
 from portal.viewer import viewer_of
@@ -51,12 +52,13 @@ def enrol(http: HttpRequest, invitation_id: UUID) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('admin:login')}?{urlencode({'next': http.path})}")
     person = viewer_of(http).person
     frame = site.each_context(http)
-    if http.method != "POST" and (made := _made_of(invitation_id, person)):
+    made = _made_of(invitation_id, person) if http.method != "POST" else None
+    if made is not None and made.state in (ChangeState.OPEN, ChangeState.APPLIED):
         return _told(http, frame, made)
     try:
         invitation = changes.invitation_of(invitation_id, person)
         if http.method != "POST":
-            return _page(http, frame, invitation)
+            return _page(http, frame, invitation, former=made)
         return _step(http, frame, invitation, person)
     except CountersignError as error:
         return refusals.page(http, error, context=frame)
@@ -161,6 +163,7 @@ def _page(
     *,
     options: dict[str, Any] | None = None,
     problem: CountersignError | None = None,
+    former: AuthorityChange | None = None,
 ) -> HttpResponse:
     made = _registrations(http, invitation)
     context = {
@@ -172,20 +175,21 @@ def _page(
         "codes": range(1, changes.codes_asked(invitation) + 1),
         "options": options,
         "problem": str(problem or ""),
+        "former": former,
     }
     status = refusals.status_of(problem) if problem else HTTPStatus.OK
     return TemplateResponse(http, "portal/enrol.html", context, status=status)
 
 
 def _told(http: HttpRequest, frame: dict[str, Any], change: AuthorityChange) -> HttpResponse:
-    """The registration was sent: it is being applied, it is done, or it came to nothing."""
+    """The registration was sent: it is being applied, or it is done."""
     keys = [row["label"] for row in canonical.loads(change.registration)["registrations"]]
     context = {**frame, "title": "Your passkeys", "change": change, "keys": keys}
     return TemplateResponse(http, "portal/enrolled.html", context)
 
 
 def _made_of(invitation_id: UUID, person: Person) -> AuthorityChange | None:
-    """The person's newest registration under this link, while it is on its way or done; one that failed is begun anew."""
+    """The person's newest registration under this link."""
     mine = AuthorityChange.objects.filter(kind=AuthorityChange.Kind.ENROLMENT, proposer=person).order_by("-created_at")
     for change in mine:
         try:
@@ -193,6 +197,5 @@ def _made_of(invitation_id: UUID, person: Person) -> AuthorityChange | None:
         except BadCanonicalForm:
             continue
         if shown.get("invitation") == str(invitation_id):
-            still_good = Invitation.objects.filter(pk=invitation_id, person=person).exists()
-            return None if still_good and change.state not in ("open", "applied") else change
+            return change
     return None
