@@ -63,10 +63,15 @@ def _all(old: Document, new: Document) -> Iterator[Difference]:
     for name in sorted({*old["groups"], *new["groups"]}):
         before, after = old["groups"].get(name), new["groups"].get(name)
         if before != after:
-            yield Difference(f"group {name}", "members", _text(before), _text(after))
+            yield Difference(f"group {name}", "members", _members(before), _members(after))
     yield from _grants(old, new)
     yield from _guardrails(old, new)
-    yield from _rows(old["invitations"], new["invitations"], lambda row: f"invitation for {_handle(new, row['person'])}")
+    yield from _rows(
+        [_invitation(row) for row in old["invitations"]],
+        [_invitation(row) for row in new["invitations"]],
+        lambda row: f"enrolment link of {_handle(old, _handle(new, row['person']))}",
+        hidden=("person",),
+    )
 
 
 def _persons(old: Document, new: Document) -> Iterator[Difference]:
@@ -121,10 +126,21 @@ def _guardrails(old: Document, new: Document) -> Iterator[Difference]:
         yield Difference(f"guardrail {name} version {number}", "", "kept", "forgotten")
 
 
-def _rows(old: list[Any], new: list[Any], title: Callable[[Any], str]) -> Iterator[Difference]:
+def _rows(old: list[Any], new: list[Any], title: Callable[[Any], str], *, hidden: tuple[str, ...] = ()) -> Iterator[Difference]:
+    """`hidden` are fields that the title says already."""
     before, after = {row["id"]: row for row in old}, {row["id"]: row for row in new}
     for key in sorted({*before, *after}):
-        yield from _fields(title(after.get(key) or before[key]), before.get(key, {}), after.get(key, {}))
+        was, now = ({name: value for name, value in rows.get(key, {}).items() if name not in hidden} for rows in (before, after))
+        yield from _fields(title(after.get(key) or before[key]), was, now)
+
+
+def _invitation(row: Mapping[str, Any]) -> dict[str, Any]:
+    """As people read it: codes that anybody put into it are shown; that it has none of its own is the usual."""
+    return {name: value for name, value in row.items() if value != []}
+
+
+def _members(names: list[str] | None) -> str:
+    return "" if names is None else ", ".join(names) or "nobody"
 
 
 def _fields(subject: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
@@ -145,5 +161,5 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value) or "nobody"
+        return ", ".join(value)
     return canonical.dumps(value)

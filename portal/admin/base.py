@@ -59,7 +59,7 @@ class PlainChangeList(ChangeList):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.title = str(self.opts.verbose_name_plural).capitalize()
+        self.title = getattr(self.model_admin, "list_title", "") or str(self.opts.verbose_name_plural).capitalize()
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -70,6 +70,7 @@ class ReadOnlyAdmin(ModelAdmin):
     # A count of a whole table grows with it; the page shows what it has and goes on.
     show_full_result_count = False
     view_on_site = False
+    list_title: ClassVar[str] = ""
     list_lead: ClassVar[str] = ""
     # Where another one is proposed: the label, the name of the address after `admin:`.
     list_proposal: ClassVar[tuple[str, str] | None] = None

@@ -57,6 +57,7 @@ class ChangeAdmin(ReadOnlyAdmin):
     list_display_links = ("reference_column",)
     list_filter = ("state", "kind")
     sortable_by = ()
+    list_title = "Changes of authority"
     list_lead = (
         "Persons, keys, rights, guardrails, accounts and settings change by proposals that administrators sign. Propose one from "
         "the page of what is to be changed."
