@@ -162,6 +162,8 @@ def _promises(change: AuthorityChange) -> Iterator[Happening]:
     kinds = Q(kind=OutboxKind.NOTIFY) | Q(kind=OutboxKind.APPLY, done_at=None)
     for message in OutboxMessage.objects.filter(kinds, subject=str(change.pk)).order_by("id"):
         facts = tuple((name, str(value)) for name, value in (("attempts", message.attempts), ("problem", message.error)) if value)
+        if message.kind == OutboxKind.APPLY and change.state != ChangeState.OPEN:
+            continue
         if message.kind == OutboxKind.APPLY:
             yield Happening(message.created_at, "notice", "Handed to the authority process, not applied yet", facts=facts)
             continue

@@ -88,11 +88,19 @@ def _persons(old: Document, new: Document) -> Iterator[Difference]:
 
 def _items(subject: str, name: str, old: list[Any], new: list[Any]) -> Iterator[Difference]:
     word = {"logins": "login", "sign_on": "sign-on", "principals": "principal", "passkeys": "passkey"}[name]
-    had, has = {_text(item) for item in old}, {_text(item) for item in new}
-    for item in sorted(had - has):
-        yield Difference(subject, word, item, "")
-    for item in sorted(has - had):
-        yield Difference(subject, word, "", item)
+    had, has = {_item(word, item) for item in old}, {_item(word, item) for item in new}
+    for field, item in sorted(had - has):
+        yield Difference(subject, field, item, "")
+    for field, item in sorted(has - had):
+        yield Difference(subject, field, "", item)
+
+
+def _item(word: str, item: Any) -> tuple[str, str]:
+    """The field and the text of one of several: of a principal its value alone is text of a person's own."""
+    if word != "principal":
+        return word, _text(item)
+    precedence = f", precedence {item['precedence']}" if item["precedence"] else ""
+    return f"{word}, {item['kind'].replace('_', ' ')}{precedence}", item["value"]
 
 
 def _grants(old: Document, new: Document) -> Iterator[Difference]:
@@ -145,7 +153,8 @@ def _members(names: list[str] | None) -> str:
 
 def _fields(subject: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
+        # What is empty where there was nothing is no difference to read.
+        if old.get(name) != new.get(name) and (_text(old.get(name)) or _text(new.get(name))):
             yield Difference(subject, name.replace("_", " "), _text(old.get(name)), _text(new.get(name)))
 
 

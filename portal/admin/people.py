@@ -146,7 +146,7 @@ def _rights(person: Person) -> Section:
                 Cell(name),
                 Cell(through),
                 Cell(starts, "time") if starts else Cell("always"),
-                Cell(ends, "time") if ends else Cell("taken away"),
+                Cell(ends, "time") if ends else Cell("it is taken away"),
             )
             for name, through, starts, ends in sorted(rows, key=lambda row: row[:2])
         ],

@@ -149,6 +149,7 @@ class Proposal(forms.Form):
             )
             for part in (*parts, *self.parts)
         ]
+        return [part for part in shown if part.items]
 
     def _item(self, name: str) -> BoundField | ShownRows:
         return ShownRows(name, self.rows[name], self.formsets[name]) if name in self.rows else self[name]
