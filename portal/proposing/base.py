@@ -143,7 +143,7 @@ class Proposal(forms.Form):
         named = {name for part in self.parts for name in part.names} | {"reason"}
         rest = [name for name in (*self.fields, *self.rows) if name not in named]
         parts = [Part("", rest)] if rest else []
-        return [
+        shown = [
             ShownPart(
                 part.title, part.help, [self._item(name) for name in part.names if name in self.fields or name in self.rows]
             )
