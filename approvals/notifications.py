@@ -10,6 +10,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from approvals import outbox
+from approvals.authority import words as authority_words
 from approvals.models import Alert, ApprovalRequest, AuthorityChange, OutboxKind, OutboxMessage, Person
 from approvals.operations import words
 from approvals.permissions import reviewers_of
@@ -123,12 +124,14 @@ def _change(topic: str, change: AuthorityChange) -> Notification:
     """Administrators are told what is proposed; they and the proposer how it ended. Only the digest is told, never a code."""
     to = set(Person.objects.filter(is_administrator=True, is_active=True).values_list("handle", flat=True))
     link = settings.ORIGIN + reverse("admin:approvals_authoritychange_change", args=[change.pk])
+    asked = authority_words.ENROLMENT if change.kind == "enrolment" else words.visible(authority_words.sentence_in(change.edits))
     if topic == CHANGE_PROPOSED:
         subject = "A change of authority waits for signatures"
-        body = f"{change.proposer.handle} proposes a change of authority.\nReason:\n{_quoted(change.reason)}"
+        body = f"{change.proposer.handle} proposes to {asked}.\nReason:\n{_quoted(change.reason)}"
     else:
         subject = f"Change of authority {change.get_state_display().lower()}"
-        body = f"The change of authority that {change.proposer.handle} proposed: {change.state}. {change.ended_why}"
+        why = "" if change.state == "applied" else f" {words.visible(change.ended_why)}"
+        body = f"{change.proposer.handle} proposed to {asked}: {change.state}.{why}"
         to.add(change.proposer.handle)
     return Notification(topic, tuple(sorted(to)), _subject(subject), f"{body}\nDigest: {change.digest}\n{link}", None)
 
