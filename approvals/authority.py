@@ -8,7 +8,7 @@ chain. Later links carry signatures of a quorum over (new state, previous hash).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import Group
@@ -40,6 +40,7 @@ class KnownAccount:
     regions: tuple[str, ...]
     executor_role_arn: str
     external_id: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

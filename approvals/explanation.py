@@ -195,7 +195,7 @@ def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
     conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
     conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
     touched = resources.arns(operation, conversion.parameters, where)
-    becomes, why = _becomes(event, operation, touched, setting)
+    becomes, why = _becomes(event, operation, touched, conversion, setting)
     if becomes is Becomes.REQUEST:
         why = f"{why} {conversion.why}"
     # What AWS might also take an ARN for concerns guardrails, not whoever reads.
@@ -218,10 +218,12 @@ def partition_of(event: TrailEvent) -> str:
 _PARTITIONS: Final[Mapping[str, str]] = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
 
 
-def _becomes(event: TrailEvent, operation: Operation, touched: tuple[str, ...], setting: Setting) -> tuple[Becomes, str]:
+def _becomes(
+    event: TrailEvent, operation: Operation, touched: tuple[str, ...], conversion: Conversion, setting: Setting
+) -> tuple[Becomes, str]:
     if setting.roles is not None and event.account not in setting.roles:
         return Becomes.IGNORED, f"The account {event.account} is none of ours."
-    matching = setting.watch.matching(event, operation, touched)
+    matching = setting.watch.matching(event, operation, touched, conversion)
     if not matching:
         assumed = setting.watch.rules == (EVERYTHING,)
         return Becomes.IGNORED, "It only reads." if assumed else "No guardrail protects it."

@@ -5,7 +5,14 @@ from approvals.models.audit import AuditEntry, AuditKind, ChainHead
 from approvals.models.authority import AuthorityLink
 from approvals.models.events import FeedBatch, QuarantinedMessage, TrailRecord
 from approvals.models.executions import Attempt, Execution, Observation, Proof
-from approvals.models.guardrails import Account, Guardrail, GuardrailGroupPermission, GuardrailUserPermission, GuardrailVersion
+from approvals.models.guardrails import (
+    Account,
+    Guardrail,
+    GuardrailGroupPermission,
+    GuardrailUserPermission,
+    GuardrailVersion,
+    tags_of,
+)
 from approvals.models.outbox import OutboxKind, OutboxMessage
 from approvals.models.people import Login, Passkey, Person, Principal
 from approvals.models.requests import ApprovalRequest, Revision, RevisionGuardrail, Source
@@ -45,4 +52,5 @@ __all__ = [
     "SignatureChallenge",
     "Source",
     "TrailRecord",
+    "tags_of",
 ]
