@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import yaml
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
@@ -36,7 +35,9 @@ from approvals.models import (
     Principal,
 )
 from approvals.permissions import REVIEW
-from approvals.policies import Mode, Rules, rules_from
+from approvals.policies import Mode, Rules, marked, reach, rules_from
+from approvals.policies.marked import BadYaml, Marked
+from approvals.policies.reading import dotted
 from approvals.signatures import cose_key
 
 SCHEMA: Final = "countersign/genesis/1"
@@ -66,9 +67,12 @@ class Sealed:
 def read(text: str) -> Manifest:
     """Read a manifest. Raises BadManifest naming the field, or the line that is no YAML."""
     try:
-        found = yaml.load(text, Loader=_Strict)  # noqa: S506 - a safe loader, only stricter
-    except yaml.YAMLError as error:
-        raise BadManifest(f"The manifest is no YAML that can be read: {error}") from error
+        marks = marked.load(text)
+    except BadYaml as error:
+        raise BadManifest(
+            f"Line {error.line} of the manifest{f', {dotted(error.path)},' if error.path else ''} {error}."
+        ) from error
+    found = marks.value
     root = _fields(found, "the manifest", {"schema", "accounts", "persons", "guardrails"}, {"groups", "grants"})
     if root["schema"] != SCHEMA:
         raise BadManifest(f"The manifest says schema {root['schema']!r}; this program reads {SCHEMA!r}.")
@@ -76,10 +80,7 @@ def read(text: str) -> Manifest:
     handles = [person["handle"] for person in persons]
     _once(handles, "person")
     groups = _groups(root.get("groups", {}), set(handles))
-    try:
-        guardrails = tuple(rules_from(item) for item in _list(root, "guardrails"))
-    except BadGuardrail as error:
-        raise BadManifest(str(error)) from error
+    guardrails = tuple(_guardrail(item, index, marks) for index, item in enumerate(_list(root, "guardrails")))
     _once([rules.name for rules in guardrails], "guardrail")
     accounts = tuple(_account(item, index) for index, item in enumerate(_list(root, "accounts")))
     _once([account["id"] for account in accounts], "account")
@@ -112,19 +113,11 @@ def seal(manifest: Manifest) -> Sealed:
     return Sealed(link.hash, tuple(person["handle"] for person in manifest.persons if not person["passkeys"] and person["human"]))
 
 
-class _Strict(yaml.SafeLoader):
-    """Safe YAML in which a key that occurs twice is an error, and 012 stays what was written."""
-
-
-def _mapping(loader: _Strict, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} occurs twice", node.start_mark)
-    return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
-
-
-_Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+def _guardrail(item: Any, index: int, marks: Marked) -> Rules:
+    try:
+        return rules_from(item)
+    except BadGuardrail as error:
+        raise BadManifest(f"Line {marks.line(('guardrails', index, *error.path))}: {error}") from error
 
 
 def _fields(found: Any, where: str, needed: set[str], optional: set[str]) -> dict[str, Any]:
@@ -265,10 +258,11 @@ def _consistent(manifest: Manifest) -> None:
             if grant["guardrail"] == rules.name
             for handle in ([grant["person"]] if "person" in grant else manifest.groups[grant["group"]])
         } & humans
-        if len(voters) < rules.approvals:
-            raise BadManifest(
-                f"Guardrail {rules.name} asks for {rules.approvals} approvals and {len(voters)} persons may give one."
-            )
+        holders = {handle: frozenset(name for name, members in manifest.groups.items() if handle in members) for handle in voters}
+        if lacking := reach.never(rules, holders, humans):
+            raise BadManifest(f"Guardrail {rules.name} {lacking}.")
+        if strange := sorted({name for name, _ in rules.groups} - manifest.groups.keys()):
+            raise BadManifest(f"Guardrail {rules.name}: there is no group {strange[0]!r}.")
 
 
 def _write_person(person: dict[str, Any]) -> Any:
