@@ -39,7 +39,6 @@ class Command(BaseCommand):
         surroundings.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        world = surroundings.world(options["manifest"])
         try:
             file = surroundings.read_file(options["file"])
         except BadGuardrailFile as error:
@@ -47,9 +46,10 @@ class Command(BaseCommand):
                 {"kind": UNREADABLE, "guardrail": None, "line": one.line, "field": one.field, "says": one.said}
                 for one in error.problems
             ]
-            surroundings.tell(self.stdout, _lines(options, rows, None, world.source))
+            surroundings.tell(self.stdout, _lines(options, rows, None, "none"))
             said = f"{options['file']} cannot be used; {count(len(rows), 'place')} must be mended."
             raise CommandError(said, returncode=1) from error
+        world = surroundings.world(options["manifest"])
         rows = [
             {
                 "kind": str(one.kind),
