@@ -38,11 +38,11 @@ from approvals.models import (
     TrailRecord,
     tags_of,
 )
-from approvals.operations import agreement, catalog, resources, trail, words
+from approvals.operations import agreement, catalog, trail, words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.operations.trail import Conversion
-from approvals.policies import Mode, Rules
+from approvals.policies import Mode, Rules, resources_in
 from approvals.trail_event import Outcome, TrailEvent
 from approvals.watch import Watch
 
@@ -177,8 +177,7 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
     for operation in sorted(operations, key=lambda one: one.full_name not in named):
         conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
         conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
-        open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}
-        touched = () if open_ends & set(operation.facts.identifies) else resources.arns(operation, conversion.parameters, where)
+        touched = resources_in(operation, conversion, where)
         matching = guard.watch.matching(event, operation, touched, conversion)
         if matching:
             enforcing = tuple(guard.versions[rules] for rules in matching if rules.mode is Mode.ENFORCE)

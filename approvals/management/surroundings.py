@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -18,7 +18,7 @@ from approvals import genesis, permissions
 from approvals.errors import BadGuardrail, CountersignError
 from approvals.genesis import Manifest
 from approvals.lint import Place, Surroundings
-from approvals.models import Account, Guardrail, GuardrailVersion, Person, tags_of
+from approvals.models import Account, Guardrail, GuardrailVersion, Person, Principal, tags_of
 from approvals.policies import Rules, files
 from approvals.policies.files import GuardrailFile
 
@@ -27,12 +27,16 @@ USAGE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What is known around a guardrails file; `source` says where from. `current` are the guardrails of today."""
+    """What is known around a guardrails file; `source` says where from.
+
+    `current` are the guardrails of today, `roles` the executor's by account, `principals` the persons' handles by (kind, value).
+    """
 
     source: str
     around: Surroundings
     current: tuple[Rules, ...] | None = None
-    roles: dict[str, str] | None = None
+    roles: Mapping[str, str] | None = None
+    principals: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 class Out(Protocol):
@@ -107,7 +111,8 @@ def _of_manifest(manifest: Manifest) -> World:
         people=people,
     )
     roles = {account["id"]: account["executor_role_arn"] for account in manifest.accounts}
-    return World("manifest", around, manifest.guardrails, roles)
+    principals = {one: person["handle"] for person in manifest.persons for one in person["principals"]}
+    return World("manifest", around, manifest.guardrails, roles, principals)
 
 
 def _of_database() -> World:
@@ -129,4 +134,6 @@ def _of_database() -> World:
         people=frozenset(persons.values()),
     )
     current = tuple(version.rules for version in GuardrailVersion.objects.current())
-    return World("database", around, current, {number: account.executor_role_arn for number, account in accounts.items()})
+    roles = {number: account.executor_role_arn for number, account in accounts.items()}
+    mapped = Principal.objects.filter(person__is_active=True).values_list("kind", "value", "person__handle")
+    return World("database", around, current, roles, {(kind, value): handle for kind, value, handle in mapped})

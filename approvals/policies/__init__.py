@@ -3,7 +3,7 @@
 Nothing here reads a database: facts go in, a verdict comes out, so one code judges at the decision, the claim and in tests.
 """
 
-from approvals.policies.calls import call_of, unknown_in
+from approvals.policies.calls import call_of, resources_in, unknown_in
 from approvals.policies.index import Index, index_of
 from approvals.policies.matching import Call, matches
 from approvals.policies.patterns import overlap
@@ -53,6 +53,7 @@ __all__ = [
     "matches",
     "overlap",
     "resolve",
+    "resources_in",
     "rules_from",
     "rules_from_text",
     "unconfirmed_may_be_decided",
