@@ -9,6 +9,7 @@ from typing import Final
 from approvals.lint.findings import Finding, Kind, Surroundings, meant, nearest
 from approvals.operations import catalog, facts, regions, sources
 from approvals.policies import Rules, patterns
+from approvals.policies.naming import operations_named
 from approvals.policies.shapes import Path
 
 _SLOT: Final = re.compile(r"\{[^{}]*\}")
@@ -35,20 +36,9 @@ def findings(index: int, rules: Rules, around: Surroundings) -> Iterator[Finding
         yield Finding(kind, index, rules.name, path, text)
 
 
-def named(pattern: str) -> tuple[str, ...]:
-    """Every operation that a pattern of operations names."""
-    service, colon, _ = pattern.partition(":")
-    known = sources.names()
-    if colon and not patterns.is_wild(service):
-        names = [f"{service}:{name}" for name in known.get(service, ())]
-    else:
-        names = [f"{service}:{name}" for service, found in known.items() for name in found]
-    return tuple(name for name in names if patterns.overlap(pattern, name))
-
-
 def _operations(rules: Rules) -> Said:
     for number, pattern in enumerate(rules.operations):
-        if pattern != "*" and not named(pattern):
+        if pattern != "*" and not operations_named(pattern):
             yield Kind.OPERATION, ("operations", number), f"{pattern} is no operation that boto3 knows{_near(pattern)}."
 
 
@@ -136,7 +126,7 @@ def _templates(rules: Rules) -> frozenset[str]:
     """ARN patterns of all that the operations act on; empty where one of them is not told or could be anything."""
     found: set[str] = set()
     for pattern in rules.operations:
-        names = named(pattern)
+        names = operations_named(pattern)
         if len(names) != 1:
             return frozenset()
         for name in (names[0], *sources.other_names(names[0])):

@@ -8,10 +8,10 @@ from typing import Final
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from approvals.lint.findings import Finding, Kind, nearest
-from approvals.lint.known import named
 from approvals.operations import catalog
 from approvals.operations.catalog import Operation
 from approvals.policies import Condition, Operator, Rules, patterns
+from approvals.policies.naming import operations_named
 
 # A pattern that names more operations than this is not followed into each of them.
 _FOLLOWED: Final = 100
@@ -29,7 +29,7 @@ def findings(index: int, rules: Rules) -> Iterator[Finding]:
 
 def _condition(condition: Condition, rules: Rules) -> Iterator[str]:
     for pattern in rules.operations:
-        names = named(pattern)
+        names = operations_named(pattern)
         if pattern == "*" or len(names) > _FOLLOWED:
             continue
         operations = [catalog.get(name) for name in names]
