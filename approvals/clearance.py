@@ -7,7 +7,6 @@ the authority chain, over the digest of the very bytes that are about to be pars
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -15,7 +14,7 @@ from uuid import UUID
 from fido2.utils import websafe_decode
 
 from approvals import canonical, permissions, policies, signatures
-from approvals.authority import Authority
+from approvals.authority import Authority, KnownAccount
 from approvals.errors import (
     BadAuthority,
     BadParameters,
@@ -29,7 +28,7 @@ from approvals.errors import (
     WrongState,
 )
 from approvals.models import ApprovalRequest, Execution, Revision, Signature
-from approvals.operations import catalog, inputs, regions, resources, risk, sources
+from approvals.operations import catalog, inputs, regions, resources, risk
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step, parse
@@ -111,14 +110,15 @@ def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
         if known is None or known[0] != pin.hash or canonical.digest(known[1].text()) != pin.hash:
             raise Forged(f"The plan pins guardrail {pin.name} version {pin.number}, which the authority does not know so.")
         demanded[pin.name] = known[1]
-    calls = _calls(plan, account.regions)
-    for name, (_, _, rules) in authority.guardrails.items():
-        if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
-            signed = demanded.get(name)
-            if signed is None:
-                raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
-            if rules.approvals > signed.approvals or rules.irreversible.extra_approvals > signed.irreversible.extra_approvals:
-                demanded[name] = rules
+    calls = _calls(plan, account)
+    enforcing = {rules: name for name, (_, _, rules) in authority.guardrails.items() if rules.mode is Mode.ENFORCE}
+    index = policies.index_of(tuple(enforcing))
+    for rules in dict.fromkeys(rules for call in calls for rules in index.matching(call)):
+        name = enforcing[rules]
+        signed = demanded.get(name)
+        if signed is None:
+            raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
+        demanded[name] = policies.both(signed, rules)
     if not demanded:
         raise Refused("No guardrail protects this call any more; it needs no approval here.")
     for call in calls:
@@ -129,7 +129,7 @@ def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
     return demanded
 
 
-def _calls(plan: Plan, used: Sequence[str]) -> list[Call]:
+def _calls(plan: Plan, account: KnownAccount) -> list[Call]:
     """What guardrails are held against, one a step; every step must be one that could have been filed."""
     where = Where(plan.account, plan.region, plan.partition)
     calls = []
@@ -139,10 +139,17 @@ def _calls(plan: Plan, used: Sequence[str]) -> list[Call]:
         except UnknownOperation as error:
             raise Forged(f"The plan holds a call that nobody could have filed. {error}") from error
         _callable(operation, step, where)
-        touched = resources.arns(operation, step.parameters, where)
-        recorded = regions.recorded_in(operation, plan.partition, plan.region)
-        calls.append(Call(plan.account, recorded, step.name, touched, sources.other_names(step.name)))
-    if not regions.are_used(plan.region, used, [catalog.get(step.name) for step in plan.steps], plan.partition):
+        calls.append(
+            policies.call_of(
+                operation,
+                account=plan.account,
+                region=regions.recorded_in(operation, plan.partition, plan.region),
+                resources=resources.arns(operation, step.parameters, where),
+                tags=account.tags,
+                parameters=step.parameters,
+            )
+        )
+    if not regions.are_used(plan.region, account.regions, [catalog.get(step.name) for step in plan.steps], plan.partition):
         # A denied call may have been tried in a region that the account is not used in; nobody forged that.
         raise Refused(f"The account is not used in {plan.region}, so nothing is carried out there.")
     return calls

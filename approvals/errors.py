@@ -1,5 +1,8 @@
 """What can go wrong in a judgement: one class a cause, each saying what happened and what to do next."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class CountersignError(Exception):
     """The root. `str(error)` is a sentence for a person: what happened and what to do next."""
@@ -45,6 +48,27 @@ class BadGuardrail(CountersignError):
     def __init__(self, said: str, *, path: tuple[str | int, ...] = ()) -> None:
         super().__init__(said)
         self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong in a file, where: the line counts from 1, the field is dotted (`guardrails[1].windows[0].zone`) or empty."""
+
+    file: str
+    line: int
+    field: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}{f', {self.field}' if self.field else ''}: {self.said}"
+
+
+class BadGuardrailFile(CountersignError):
+    """A guardrails file that cannot be read. `problems` are all that were found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
 
 
 class BadManifest(CountersignError):

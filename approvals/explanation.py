@@ -20,7 +20,7 @@ from approvals.operations import agreement, catalog, denials, iam, resources, tr
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
-from approvals.policies import Mode, Rules
+from approvals.policies import Mode, Rules, resources_in
 from approvals.states import Completeness
 from approvals.trail_event import Outcome, TrailEvent
 from approvals.watch import Watch
@@ -67,6 +67,7 @@ class Becomes(StrEnum):
 class Explanation:
     """One record explained. `event` and `operation` are None for what is no record, or of no public AWS API.
 
+    `resources` are for people, `touched` what guardrails are held against: ARNs, or patterns of what they may be.
     `fragment` says what a record lacks that the feed wants of one; it is explained as if it had that, with empty values for it.
     """
 
@@ -79,6 +80,7 @@ class Explanation:
     why: str
     place: str = ""
     fragment: str = ""
+    touched: tuple[str, ...] = ()
 
     @property
     def read(self) -> bool:
@@ -195,13 +197,15 @@ def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
     conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
     conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
     touched = resources.arns(operation, conversion.parameters, where)
-    becomes, why = _becomes(event, operation, touched, setting)
+    held_against = resources_in(operation, conversion, where)
+    becomes, why = _becomes(event, operation, held_against, conversion, setting)
     if becomes is Becomes.REQUEST:
         why = f"{why} {conversion.why}"
     # What AWS might also take an ARN for concerns guardrails, not whoever reads.
     plain = tuple(arn for arn in touched if not (arn.endswith("-??????") and arn.removesuffix("-??????") in touched))
     shown = plain or _recorded_arns(value) or ((said.resource,) if said and said.resource.startswith("arn:") else ())
-    return Explanation(event, operation, conversion, action or operation.facts.iam_action, shown, becomes, why)
+    named = action or operation.facts.iam_action
+    return Explanation(event, operation, conversion, named, shown, becomes, why, touched=held_against)
 
 
 def not_a_record(why: str, place: str) -> Explanation:
@@ -218,10 +222,12 @@ def partition_of(event: TrailEvent) -> str:
 _PARTITIONS: Final[Mapping[str, str]] = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
 
 
-def _becomes(event: TrailEvent, operation: Operation, touched: tuple[str, ...], setting: Setting) -> tuple[Becomes, str]:
+def _becomes(
+    event: TrailEvent, operation: Operation, touched: tuple[str, ...], conversion: Conversion, setting: Setting
+) -> tuple[Becomes, str]:
     if setting.roles is not None and event.account not in setting.roles:
         return Becomes.IGNORED, f"The account {event.account} is none of ours."
-    matching = setting.watch.matching(event, operation, touched)
+    matching = setting.watch.matching(event, operation, touched, conversion)
     if not matching:
         assumed = setting.watch.rules == (EVERYTHING,)
         return Becomes.IGNORED, "It only reads." if assumed else "No guardrail protects it."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -34,12 +34,13 @@ from approvals.models import (
     OutboxKind,
     QuarantinedMessage,
     TrailRecord,
+    tags_of,
 )
-from approvals.operations import agreement, catalog, resources, trail, words
+from approvals.operations import agreement, catalog, trail, words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.operations.trail import Conversion
-from approvals.policies import Mode, Rules
+from approvals.policies import Mode, Rules, resources_in
 from approvals.trail_event import Outcome, TrailEvent
 from approvals.watch import Watch
 
@@ -72,9 +73,10 @@ class _Guard:
     versions: dict[Rules, GuardrailVersion]
 
     @classmethod
-    def now(cls) -> _Guard:
+    def now(cls, accounts: Iterable[Account]) -> _Guard:
         versions = {version.rules: version for version in GuardrailVersion.objects.current().select_related("guardrail")}
-        return cls(watch.over(tuple(versions)), versions)
+        tags = tuple((account.pk, tuple(sorted(tags_of(account).items()))) for account in accounts)
+        return cls(watch.over(tuple(versions), tags), versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def _take(messages: Sequence[Message], now: datetime) -> Batch:
     batch = Batch(received=len(messages))
     with audit.recorded() as entries:
         accounts = {account.pk: account for account in Account.objects.all()}
-        guard = _Guard.now()
+        guard = _Guard.now(accounts.values())
         for message in messages:
             try:
                 event = trail_event.from_message(message.body)
@@ -173,9 +175,8 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
     for operation in sorted(operations, key=lambda one: one.full_name not in named):
         conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
         conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
-        open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}
-        touched = () if open_ends & set(operation.facts.identifies) else resources.arns(operation, conversion.parameters, where)
-        matching = guard.watch.matching(event, operation, touched)
+        touched = resources_in(operation, conversion, where)
+        matching = guard.watch.matching(event, operation, touched, conversion)
         if matching:
             enforcing = tuple(guard.versions[rules] for rules in matching if rules.mode is Mode.ENFORCE)
             return _Protected(event, account, operation, conversion, touched, enforcing)

@@ -7,27 +7,38 @@ names the operation to the letter; an operation with a row of ours is a write wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from approvals import policies
 from approvals.operations import facts, iam, sources
 from approvals.operations.catalog import Operation
-from approvals.policies import Call, Rules
+from approvals.operations.conversion import Conversion
+from approvals.policies import Call, Index, Rules, call_of, unknown_in
 from approvals.trail_event import TrailEvent
 
 # Names in records are free text: what is remembered of them has an end.
 _REMEMBERED: Final = 65_536
 
 
+# Tags of accounts, by the account's number.
+Tags = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A set of guardrails that records are held against."""
+    """A set of guardrails that records are held against. `tags` are the accounts'; one that is not among them is not known."""
 
     rules: tuple[Rules, ...]
+    tags: Tags = ()
     _known: dict[tuple[str, str, str, str, bool], bool] = field(default_factory=dict, compare=False, repr=False)
+    _index: Index = field(init=False, compare=False, repr=False)
+    _tags: Mapping[str, Mapping[str, str]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", Index(self.rules))
+        object.__setattr__(self, "_tags", {account: dict(tags) for account, tags in self.tags})
 
     def may_concern(self, event: TrailEvent) -> bool:
         """Whether any guardrail may match, whatever resource the record is about. False is certain."""
@@ -40,19 +51,28 @@ class Watch:
         return found
 
     def _may_concern(self, event: TrailEvent) -> bool:
+        tags = self._tags.get(event.account)
         return any(
-            policies.matches(rules, Call(event.account, event.region, name, (), sources.other_names(name)))
-            and (_named(rules, name) or not event.read_only or name in facts.rows())
+            _named(rules, name) or not event.read_only or name in facts.rows()
             for name in sources.candidates(event.event_source, event.event_name)
-            for rules in self.rules
+            for rules in self._index.matching(Call(event.account, event.region, name, (), sources.other_names(name), tags))
         )
 
-    def matching(self, event: TrailEvent, operation: Operation, resources: Sequence[str]) -> tuple[Rules, ...]:
-        """The guardrails that protect this call. No `resources` means that they are not known."""
-        name = operation.full_name
-        call = Call(event.account, event.region, name, tuple(resources), sources.other_names(name))
+    def matching(
+        self, event: TrailEvent, operation: Operation, resources: Sequence[str], conversion: Conversion | None = None
+    ) -> tuple[Rules, ...]:
+        """The guardrails that protect this call. No `resources` and no `conversion` mean that they are not known."""
+        call = call_of(
+            operation,
+            account=event.account,
+            region=event.region,
+            resources=resources,
+            tags=self._tags.get(event.account),
+            parameters=conversion.parameters if conversion else None,
+            unknown=unknown_in(operation, conversion) if conversion else frozenset(),
+        )
         reads = _reads(event, operation)
-        return tuple(rules for rules in self.rules if (not reads or _named(rules, name)) and policies.matches(rules, call))
+        return tuple(rules for rules in self._index.matching(call) if not reads or _named(rules, operation.full_name))
 
 
 def _named(rules: Rules, name: str) -> bool:
@@ -65,6 +85,6 @@ def _reads(event: TrailEvent, operation: Operation) -> bool:
 
 
 @lru_cache(maxsize=4)
-def over(rules: tuple[Rules, ...]) -> Watch:
-    """The watch over these guardrails, with what it remembers from batch to batch."""
-    return Watch(rules)
+def over(rules: tuple[Rules, ...], tags: Tags = ()) -> Watch:
+    """The watch over these guardrails and accounts, with what it remembers from batch to batch."""
+    return Watch(rules, tags)
