@@ -1,5 +1,9 @@
 """What can go wrong in a judgement: one class a cause, each saying what happened and what to do next."""
 
+from __future__ import annotations
+
+from datetime import datetime
+
 
 class CountersignError(Exception):
     """The root. `str(error)` is a sentence for a person: what happened and what to do next."""
@@ -60,7 +64,11 @@ class Refused(CountersignError):
 
 
 class NotYet(Refused):
-    """The hold has not ended; nothing is wrong, it is only too early."""
+    """The hold has not ended, or no window is open; nothing is wrong, it is only too early. `until`: from when it may be, if known."""
+
+    def __init__(self, said: str, *, until: datetime | None = None) -> None:
+        self.until = until
+        super().__init__(said)
 
 
 class NotAllowed(Refused):
