@@ -44,7 +44,11 @@ class BadTrailEvent(CountersignError):
 
 
 class BadGuardrail(CountersignError):
-    """Guardrail rules that cannot be read, or that nobody could satisfy."""
+    """Guardrail rules that cannot be read, or that nobody could satisfy. `path` leads to the field (keys and indexes)."""
+
+    def __init__(self, said: str, *, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(said)
+        self.path = path
 
 
 class BadManifest(CountersignError):
