@@ -51,7 +51,7 @@ class Forged(BadAuthority):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What the signatures bear out: the plan, every rule set that must hold, and who signed what when. Persons are ids as text."""
+    """What the signatures bear out: the plan, every rule set that must hold, and who signed when. Persons are ids as text."""
 
     plan: Plan
     digest: str
@@ -69,8 +69,8 @@ def clear(
 ) -> Plan:
     """The plan to carry out, if everything holds, the clocks too.
 
-    Raises WrongState or Expired when it was ended meanwhile, StaleRevision when it was edited, NotYet when it is too early, Refused
-    when a right or a guardrail no longer holds, and Forged (a BadAuthority) when rows do not verify.
+    Raises WrongState or Expired when it was ended meanwhile, StaleRevision when it was edited, NotYet when it is too early,
+    Refused when a right or a guardrail no longer holds, and Forged (a BadAuthority) when rows do not verify.
     """
     verified = verify(execution, authority, party, now=now)
     must_be_in_time(verified, now=now, told_at=told_at)
@@ -114,7 +114,9 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
     if confirmed_by is None:
         _may_be_unconfirmed(plan, revision, request, authority)
     voters = frozenset(person for one in found for progress in one.progress for person in progress.have)
-    resolved = max(moments[person] for person in voters)
+    # A fresh confirmation revives no old approval; only where approvers may go first can it be what completed the quorum.
+    last = {confirmed_by} if confirmed_by is not None and policies.unconfirmed_may_be_decided(rules) else set()
+    resolved = max(moments[person] for person in voters | last)
     return Verified(plan, revision.digest, rules, confirmed_by, voters, None, moments, resolved, hold)
 
 
@@ -136,7 +138,13 @@ def _may_be_unconfirmed(plan: Plan, revision: Revision, request: ApprovalRequest
 
 
 def _may_break(
-    person: str, rules: Sequence[Rules], request: ApprovalRequest, authority: Authority, votes: Sequence[Vote], *, irreversible: bool
+    person: str,
+    rules: Sequence[Rules],
+    request: ApprovalRequest,
+    authority: Authority,
+    votes: Sequence[Vote],
+    *,
+    irreversible: bool,
 ) -> None:
     """One signature is enough where every guardrail has a break-glass for a group of that person, then and now."""
     if request.requester_id != UUID(person):
@@ -266,7 +274,7 @@ def _callable(operation: Operation, step: Step, where: Where) -> None:
 def _votes(
     revision: Revision, authority: Authority, party: RelyingParty
 ) -> tuple[list[Vote], dict[Verdict, str], dict[str, datetime]]:
-    """Votes from verified signatures alone; who confirmed or broke the glass as the requester; when each signer signed, counted or not."""
+    """Votes from verified signatures alone; who signed as the requester, by verdict; when each signed, counted or not."""
     stored = list(revision.signatures.all())
     signers = [signature.person_id for signature in stored]
     live, grouped = permissions.rights_of(signers), permissions.groups_of(signers)

@@ -68,7 +68,7 @@ class Refused(CountersignError):
 
 
 class NotYet(Refused):
-    """The hold has not ended, or no window is open; nothing is wrong, it is only too early. `until`: from when it may be, if known."""
+    """The hold has not ended, or no window is open; nothing is wrong, it is only too early. `until`: when it may be, if known."""
 
     def __init__(self, said: str, *, until: datetime | None = None) -> None:
         self.until = until

@@ -102,8 +102,8 @@ def _drafted(request: ApprovalRequest) -> Notification:
         next_step = "Countersign has made a draft of it. A bot signs nothing: a person adopts the draft, and is its requester."
     elif request.unconfirmed:
         next_step = (
-            "Its guardrails let approvers decide it as it was recorded. Confirm it with a reason, or say that it was not you: that "
-            "ends it at once."
+            "Its guardrails let approvers decide it as it was recorded. Confirm it with a reason, or say that it was not you: "
+            "that ends it at once."
         )
     else:
         next_step = "Countersign has made a draft of it. Confirm it with a reason, or say that it was not you."
@@ -245,7 +245,9 @@ def _glass_overdue(alert_id: int) -> Notification | None:
         return None
     request = alert.request
     to = _once([*_administrators(), *_reviewers(request)])
-    body = f"{alert.title}.\nIts review was due at {alert.due_at:%Y-%m-%d %H:%M %Z} and is still open. Another approver closes it."
+    body = (
+        f"{alert.title}.\nIts review was due at {alert.due_at:%Y-%m-%d %H:%M %Z} and is still open. Another approver closes it."
+    )
     return _notification(GLASS_OVERDUE, to, f"OVERDUE: review of a break-glass, {request.operation}", body, request)
 
 
@@ -295,8 +297,8 @@ def _once(handles: Iterable[str]) -> tuple[str, ...]:
 def _why(request: ApprovalRequest) -> str:
     if request.unconfirmed and not request.current_revision().signatures.filter(verdict=Verdict.CONFIRM).exists():
         return (
-            f"Nobody has confirmed it: it is the call that AWS denied to {words.visible(request.principal)}. At least two approvers "
-            "decide it."
+            f"Nobody has confirmed it: it is the call that AWS denied to {words.visible(request.principal)}. "
+            "At least two approvers decide it."
         )
     return f"Reason:\n{_quoted(request.reason)}"
 

@@ -105,7 +105,7 @@ def requests_seen_by(person: Person, guardrails: Collection[int]) -> QuerySet[Ap
 
 
 def waiting_to_be_adopted() -> QuerySet[ApprovalRequest]:
-    """Drafts that no person stands behind: of a bot, or of an AWS identity that belongs to nobody. Whoever may ask may adopt one."""
+    """Drafts that no person stands behind: of a bot, or of an AWS identity of nobody's. Whoever may ask may adopt one."""
     return ApprovalRequest.objects.filter(Q(requester=None) | Q(requester__is_human=False), state="draft")
 
 

@@ -1,8 +1,8 @@
 """Every verb that moves a request or stands beside it.
 
-submit, file, adopt, complete, confirm, review, send back, comment, break glass, stop, withdraw, disown, expire, reopen. The only writer
-of a request's state. Each verb is one transaction: lock the request, check, write, promise what follows in the outbox, append to
-the audit trail last. Constraints and triggers in the database stand behind each check.
+submit, file, adopt, complete, confirm, review, send back, comment, break glass, stop, withdraw, disown, expire, reopen. The only
+writer of a request's state. Each verb is one transaction: lock the request, check, write, promise what follows in the outbox,
+append to the audit trail last. Constraints and triggers in the database stand behind each check.
 """
 
 from approvals.decisions.asking import adopt, complete, file, reopen, submit

@@ -17,6 +17,7 @@ from approvals.decisions.checks import (
 )
 from approvals.decisions.steps import Asked, Parameters, foremost, must_stay_about_it, steps_of, subject, target_of
 from approvals.decisions.writing import (
+    Denied,
     actor_of,
     back_to_draft,
     calls_of,
@@ -85,9 +86,11 @@ def submit(
         requester,
         versions,
         now,
-        principal=event.caller.arn,
-        merge_key=merge_key,
-        unconfirmed=whole and _may_be_decided_unconfirmed(steps, account, event.region, requester, versions),
+        denied=Denied(
+            principal=event.caller.arn,
+            merge_key=merge_key,
+            unconfirmed=whole and _may_be_decided_unconfirmed(steps, account, event.region, requester, versions),
+        ),
     )
     revision = revise(
         request,
@@ -127,8 +130,8 @@ def _may_be_decided_unconfirmed(
 ) -> bool:
     """Whether approvers may decide the recorded call before, or without, its caller's confirmation.
 
-    The caller is an active human with a login, who could confirm or disown it; every guardrail allows it, asks for no ticket (nobody
-    gave a reason) and is one that the executor will demand of the plan.
+    The caller is an active human with a login, who could confirm or disown it; every guardrail allows it, asks for no ticket
+    (nobody gave a reason) and is one that the executor will demand of the plan.
     """
     rules = [version.rules for version in versions]
     if requester is None or not policies.unconfirmed_may_be_decided(rules) or any(one.ticket for one in rules):

@@ -37,9 +37,9 @@ def must_be_somebodys(request: ApprovalRequest) -> None:
     if request.requester is None:
         raise Unmapped(
             f"AWS denied this call to {words.visible(request.principal) or 'an identity that it did not name'}, which belongs to "
-            "nobody known here, so nobody can approve it. Either an administrator maps that identity to its person (a change of "
-            "authority that adds it to the person's principals, then the call is made again), or somebody adopts this draft and is "
-            "its requester."
+            "nobody known here, so nobody can approve it. Either the administrators map that identity to its person (a change of "
+            "authority that adds it to the person's principals; then the call is made again), or a person adopts this draft and "
+            "is its requester."
         )
     if not request.requester.is_human:
         raise WrongState(
@@ -95,7 +95,7 @@ def must_be_endable(request: ApprovalRequest, person: Person, end: RequestState)
 
 
 def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
-    """The requester, a human, signs a complete draft in time, or what approvers may decide without it. Raises the refusal that fits."""
+    """The requester, a human, signs a complete draft in time, or what approvers may decide without. Raises what fits."""
     must_be_requester(request, person)
     if not person.is_human:
         raise NotAllowed("A bot may ask, but only a person can sign.")
@@ -135,7 +135,7 @@ def must_be_returnable(request: ApprovalRequest, revision: Revision, person: Per
 
 
 def must_be_adoptable(request: ApprovalRequest, person: Person, now: datetime) -> None:
-    """A draft of a bot or of nobody known, in time; the person is an active human with a portal login. Raises the refusal that fits.
+    """A draft of a bot or of nobody known, in time; the person is an active human with a login here. Raises what fits.
 
     Whoever may ask may adopt: by adopting, a person asks, and is barred from deciding as any requester is.
     """
@@ -180,8 +180,8 @@ def must_be_breakable(request: ApprovalRequest, revision: Revision, person: Pers
         raise NotAllowed(f"You are in none of the groups that may break the glass of guardrail {', '.join(outside)}.")
     if risk.irreversible(revision.plan.steps):
         raise Refused(
-            "This cannot be undone, and no step of it backs up what would be lost: the glass is never broken for it. It takes its "
-            "usual approvals."
+            "This cannot be undone, and no step of it backs up what would be lost: the glass is never broken for it. It takes "
+            "its usual approvals."
         )
 
 

@@ -87,8 +87,8 @@ def consume(nonce: str, person: Person, now: datetime) -> None:
     if not mine.update(consumed_at=now):
         if SignatureChallenge.objects.filter(nonce=nonce, person=person).exists():
             raise BadSignature(
-                "This signature was used already: a signature counts once, and sending it again changes nothing. Open the request "
-                "to see what became of it; sign anew if there is still something to sign."
+                "This signature was used already: a signature counts once, and sending it again changes nothing. Open the "
+                "request to see what became of it; sign anew if there is still something to sign."
             )
         raise BadSignature("This signature was never asked of you here. Open the request again and sign anew.")
 

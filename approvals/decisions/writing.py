@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -69,6 +70,15 @@ def _nothing_rides_along(calls: Sequence[Call], versions: Sequence[GuardrailVers
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """What is known of a denied call beside its steps: who made it, what it merges with, whether it is decided unconfirmed."""
+
+    principal: str = ""
+    merge_key: str = ""
+    unconfirmed: bool = False
+
+
 def new_request(
     source: Source,
     account: Account,
@@ -79,14 +89,13 @@ def new_request(
     now: datetime,
     *,
     about: int = 0,
-    principal: str = "",
-    merge_key: str = "",
-    unconfirmed: bool = False,
+    denied: Denied | None = None,
 ) -> ApprovalRequest:
     """A draft without its revision. `about` is the step that the request is named after.
 
-    What approvers may decide although nobody confirms it is `unconfirmed` and pending from the start.
+    What approvers may decide although nobody confirms it is pending from the start.
     """
+    denied = denied or Denied()
     pending = now + timedelta(seconds=min(version.rules.clocks.pending for version in versions))
     return ApprovalRequest.objects.create(
         id=uuid4(),
@@ -96,13 +105,13 @@ def new_request(
         operation=steps[about].name,
         target=target_of(steps[about]),
         requester=requester,
-        principal=principal,
-        merge_key=merge_key,
+        principal=denied.principal,
+        merge_key=denied.merge_key,
         created_at=now,
         draft_until=now + timedelta(seconds=min(version.rules.clocks.draft for version in versions)),
-        unconfirmed=unconfirmed,
-        state=RequestState.PENDING if unconfirmed else RequestState.DRAFT,
-        pending_until=pending if unconfirmed else None,
+        unconfirmed=denied.unconfirmed,
+        state=RequestState.PENDING if denied.unconfirmed else RequestState.DRAFT,
+        pending_until=pending if denied.unconfirmed else None,
     )
 
 

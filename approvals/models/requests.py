@@ -64,7 +64,8 @@ class ApprovalRequest(models.Model):
                 condition=~Q(state__in=["pending", "approved"]) | Q(requester__isnull=False), name="request_pending_has_requester"
             ),
             models.CheckConstraint(
-                condition=Q(unconfirmed=False) | Q(source="event", requester__isnull=False), name="request_unconfirmed_is_of_somebody"
+                condition=Q(unconfirmed=False) | Q(source="event", requester__isnull=False),
+                name="request_unconfirmed_is_of_somebody",
             ),
             models.CheckConstraint(
                 condition=Q(break_glass=False) | ~Q(state__in=["draft", "pending"]), name="request_break_glass_is_approved"
