@@ -139,22 +139,22 @@ def must_be_adoptable(request: ApprovalRequest, person: Person, now: datetime) -
 
     Whoever may ask may adopt: by adopting, a person asks, and is barred from deciding as any requester is.
     """
-    if person.pk not in permissions.active_among([person.pk]):
-        raise NotAllowed("Only an active person with a login here can adopt a draft.")
     must_be_in(request, (RequestState.DRAFT,))
-    must_be_in_time(request, now)
     if request.requester is not None and request.requester.is_human:
         raise WrongState(f"{request.requester.handle} stands behind this draft already; only a bot's or nobody's is adopted.")
+    must_be_in_time(request, now)
+    if person.pk not in permissions.active_among([person.pk]):
+        raise NotAllowed("Only an active person with a login here can adopt a draft.")
 
 
 def must_be_stoppable(request: ApprovalRequest, revision: Revision, person: Person) -> None:
     """Who signed this plan, or may review it, stops what is approved and not claimed. Raises NotAllowed, WrongState."""
+    must_be_in(request, (RequestState.APPROVED,))
     if person.pk not in permissions.active_among([person.pk]):
         raise NotAllowed("Only an active person can stop this.")
     signed = revision.signatures.filter(person=person).exists()
     if not signed and not permissions.reviewable_by(person) & guardrails_of(revision).keys():
         raise NotAllowed("Whoever signed this plan, or may review it, can stop it; you are neither.")
-    must_be_in(request, (RequestState.APPROVED,))
     must_be_unclaimed(request)
 
 

@@ -113,6 +113,7 @@ class TestTheReview:
         breaking(cast, filed(cast))
         alert = Alert.objects.get()
         assert (alert.kind, alert.closed_at) == ("glass", None)
+        assert alert.due_at is not None
         assert alert.due_at - timezone.now() == pytest.approx(timedelta(hours=1), abs=timedelta(minutes=1))
         decisions.review_glass(alert.pk, cast.person("bob"), reason="It was needed: the queue was full.")
         alert.refresh_from_db()
@@ -194,8 +195,8 @@ class TestAtTheClaim:
         as_the_owner(
             "UPDATE approvals_approvalrequest SET state = 'approved', break_glass = true, "
             "approved_until = now() + interval '1 hour'",
-            "INSERT INTO approvals_execution (id, revision_id, state, token, worker, not_before, valid_until, created_at, outcome) "
-            f"VALUES (gen_random_uuid(), {revision.pk}, 'ready', 0, '', now(), now() + interval '1 hour', now(), '')",
+            "INSERT INTO approvals_execution (id, revision_id, state, token, worker, not_before, valid_until, created_at, "
+            f"outcome) VALUES (gen_random_uuid(), {revision.pk}, 'ready', 0, '', now(), now() + interval '1 hour', now(), '')",
         )
         with pytest.raises(Forged, match="fewer than two persons"):
             clear(cast, Execution.objects.get())

@@ -113,4 +113,4 @@ class TestASecondQuorum:
         later = replace(walked, guardrails={name: (number + 1, text_hash, newer)})
         with pytest.raises(Refused, match="0 of 1 from Owners"):
             clearance.clear(Execution.objects.get(), later, decisions.relying_party(), now=timezone.now())
-        assert clearance.clear(Execution.objects.get(), walked, decisions.relying_party(), now=timezone.now())
+        clearance.clear(Execution.objects.get(), walked, decisions.relying_party(), now=timezone.now())
