@@ -43,7 +43,8 @@ def offers_for(request: ApprovalRequest, person: Person, *, glass: Alert | None 
     why_not_confirm = decisions.why_not_confirm(request, person, now=now)
     buttons = []
     if not why_not_review:
-        buttons.append(_offer(request, "decide", "Approve or deny", "main"))
+        pending = request.state == RequestState.PENDING
+        buttons.append(_offer(request, "decide", "Approve or deny" if pending else "Deny", "main" if pending else ""))
     # Whoever may review may send back; who has reviewed already may still do that.
     if not why_not_review or not decisions.why_not_return(request, person, now=now):
         buttons.append(_offer(request, "return", "Send back with a message"))

@@ -163,7 +163,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     reviews = tuple(revision.reviews.select_related("person"))
     region = revision.plan.region if revision.text else request.region
     shown = tuple(_step(steps, index, seen, region, place) for index, seen in enumerate(looks))
-    confirmed = revision.signatures.filter(verdict="confirm").select_related("person").first()
+    confirmed = revision.signatures.filter(verdict__in=["confirm", "breakglass"]).select_related("person").first()
     return ReviewPage(
         request=request,
         revision=revision,

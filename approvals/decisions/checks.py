@@ -57,7 +57,8 @@ def must_be_in(request: ApprovalRequest, states: Sequence[RequestState] | frozen
     """In one of these states. Raises WrongState, saying how it ended."""
     if request.request_state not in states:
         ended = f" {request.ended_why}" if request.ended_why else ""
-        raise WrongState(f"This request is {request.state}.{ended} Nothing was changed.")
+        stop = "." if ended and not ended.endswith((".", "!", "?")) else ""
+        raise WrongState(f"This request is {request.state}.{ended}{stop} Nothing was changed.")
 
 
 def must_be_in_time(request: ApprovalRequest, now: datetime) -> None:

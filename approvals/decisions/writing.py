@@ -201,7 +201,11 @@ def move(request: ApprovalRequest, state: RequestState, **fields: Any) -> None:
 
 
 def locked(request_id: UUID) -> ApprovalRequest:
+    """The request with its row locked, as it is once the lock is ours. Raises Refused when there is none.
+
+    Without a join: after a wait PostgreSQL reads the locked row anew, and joined ones as they were when the wait began.
+    """
     try:
-        return ApprovalRequest.objects.select_for_update(of=("self",)).select_related("account", "requester").get(pk=request_id)
+        return ApprovalRequest.objects.select_for_update().get(pk=request_id)
     except ApprovalRequest.DoesNotExist:
         raise Refused("There is no such request.") from None

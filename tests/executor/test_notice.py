@@ -155,6 +155,21 @@ def test_who_is_not_concerned_stops_nothing(stage: Stage) -> None:
         decisions.stop(request.pk, stage.cast.person("bob"), reason="too late")
 
 
+def test_what_was_sent_back_and_approved_anew_is_run_by_its_newer_approval_alone(stage: Stage) -> None:
+    """The former execution ends without a word and opens nothing again; the newer one has a notice of its own."""
+    former = stage.cast.approved()
+    request = former.revision.request
+    decisions.send_back(request.pk, stage.cast.person("carol"), message="say why")
+    stage.cast.sign_confirm(request)
+    stage.cast.sign_review(request)
+    stage.sql("UPDATE approvals_outboxmessage SET due_at = now() WHERE kind = 'execute'")
+    stage.execute()
+    request.refresh_from_db()
+    assert (fresh(former).state, request.state, request.revision_number) == ("aborted", "approved", 2)
+    assert Notice.objects.get().digest == request.current_revision().digest
+    assert not OutboxMessage.objects.filter(topic="execution.finished").exists()
+
+
 class TestAShortHold:
     """The same with a hold of one second, which ends while the test looks on."""
 
