@@ -16,7 +16,7 @@ from botocore.validate import ParamValidator
 
 from approvals import canonical, trail_event, watch
 from approvals.errors import BadTrailEvent
-from approvals.operations import agreement, catalog, denials, iam, resources, trail
+from approvals.operations import denials, iam, resources
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
@@ -184,24 +184,22 @@ def _text(value: Any, name: str) -> str:
 
 
 def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
-    operation = catalog.of_event(event.event_source, event.event_name, event.request_parameters)
     said = denials.parse(event.error_message)
     action = said.action if said and said.action else ""
-    if operation is None:
+    where = Where(event.account, event.region, partition_of(event))
+    meant, matching = setting.watch.read(event, where)
+    if meant is None:
         why = f"{event.event_source} {event.event_name} is no operation of a public AWS API that boto3 knows."
         nothing = Conversion({}, Completeness.UNKNOWN, why)
         return Explanation(event, None, nothing, action, _recorded_arns(value), Becomes.IGNORED, why)
-    where = Where(event.account, event.region, partition_of(event))
-    conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
-    conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
-    touched = resources.arns(operation, conversion.parameters, where)
-    becomes, why = _becomes(event, operation, touched, setting)
+    becomes, why = _becomes(event, matching, setting)
     if becomes is Becomes.REQUEST:
-        why = f"{why} {conversion.why}"
-    # What AWS might also take an ARN for concerns guardrails, not whoever reads.
+        why = f"{why} {meant.conversion.why}"
+    # What AWS might also take an ARN for concerns guardrails, not whoever reads; what is in doubt concerns both.
+    touched = meant.resources or resources.arns(meant.operation, meant.conversion.parameters, where)
     plain = tuple(arn for arn in touched if not (arn.endswith("-??????") and arn.removesuffix("-??????") in touched))
     shown = plain or _recorded_arns(value) or ((said.resource,) if said and said.resource.startswith("arn:") else ())
-    return Explanation(event, operation, conversion, action or operation.facts.iam_action, shown, becomes, why)
+    return Explanation(event, meant.operation, meant.conversion, action or meant.operation.facts.iam_action, shown, becomes, why)
 
 
 def not_a_record(why: str, place: str) -> Explanation:
@@ -218,10 +216,9 @@ def partition_of(event: TrailEvent) -> str:
 _PARTITIONS: Final[Mapping[str, str]] = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
 
 
-def _becomes(event: TrailEvent, operation: Operation, touched: tuple[str, ...], setting: Setting) -> tuple[Becomes, str]:
+def _becomes(event: TrailEvent, matching: tuple[Rules, ...], setting: Setting) -> tuple[Becomes, str]:
     if setting.roles is not None and event.account not in setting.roles:
         return Becomes.IGNORED, f"The account {event.account} is none of ours."
-    matching = setting.watch.matching(event, operation, touched)
     if not matching:
         assumed = setting.watch.rules == (EVERYTHING,)
         return Becomes.IGNORED, "It only reads." if assumed else "No guardrail protects it."

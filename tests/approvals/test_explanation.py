@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from approvals import explanation
-from approvals.explanation import ASSUMED, SCHEMA, Becomes, Setting
+from approvals import explanation, watch
+from approvals.explanation import ASSUMED, EVERYTHING, SCHEMA, Becomes, Setting
 from approvals.operations import inputs
 from executor.sandbox.world import DEMO
 from tests.cast import table_arn, trail_record
@@ -66,6 +67,24 @@ FATES = [
 def test_what_becomes_of_a_record(record, becomes):
     """Denied writes become requests, the executor's calls proofs, other successes alerts; the rest is ignored."""
     assert explained(record, Setting(ASSUMED.watch, {DEMO.account: ROLE}))["becomes"] == becomes
+
+
+def test_a_guardrail_hears_of_a_call_under_each_name_that_the_record_may_mean():
+    """Without parameters both generations of load balancers are meant; a guardrail on either makes it a request."""
+    event = trail_record("DeleteLoadBalancer", eventSource="elasticloadbalancing.amazonaws.com", requestParameters=None)
+    for name in ("elb:DeleteLoadBalancer", "elbv2:DeleteLoadBalancer"):
+        found = explained(event, Setting(watch.over((replace(EVERYTHING, operations=(name,)),))))
+        assert found["becomes"] == "request"
+        assert f"{found['service']}:{found['operation']}" == name
+
+
+def test_a_name_that_cannot_be_one_is_no_way_past_a_guardrail():
+    """What does not fit its member may be taken for anything, so a guardrail on another name protects it too."""
+    event = trail_record(
+        "DeleteFunction20150331", eventSource="lambda.amazonaws.com", requestParameters={"functionName": "prod%20"}
+    )
+    rules = replace(EVERYTHING, resources=("arn:aws:lambda:*:*:function:prod",))
+    assert explained(event, Setting(watch.over((rules,))))["becomes"] == "request"
 
 
 def test_a_fragment_is_explained_as_far_as_it_goes():
