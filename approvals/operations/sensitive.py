@@ -27,7 +27,7 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 
 from approvals import canonical
 from approvals.canonical import Sealed
-from approvals.operations import templates
+from approvals.operations import catalog, templates
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
@@ -93,8 +93,7 @@ def _leaf_of(shape: Shape) -> Shape:
     return _leaf_of(shape.member) if isinstance(shape, ListShape) else shape
 
 
-@lru_cache(maxsize=4096)
-def _any(operation_name: str, rule_: Rule, shape: Shape) -> bool:
+def _any(rule_: Rule, shape: Shape) -> bool:
     seen: set[tuple[str, bool]] = set()
 
     def found(inner: Shape, path: Names, *, around: bool) -> bool:
@@ -114,7 +113,14 @@ def _any(operation_name: str, rule_: Rule, shape: Shape) -> bool:
 def has_secrets(operation: Operation) -> bool:
     """Whether the operation takes any secret at all."""
     shape = operation.model.input_shape
-    return shape is not None and _any(operation.full_name, rule(operation), shape)
+    return shape is not None and _any_of(operation.full_name, rule(operation))
+
+
+@lru_cache(maxsize=4096)
+def _any_of(full_name: str, rule_: Rule) -> bool:
+    # By its name: a shape that is remembered holds its whole service's model.
+    shape = catalog.get(full_name).model.input_shape
+    return shape is not None and _any(rule_, shape)
 
 
 def replaced(operation: Operation, parameters: dict[str, Any], become: Callable[[Place, Any], Any]) -> dict[str, Any]:
