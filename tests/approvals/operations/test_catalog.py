@@ -52,11 +52,11 @@ def test_nothing_else_holds_a_model_that_went(shelf):
     assert services.writing("sns")
     assert words.cli(Step("sns", "CreateTopic", call), "eu-west-1")
     sensitive.has_secrets(operation)
-    model = weakref.ref(operation.model.service_model)
+    model, shape = weakref.ref(operation.model.service_model), weakref.ref(operation.model.input_shape)
     del operation
     shelf.clear()
     gc.collect()
-    assert model() is None
+    assert (model(), shape()) == (None, None)
 
 
 def test_what_our_rows_describe_is_never_read_twice():
