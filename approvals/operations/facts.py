@@ -17,11 +17,15 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """Why a member is dangerous, and what AWS takes when it is left out (`default` counts only when `has_default`)."""
+    """Why a member is dangerous, and what AWS takes when it is left out (`default` counts only when `has_default`).
+
+    `wanted` is an expression over the call's parameters: where it is truthy, AWS refuses the call without the member.
+    """
 
     why: str
     default: Any = None
     has_default: bool = False
+    wanted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,9 @@ def _texts(value: list[str]) -> tuple[str, ...]:
 
 
 def _dangers(value: dict[str, dict[str, Any]]) -> dict[str, Danger]:
-    return {name: Danger(said["why"], said.get("default"), "default" in said) for name, said in value.items()}
+    return {
+        name: Danger(said["why"], said.get("default"), "default" in said, said.get("wanted", "")) for name, said in value.items()
+    }
 
 
 def _describe(value: dict[str, Any] | None) -> Describe | None:
