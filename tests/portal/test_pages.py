@@ -428,7 +428,7 @@ class TestThePlan:
         assert "ItemCount" in html
 
     def test_what_aws_wants_beside_another_choice_is_not_said_to_be_left_alone(self, db, tmp_path, settings):
-        """A last snapshot's name is wanted unless the snapshot is skipped: AWS refuses what a reviewer would take for harmless."""
+        """A last snapshot's name is wanted unless the snapshot is skipped: AWS refuses what looks harmless."""
         cast = seal(tmp_path, settings, whole=True)
         client = browser_of(cast, "alice")
         for skipped, wanted in ((False, ["FinalDBSnapshotIdentifier"]), (True, [])):
