@@ -98,7 +98,7 @@ def _any(rule_: Rule, shape: Shape) -> bool:
 
     def found(inner: Shape, path: Names, *, around: bool) -> bool:
         secret = rule_.holds(inner, path, around=around)
-        if isinstance(inner, StructureShape):
+        if isinstance(inner, StructureShape) and not inner.is_document_type:
             if (inner.name, secret) in seen:
                 return False
             seen.add((inner.name, secret))
@@ -140,7 +140,7 @@ def _replaced(
     def inner(member: Shape, item: Any, name: Names, step: str | int) -> Any:
         return _replaced(rule_, member, item, (*path, *name), (*place, step), become, around=secret)
 
-    if isinstance(shape, StructureShape) and isinstance(value, Mapping):
+    if isinstance(shape, StructureShape) and isinstance(value, Mapping) and not shape.is_document_type:
         known = shape.members
         made = {name: inner(known[name], item, (name,), name) if name in known else item for name, item in value.items()}
         return {name: item for name, item in made.items() if item is not LEFT_OUT}
@@ -150,8 +150,12 @@ def _replaced(
     if isinstance(shape, ListShape) and isinstance(value, list | tuple):
         rows = [inner(shape.member, item, (), index) for index, item in enumerate(value)]
         return [item for item in rows if item is not LEFT_OUT]
-    # A container that is none stays what it is, for `inputs.check` to refuse: only single values are sealed.
-    return become(place, value) if secret and not isinstance(shape, StructureShape | ListShape | MapShape) else value
+    # A container that is none stays what it is, for `inputs.check` to refuse: only single values are sealed. A document is one.
+    return become(place, value) if secret and not _holds_members(shape) else value
+
+
+def _holds_members(shape: Shape) -> bool:
+    return isinstance(shape, ListShape | MapShape) or (isinstance(shape, StructureShape) and not shape.is_document_type)
 
 
 def secrets_in(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
