@@ -19,6 +19,7 @@ from approvals.errors import BadTrailEvent
 from approvals.operations import denials, iam, resources
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
+from approvals.operations.regions import partition_of
 from approvals.operations.resources import Where
 from approvals.policies import Mode, Rules
 from approvals.states import Completeness
@@ -186,7 +187,7 @@ def _text(value: Any, name: str) -> str:
 def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
     said = denials.parse(event.error_message)
     action = said.action if said and said.action else ""
-    where = Where(event.account, event.region, partition_of(event))
+    where = Where(event.account, event.region, partition_of(event.region))
     meant, matching = setting.watch.read(event, where)
     if meant is None:
         why = f"{event.event_source} {event.event_name} is no operation of a public AWS API that boto3 knows."
@@ -206,14 +207,6 @@ def not_a_record(why: str, place: str) -> Explanation:
     """What stands in a file and is no CloudTrail record; the feed would put it into quarantine."""
     nothing = Conversion({}, Completeness.UNKNOWN, why)
     return Explanation(None, None, nothing, "", (), Becomes.IGNORED, f"{why} The feed keeps it in quarantine.", place)
-
-
-def partition_of(event: TrailEvent) -> str:
-    """The partition that the record's region lies in."""
-    return next((name for prefix, name in _PARTITIONS.items() if event.region.startswith(prefix)), "aws")
-
-
-_PARTITIONS: Final[Mapping[str, str]] = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
 
 
 def _becomes(event: TrailEvent, matching: tuple[Rules, ...], setting: Setting) -> tuple[Becomes, str]:

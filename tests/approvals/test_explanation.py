@@ -87,6 +87,22 @@ def test_a_name_that_cannot_be_one_is_no_way_past_a_guardrail():
     assert explained(event, Setting(watch.over((rules,))))["becomes"] == "request"
 
 
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("eu-west-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ],
+)
+def test_arns_are_of_the_partition_that_the_region_lies_in(region, partition):
+    """botocore knows every partition, the newest too: an ARN of a wrong one would match no guardrail."""
+    found = explained(trail_record(denied=False, awsRegion=region))
+    assert found["resources"] == [f"arn:{partition}:dynamodb:{region}:{DEMO.account}:table/prod-orders"]
+
+
 def test_a_fragment_is_explained_as_far_as_it_goes():
     """A record without an id, a time or a caller, as documentation prints them, is still told by what it has."""
     record = trail_record("DeleteTable", denied=False)
