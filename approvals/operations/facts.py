@@ -74,13 +74,15 @@ class Untouched:
 class AlsoNeeds:
     """Another IAM action that the call needs, on these ARN templates (as `resource`); `why` in words.
 
-    `when` is an expression over the call's parameters: the action is needed when it is empty or truthy.
+    `when` is an expression over the call's parameters: the action is needed when it is empty or truthy. `made` says that the
+    call makes these resources, so that none of those which are there already is touched.
     """
 
     action: str
     resources: tuple[str, ...]
     why: str
     when: str = ""
+    made: bool = False
 
 
 @dataclass(frozen=True, slots=True)

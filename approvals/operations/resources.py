@@ -87,7 +87,7 @@ def _also_acted_on(operation: Operation, parameters: dict[str, Any], where: Wher
     The call often does not name it; then it can be any of that kind, and a guardrail on one of them protects the call.
     """
     for one in operation.facts.also_needs:
-        if one.action == operation.facts.iam_action and (not one.when or jmespath.search(one.when, parameters)):
+        if one.action == operation.facts.iam_action and not one.made and (not one.when or jmespath.search(one.when, parameters)):
             for template, fillings in _filled(operation.full_name, one.action, one.resources):
                 values = [filling.values(parameters) or () for filling in fillings]
                 yield from _composed(template, values, where)[0]

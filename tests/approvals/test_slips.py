@@ -151,6 +151,11 @@ class TestNames:
         assert not protected(f"{instances}i-1", "ec2:DetachVolume", VolumeId="vol-1", InstanceId="i-2")
         assert not protected(f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-2", "ec2:DetachVolume", VolumeId="vol-1")
 
+    def test_what_a_call_makes_is_none_of_what_is_there(self):
+        """AWS asks for the right on the snapshot that is to be; a guardrail on those that are hinders no new one."""
+        assert not protected(f"arn:aws:ec2:{REGION}::snapshot/snap-1", "ec2:CreateSnapshot", VolumeId="vol-1")
+        assert not protected(f"arn:aws:ec2:{REGION}::image/ami-1", "ec2:CreateImage", InstanceId="i-1", Name="x")
+
     def test_a_statement_is_never_taken_for_a_call_that_only_reads(self, db, tmp_path, settings):
         """PartiQL deletes by the operation that it selects by, and the record hides which of them it was."""
         seal(tmp_path, settings, operations=["dynamodb:*"], resources=[f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/prod-*"])
