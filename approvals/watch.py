@@ -9,7 +9,7 @@ whatever the record says of itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
@@ -19,6 +19,7 @@ from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
 from approvals.policies import Call, Rules
+from approvals.states import Completeness
 from approvals.trail_event import TrailEvent
 
 # Names in records are free text: what is remembered of them has an end.
@@ -63,19 +64,21 @@ class Watch:
         """What the record means, and the guardrails that protect that; nothing where it is of no public API.
 
         Services that share an API (rds, docdb, neptune) have the same call by several names. A guardrail matches it under any of
-        them; what is drafted is called as the guardrail calls it, if it may be.
+        them; what is drafted is called as the guardrail calls it, if it may be. Of calls that only share a name, the one is meant
+        whose target the denial message tells.
         """
-        first = None
-        for operation in self._as_guardrails_call_it(event):
-            meant = _meant(event, operation, where)
-            if matching := self.matching(event, operation, meant.resources):
-                return meant, matching
-            first = first or meant
-        return first, ()
-
-    def _as_guardrails_call_it(self, event: TrailEvent) -> list[Operation]:
         operations = catalog.all_of_event(event.event_source, event.event_name, event.request_parameters)
-        return sorted(operations, key=lambda one: not any(one.full_name in rules.operations for rules in self.rules))
+        found = [_meant(event, operation, where) for operation in operations]
+        if len(found) > 1:
+            found = [_doubted(one, found, event) for one in sorted(found, key=lambda one: self._rank(event, one))]
+        for meant in found:
+            if matching := self.matching(event, meant.operation, meant.resources):
+                return meant, matching
+        return next(iter(found), None), ()
+
+    def _rank(self, event: TrailEvent, meant: Meant) -> tuple[bool, bool]:
+        named = any(meant.operation.full_name in rules.operations for rules in self.rules)
+        return (event.request_parameters is None and not meant.conversion.parameters, not named)
 
     def matching(self, event: TrailEvent, operation: Operation, touched: Sequence[str]) -> tuple[Rules, ...]:
         """The guardrails that protect this call. Nothing `touched` means that it is not known what is."""
@@ -91,6 +94,29 @@ def _meant(event: TrailEvent, operation: Operation, where: Where) -> Meant:
     open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}
     hidden = bool(open_ends & set(operation.facts.identifies))
     return Meant(operation, conversion, () if hidden else resources.arns(operation, conversion.parameters, where))
+
+
+def _doubted(meant: Meant, found: Sequence[Meant], event: TrailEvent) -> Meant:
+    """The same, incomplete where the record may as well mean another call, or the same one with what this name has no member for.
+
+    `DeleteDBInstance` of docdb takes nothing but a name: a record without parameters may be of rds, with SkipFinalSnapshot.
+    """
+    if meant.conversion.completeness not in _WHOLE:
+        return meant
+    for other in found:
+        same = other.operation.full_name in (meant.operation.full_name, *sources.other_names(meant.operation.full_name))
+        whole = other.conversion.completeness in _WHOLE
+        told = bool(other.conversion.parameters) if event.request_parameters is None else whole
+        if told and not (same and (whole or event.request_parameters is not None)):
+            rest = f", of which {', '.join(other.conversion.missing)} is not known" if other.conversion.missing else ""
+            why = f"The record may as well mean {other.operation.full_name}{rest}. Find out which was meant; complete it."
+            missing = other.conversion.missing or meant.operation.facts.identifies
+            doubted = replace(meant.conversion, completeness=Completeness.INCOMPLETE, why=why, missing=tuple(missing))
+            return replace(meant, conversion=doubted)
+    return meant
+
+
+_WHOLE: Final = (Completeness.EXACT, Completeness.REBUILT)
 
 
 def _named(rules: Rules, name: str) -> bool:

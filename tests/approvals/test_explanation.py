@@ -87,6 +87,43 @@ def test_a_name_that_cannot_be_one_is_no_way_past_a_guardrail():
     assert explained(event, Setting(watch.over((rules,))))["becomes"] == "request"
 
 
+def denied(operation: str, source: str, resource: str) -> dict[str, Any]:
+    """A denied call without parameters whose message names the resource."""
+    message = (
+        f"User: arn:aws:iam::{DEMO.account}:user/alice is not authorized to perform: {source}:{operation} on resource: {resource}"
+    )
+    return trail_record(operation, eventSource=f"{source}.amazonaws.com", requestParameters=None, errorMessage=message)
+
+
+def test_a_call_is_not_rebuilt_under_a_name_that_hides_what_it_may_have_had():
+    """docdb's DeleteDBInstance takes a name alone, but the record may be of rds, with SkipFinalSnapshot: nobody can tell."""
+    event = denied("DeleteDBInstance", "rds", f"arn:aws:rds:eu-west-1:{DEMO.account}:db:prod")
+    found = explained(event, Setting(watch.over((replace(EVERYTHING, operations=("docdb:DeleteDBInstance",)),))))
+    assert (found["service"], found["completeness"]) == ("docdb", "incomplete")
+    assert "SkipFinalSnapshot" in found["missing"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "call"),
+    [
+        ("loadbalancer/app/prod/50dc6c495c0c9188", "elbv2"),
+        ("loadbalancer/net/prod/50dc6c495c0c9188", "elbv2"),
+        ("loadbalancer/prod", "elb"),
+    ],
+)
+def test_the_message_tells_which_of_two_calls_of_one_name_was_meant(resource, call):
+    """Both generations of load balancers have a DeleteLoadBalancer; the ARN in the denial is of one of them."""
+    arn = f"arn:aws:elasticloadbalancing:eu-west-1:{DEMO.account}:{resource}"
+    found = explained(denied("DeleteLoadBalancer", "elasticloadbalancing", arn))
+    assert (found["service"], found["completeness"]) == (call, "rebuilt")
+
+
+def test_two_calls_that_one_message_fits_are_both_in_doubt():
+    """API Gateway's two services have VPC links under one ARN: which of them was called is not told."""
+    found = explained(denied("DeleteVpcLink", "apigateway", "arn:aws:apigateway:eu-west-1::/vpclinks/abc"))
+    assert found["completeness"] == "incomplete"
+
+
 @pytest.mark.parametrize(
     ("region", "partition"),
     [
