@@ -7,6 +7,7 @@ settled by the shape. Everything else that deviates from botocore's models is da
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -344,9 +345,11 @@ def printable(key: str) -> str:
 
 
 def _unstorable(value: Any) -> bool:
-    """Whether a text that no plan can hold stands in the value: AWS has no use for one, and a draft could not be written."""
+    """Whether something that no plan can hold stands in the value: such a text, or a number without end (JSON's `1e400`)."""
     if isinstance(value, dict):
         return any(not is_storable(key) or _unstorable(item) for key, item in value.items())
     if isinstance(value, list):
         return any(map(_unstorable, value))
+    if isinstance(value, float):
+        return not math.isfinite(value)
     return isinstance(value, str) and not is_storable(value)

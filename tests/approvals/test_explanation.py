@@ -87,6 +87,25 @@ def test_a_name_that_cannot_be_one_is_no_way_past_a_guardrail():
     assert explained(event, Setting(watch.over((rules,))))["becomes"] == "request"
 
 
+@pytest.mark.parametrize(
+    ("operation", "source", "parameters"),
+    [
+        ("DeleteTable", "dynamodb", '{"tableName": 1e400}'),
+        (
+            "StartChangeSet",
+            "aws-marketplace",
+            '{"catalog": "c", "changeSet": [{"detailsDocument": {"a": 1e400}}]}',
+        ),
+    ],
+)
+def test_every_line_is_json(operation, source, parameters):
+    """A number without end, which JSON has no word for, is left open: what reads our lines must not stop at one."""
+    event = trail_record(operation, eventSource=f"{source}.amazonaws.com", requestParameters=json.loads(parameters))
+    found = explained(event)
+    assert json.dumps(found, allow_nan=False)
+    assert found["completeness"] == "incomplete"
+
+
 def denied(operation: str, source: str, resource: str) -> dict[str, Any]:
     """A denied call without parameters whose message names the resource."""
     message = (
