@@ -17,16 +17,21 @@ WEB: Final = "countersign_web"
 FEED: Final = "countersign_feed"
 DELIVERY: Final = "countersign_delivery"
 EXECUTION: Final = "countersign_execution"
-ROLES: Final = (WEB, FEED, DELIVERY, EXECUTION)
+AUTHORITY: Final = "countersign_authority"
+ROLES: Final = (WEB, FEED, DELIVERY, EXECUTION, AUTHORITY)
 
 _READ: Final = "SELECT"
 _ADD: Final = "SELECT, INSERT"
 # A lock for update needs the right to update something: these columns are the ones that its decisions move.
 _REQUEST_MOVES: Final = (
-    "state, version, reason, revision_number, target, repeats, draft_until, pending_until, approved_until, ended_at, ended_why"
+    "state, version, reason, revision_number, target, repeats, draft_until, pending_until, approved_until, ended_at, ended_why, "
+    "unconfirmed, break_glass"
 )
 _AUTHORITY: Final = (
     "approvals.Account",
+    "approvals.AuthoritySettings",
+    "approvals.Invitation",
+    "socialaccount.SocialAccount",
     "approvals.Guardrail",
     "approvals.GuardrailVersion",
     "approvals.GuardrailUserPermission",
@@ -58,6 +63,8 @@ _HISTORY: Final = dict.fromkeys(
         "approvals.Observation",
         "approvals.TrailRecord",
         "approvals.Alert",
+        "approvals.Comment",
+        "approvals.Notice",
         "approvals.AuditEntry",
         "approvals.ChainHead",
     ),
@@ -70,16 +77,23 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         **_HISTORY,
         "approvals.QuarantinedMessage": _READ,
         "approvals.FeedBatch": _READ,
-        "approvals.ApprovalRequest": f"SELECT, INSERT, UPDATE ({_REQUEST_MOVES})",
+        # The requester changes when a person adopts what a bot or nobody asked for.
+        "approvals.ApprovalRequest": f"SELECT, INSERT, UPDATE ({_REQUEST_MOVES}, requester_id)",
         "approvals.Revision": _ADD,
         "approvals.RevisionGuardrail": _ADD,
         "approvals.SignatureChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
         "approvals.Signature": _ADD,
         "approvals.Review": _ADD,
+        "approvals.Comment": _ADD,
         # A new permission to carry out; never its state, which belongs to the executor.
         "approvals.Execution": _ADD,
         "approvals.Alert": "SELECT, INSERT, UPDATE (closed_at, closed_by_id, closed_why)",
         "approvals.OutboxMessage": _ADD,
+        # It proposes changes of authority and collects signatures; whether they are applied is not its to write.
+        "approvals.AuthorityChange": "SELECT, INSERT, UPDATE (state, ended_at, ended_why)",
+        "approvals.ChangeChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
+        "approvals.ChangeSignature": _ADD,
+        "approvals.RegistrationChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
         # It seals; what it sealed it knows by the mark. What opens is for the executor's eyes alone.
         "approvals.SealedKey": "SELECT (id, mark, sealed_by_id), INSERT",
         # Sign-in: sessions, factors and single sign-on accounts; of a user only when he last came.
@@ -107,9 +121,11 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(_AUTHORITY, _READ),
         **_HISTORY,
         "approvals.OutboxMessage": _OUTBOX_KEPT,
+        "approvals.Notice": "SELECT, UPDATE (delivered_at)",
         "approvals.Proof": _ADD,
         "approvals.TrailRecord": "SELECT, UPDATE (fate, why)",
         "approvals.Alert": _ADD,
+        "approvals.AuthorityChange": _READ,
         # Expiry by beat.
         "approvals.ApprovalRequest": "SELECT, UPDATE (state, version, ended_at, ended_why)",
     },
@@ -125,8 +141,37 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
             "SELECT, INSERT, UPDATE (state, aws_request_id, answered_at, settled_at, answer, error_code, error_message)"
         ),
         "approvals.Observation": _ADD,
+        # What it read from the signed bytes: no other process can say it in its place.
+        "approvals.Notice": _ADD,
         "approvals.SealedKey": "SELECT, UPDATE (wrapped, fingerprint, rewrapped_at)",
         "approvals.Alert": _ADD,
+    },
+    # The only role that writes authority. It has no AWS credentials, and believes nothing but the signed chain.
+    AUTHORITY: {
+        **dict.fromkeys(_AUTHORITY, _READ),
+        "approvals.AuthorityLink": _ADD,
+        "approvals.AuthoritySettings": "SELECT, INSERT, UPDATE",
+        "approvals.Account": "SELECT, INSERT, UPDATE",
+        "approvals.Person": "SELECT, INSERT, UPDATE",
+        "approvals.Login": "SELECT, INSERT, DELETE",
+        "approvals.Principal": "SELECT, INSERT, DELETE",
+        "approvals.Passkey": "SELECT, INSERT, DELETE",
+        "approvals.Invitation": "SELECT, INSERT, UPDATE, DELETE",
+        "approvals.RegistrationChallenge": "SELECT, DELETE",
+        "approvals.Guardrail": _ADD,
+        "approvals.GuardrailVersion": _ADD,
+        "approvals.GuardrailUserPermission": "SELECT, INSERT, DELETE",
+        "approvals.GuardrailGroupPermission": "SELECT, INSERT, DELETE",
+        "auth.Group": _ADD,
+        "portal.User": "SELECT, INSERT, UPDATE (password, is_active, email)",
+        "portal.User.groups": "SELECT, INSERT, DELETE",
+        "socialaccount.SocialAccount": "SELECT, INSERT, DELETE",
+        "approvals.AuthorityChange": "SELECT, UPDATE (state, ended_at, ended_why)",
+        "approvals.ChangeSignature": _READ,
+        "approvals.OutboxMessage": _OUTBOX_KEPT,
+        "approvals.Alert": _ADD,
+        "approvals.ApprovalRequest": _READ,
+        "approvals.TrailRecord": _READ,
     },
 }
 

@@ -68,6 +68,7 @@ class Becomes(StrEnum):
 class Explanation:
     """One record explained. `event` and `operation` are None for what is no record, or of no public AWS API.
 
+    `resources` are for people, `touched` what guardrails are held against: ARNs, or patterns of what they may be.
     `fragment` says what a record lacks that the feed wants of one; it is explained as if it had that, with empty values for it.
     """
 
@@ -80,6 +81,7 @@ class Explanation:
     why: str
     place: str = ""
     fragment: str = ""
+    touched: tuple[str, ...] = ()
 
     @property
     def read(self) -> bool:
@@ -200,7 +202,8 @@ def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
     touched = meant.resources or resources.arns(meant.operation, meant.conversion.parameters, where)
     plain = tuple(arn for arn in touched if not (arn.endswith("-??????") and arn.removesuffix("-??????") in touched))
     shown = plain or _recorded_arns(value) or ((said.resource,) if said and said.resource.startswith("arn:") else ())
-    return Explanation(event, meant.operation, meant.conversion, action or meant.operation.facts.iam_action, shown, becomes, why)
+    named = action or meant.operation.facts.iam_action
+    return Explanation(event, meant.operation, meant.conversion, named, shown, becomes, why, touched=meant.resources)
 
 
 def not_a_record(why: str, place: str) -> Explanation:

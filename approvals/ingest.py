@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
-from approvals import audit, canonical, explanation, outbox, trail_event, watch
+from approvals import audit, canonical, explanation, outbox, principals, trail_event, watch
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.decisions import submit
@@ -32,10 +32,9 @@ from approvals.models import (
     FeedBatch,
     GuardrailVersion,
     OutboxKind,
-    Person,
-    Principal,
     QuarantinedMessage,
     TrailRecord,
+    tags_of,
 )
 from approvals.operations import words
 from approvals.operations.catalog import Operation
@@ -74,9 +73,10 @@ class _Guard:
     versions: dict[Rules, GuardrailVersion]
 
     @classmethod
-    def now(cls) -> _Guard:
+    def now(cls, accounts: Iterable[Account]) -> _Guard:
         versions = {version.rules: version for version in GuardrailVersion.objects.current().select_related("guardrail")}
-        return cls(watch.over(tuple(versions)), versions)
+        tags = tuple((account.pk, tuple(sorted(tags_of(account).items()))) for account in accounts)
+        return cls(watch.over(tuple(versions), tags), versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _take(messages: Sequence[Message], now: datetime) -> Batch:
     batch = Batch(received=len(messages))
     with audit.recorded() as entries:
         accounts = {account.pk: account for account in Account.objects.all()}
-        guard = _Guard.now()
+        guard = _Guard.now(accounts.values())
         for message in messages:
             try:
                 event = trail_event.from_message(message.body)
@@ -196,7 +196,7 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
         operation=found.operation.full_name,
         conversion=found.conversion,
         account=found.account,
-        requester=_person(event),
+        requester=principals.behind(event.caller).person,
         versions=found.enforcing,
         merge_key=_merge_key(found),
         now=now,
@@ -252,15 +252,6 @@ def _bypass(entries: Trail, found: _Protected, record: TrailRecord, *, what: str
         actor="process:feed",
         record=record,
     )
-
-
-def _person(event: TrailEvent) -> Person | None:
-    """The active person behind the caller, by the best identity that can be trusted; None when nobody is mapped."""
-    for kind, value in event.caller.principals():
-        mapped = Principal.objects.select_related("person").filter(kind=kind, value=value).first()
-        if mapped is not None:
-            return mapped.person if mapped.person.is_active else None
-    return None
 
 
 def _merge_key(found: _Protected) -> str:

@@ -8,22 +8,25 @@ whatever the record says of itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
-from approvals import policies
-from approvals.operations import agreement, catalog, facts, iam, resources, sources, trail
+from approvals.operations import agreement, catalog, facts, iam, sources, trail
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
-from approvals.policies import Call, Rules
+from approvals.policies import Call, Index, Rules, call_of, resources_in, unknown_in
 from approvals.states import Completeness
 from approvals.trail_event import TrailEvent
 
 # Names in records are free text: what is remembered of them has an end.
 _REMEMBERED: Final = 65_536
+
+
+# Tags of accounts, by the account's number.
+Tags = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,17 @@ class Meant:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A set of guardrails that records are held against."""
+    """A set of guardrails that records are held against. `tags` are the accounts'; one that is not among them is not known."""
 
     rules: tuple[Rules, ...]
+    tags: Tags = ()
     _known: dict[tuple[str, str, str, str, bool], bool] = field(default_factory=dict, compare=False, repr=False)
+    _index: Index = field(init=False, compare=False, repr=False)
+    _tags: Mapping[str, Mapping[str, str]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", Index(self.rules))
+        object.__setattr__(self, "_tags", {account: dict(tags) for account, tags in self.tags})
 
     def may_concern(self, event: TrailEvent) -> bool:
         """Whether any guardrail may match, whatever resource the record is about. False is certain."""
@@ -53,11 +63,11 @@ class Watch:
         return found
 
     def _may_concern(self, event: TrailEvent) -> bool:
+        tags = self._tags.get(event.account)
         return any(
-            policies.matches(rules, Call(event.account, event.region, name, (), sources.other_names(name)))
-            and (_named(rules, name) or not event.read_only or name in facts.rows())
+            _named(rules, name) or not event.read_only or name in facts.rows()
             for name in sources.candidates(event.event_source, event.event_name)
-            for rules in self.rules
+            for rules in self._index.matching(Call(event.account, event.region, name, (), sources.other_names(name), tags))
         )
 
     def read(self, event: TrailEvent, where: Where) -> tuple[Meant | None, tuple[Rules, ...]]:
@@ -72,7 +82,7 @@ class Watch:
         if len(found) > 1:
             found = [_doubted(one, found, event) for one in sorted(found, key=lambda one: self._rank(event, one))]
         for meant in found:
-            if matching := self.matching(event, meant.operation, meant.resources):
+            if matching := self.matching(event, meant.operation, meant.resources, meant.conversion):
                 return meant, matching
         return next(iter(found), None), ()
 
@@ -80,20 +90,27 @@ class Watch:
         named = any(meant.operation.full_name in rules.operations for rules in self.rules)
         return (event.request_parameters is None and not meant.conversion.parameters, not named)
 
-    def matching(self, event: TrailEvent, operation: Operation, touched: Sequence[str]) -> tuple[Rules, ...]:
-        """The guardrails that protect this call. Nothing `touched` means that it is not known what is."""
-        name = operation.full_name
-        call = Call(event.account, event.region, name, tuple(touched), sources.other_names(name))
+    def matching(
+        self, event: TrailEvent, operation: Operation, resources: Sequence[str], conversion: Conversion | None = None
+    ) -> tuple[Rules, ...]:
+        """The guardrails that protect this call. No `resources` and no `conversion` mean that they are not known."""
+        call = call_of(
+            operation,
+            account=event.account,
+            region=event.region,
+            resources=resources,
+            tags=self._tags.get(event.account),
+            parameters=conversion.parameters if conversion else None,
+            unknown=unknown_in(operation, conversion) if conversion else frozenset(),
+        )
         reads = _reads(event, operation)
-        return tuple(rules for rules in self.rules if (not reads or _named(rules, name)) and policies.matches(rules, call))
+        return tuple(rules for rules in self._index.matching(call) if not reads or _named(rules, operation.full_name))
 
 
 def _meant(event: TrailEvent, operation: Operation, where: Where) -> Meant:
     conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
     conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
-    open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}
-    hidden = bool(open_ends & set(operation.facts.identifies))
-    return Meant(operation, conversion, () if hidden else resources.arns(operation, conversion.parameters, where))
+    return Meant(operation, conversion, resources_in(operation, conversion, where))
 
 
 def _doubted(meant: Meant, found: Sequence[Meant], event: TrailEvent) -> Meant:
@@ -129,6 +146,6 @@ def _reads(event: TrailEvent, operation: Operation) -> bool:
 
 
 @lru_cache(maxsize=4)
-def over(rules: tuple[Rules, ...]) -> Watch:
-    """The watch over these guardrails, with what it remembers from batch to batch."""
-    return Watch(rules)
+def over(rules: tuple[Rules, ...], tags: Tags = ()) -> Watch:
+    """The watch over these guardrails and accounts, with what it remembers from batch to batch."""
+    return Watch(rules, tags)

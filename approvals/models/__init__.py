@@ -2,14 +2,29 @@
 
 from approvals.models.alerts import Alert, AlertKind
 from approvals.models.audit import AuditEntry, AuditKind, ChainHead
-from approvals.models.authority import AuthorityLink
+from approvals.models.authority import (
+    AuthorityChange,
+    AuthorityLink,
+    AuthoritySettings,
+    ChangeChallenge,
+    ChangeSignature,
+    Invitation,
+    RegistrationChallenge,
+)
 from approvals.models.events import FeedBatch, QuarantinedMessage, TrailRecord
-from approvals.models.executions import Attempt, Execution, Observation, Proof
-from approvals.models.guardrails import Account, Guardrail, GuardrailGroupPermission, GuardrailUserPermission, GuardrailVersion
+from approvals.models.executions import Attempt, Execution, Notice, Observation, Proof
+from approvals.models.guardrails import (
+    Account,
+    Guardrail,
+    GuardrailGroupPermission,
+    GuardrailUserPermission,
+    GuardrailVersion,
+    tags_of,
+)
 from approvals.models.outbox import OutboxKind, OutboxMessage
 from approvals.models.people import Login, Passkey, Person, Principal
 from approvals.models.requests import ApprovalRequest, Revision, RevisionGuardrail, Source
-from approvals.models.reviews import Review, Signature, SignatureChallenge
+from approvals.models.reviews import Comment, Review, Signature, SignatureChallenge
 from approvals.models.sealing import SealedKey
 
 __all__ = [
@@ -20,15 +35,22 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "AuditKind",
+    "AuthorityChange",
     "AuthorityLink",
+    "AuthoritySettings",
     "ChainHead",
+    "ChangeChallenge",
+    "ChangeSignature",
+    "Comment",
     "Execution",
     "FeedBatch",
     "Guardrail",
     "GuardrailGroupPermission",
     "GuardrailUserPermission",
     "GuardrailVersion",
+    "Invitation",
     "Login",
+    "Notice",
     "Observation",
     "OutboxKind",
     "OutboxMessage",
@@ -37,6 +59,7 @@ __all__ = [
     "Principal",
     "Proof",
     "QuarantinedMessage",
+    "RegistrationChallenge",
     "Review",
     "Revision",
     "RevisionGuardrail",
@@ -45,4 +68,5 @@ __all__ = [
     "SignatureChallenge",
     "Source",
     "TrailRecord",
+    "tags_of",
 ]

@@ -42,5 +42,17 @@ def partition_of(region: str) -> str:
 
 
 @lru_cache(maxsize=1)
+def known() -> frozenset[str]:
+    """Every region that botocore knows, of every partition."""
+    return frozenset(region for one in catalog.loader().load_data("endpoints")["partitions"] for region in one["regions"])
+
+
+@lru_cache(maxsize=1)
+def partitions() -> frozenset[str]:
+    """Every partition that botocore knows."""
+    return frozenset(one["partition"] for one in catalog.loader().load_data("endpoints")["partitions"])
+
+
+@lru_cache(maxsize=1)
 def _endpoints() -> dict[str, dict[str, Any]]:
     return {one["partition"]: one["services"] for one in catalog.loader().load_data("endpoints")["partitions"]}
