@@ -36,11 +36,11 @@ from approvals.models import (
     TrailRecord,
     tags_of,
 )
-from approvals.operations import agreement, catalog, trail, words
+from approvals.operations import words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.operations.trail import Conversion
-from approvals.policies import Mode, Rules, resources_in
+from approvals.policies import Mode, Rules
 from approvals.trail_event import Outcome, TrailEvent
 from approvals.watch import Watch
 
@@ -167,20 +167,11 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
     account = accounts.get(event.account)
     if account is None or not guard.watch.may_concern(event):
         return None
-    where = Where(account.pk, event.region, account.partition)
-    operations = catalog.all_of_event(event.event_source, event.event_name, event.request_parameters)
-    # Services that share an API (rds, docdb, neptune) have the same call by several names. A guardrail matches it under any of
-    # them; what is drafted is called as the guardrail calls it, if it may be.
-    named = {name for rules in guard.versions for name in rules.operations}
-    for operation in sorted(operations, key=lambda one: one.full_name not in named):
-        conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
-        conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
-        touched = resources_in(operation, conversion, where)
-        matching = guard.watch.matching(event, operation, touched, conversion)
-        if matching:
-            enforcing = tuple(guard.versions[rules] for rules in matching if rules.mode is Mode.ENFORCE)
-            return _Protected(event, account, operation, conversion, touched, enforcing)
-    return None
+    meant, matching = guard.watch.read(event, Where(account.pk, event.region, account.partition))
+    if meant is None or not matching:
+        return None
+    enforcing = tuple(guard.versions[rules] for rules in matching if rules.mode is Mode.ENFORCE)
+    return _Protected(event, account, meant.operation, meant.conversion, meant.resources, enforcing)
 
 
 def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime) -> tuple[Fate, str, ApprovalRequest | None]:
