@@ -6,7 +6,8 @@ The file's sections, whose scopes are `service:Operation`, `service` or `*`:
 - `noise`, `markers`: keys that no caller sent; `added`: keys that the service adds to what was sent;
 - `lifted`: a key whose content, or single item, belongs one level up; `moved`: key -> path of the member;
 - `values`: member -> value as recorded -> value as boto3 takes it;
-- `silent`: members that are left out without a sign; `marked`: services that write a marker where they hide a value;
+- `silent`: members that are left out without a sign; `instead`: what a call may have in the place of such a member;
+  `marked`: services that write a marker where they hide a value;
   `recorded`: members that are recorded although botocore calls them sensitive;
 - `documents`: names of texts that may be recorded as objects; `xml`: services whose requests are XML or a query.
 """
@@ -149,6 +150,12 @@ def value(service: str, operation: str, path: str, recorded: Any) -> Any:
 def silent(service: str, operation: str) -> tuple[str, ...]:
     """Members (dotted paths) that CloudTrail is known to leave out without a sign."""
     found: list[str] = _data()["silent"].get(f"{service}:{operation}", [])
+    return tuple(found)
+
+
+def instead(service: str, operation: str, path: str) -> tuple[str, ...]:
+    """Members that a call has in the place of this one, so that it had none where one of them is recorded."""
+    found: list[str] = _data()["instead"].get(f"{service}:{operation}", {}).get(path, [])
     return tuple(found)
 
 

@@ -25,6 +25,8 @@ _ARN_ENCODED: Final = re.compile(r"arn%3A", re.IGNORECASE)
 # A list of pairs that stands for a map: how the key and the value may be called.
 _KEYS: Final = ("key", "name", "attributename")
 _VALUES: Final = ("value", "attributevalue")
+# The only key of an object that stands for a single value.
+_AROUND: Final = ("name", "value", "content")
 
 
 @dataclass(slots=True)
@@ -137,7 +139,7 @@ class Reading:
             return
         value = quirks.value(self.service, self.operation, target, value)
         read = self._value(shape.members[name], value, where, target, name=name)
-        if read is _NOTHING:
+        if read is _NOTHING or self._says_nothing(shape, name, read, where, target):
             return
         if name in found and found[name] != read:
             # Two keys mean one member and disagree: which one AWS took is not known.
@@ -146,12 +148,30 @@ class Reading:
             return
         found[name] = read
 
+    def _says_nothing(self, shape: StructureShape, name: str, read: Any, where: str, target: str) -> bool:
+        """Whether a member that may be left out was recorded empty although no call can carry it empty.
+
+        An empty text or list was not given: consoles fill their forms with them. Of an object whose members the call cannot do
+        without, nobody knows what it held.
+        """
+        member = shape.members[name]
+        if name in shape.required_members:
+            return False
+        if read in ("", []) and member.metadata.get("min", 0) > 0:
+            self.dropped.append(where)
+            return True
+        if read == {} and isinstance(member, StructureShape) and member.required_members:
+            self.unfit.append(target)
+            return True
+        return False
+
     def _value(self, shape: Shape, value: Any, where: str, target: str, *, name: str = "") -> Any:
         if quirks.hidden(value):
             self.redacted.append(target)
             if shape.type_name == "blob":
                 return str(value).encode()
-            return value if isinstance(shape, StringShape) else _NOTHING
+            fits = isinstance(shape, StringShape) and len(value) >= shape.metadata.get("min", 0)
+            return value if fits else _NOTHING
         if where.count(".") > DEEPEST:
             return self._unreadable(target)
         if isinstance(shape, StructureShape):
@@ -252,6 +272,10 @@ class Reading:
                 if any(quirks.hidden(leaf) for leaf in _leaves(value)):
                     self.redacted.append(target)
                 value = reencoding.document(value)
+        if isinstance(value, dict) and len(value) == 1:
+            ((key, inner),) = value.items()
+            if key.lower() in _AROUND and isinstance(inner, str | int | float):
+                value = inner  # Route 53's domain names were once objects
         if isinstance(value, str) and shape.serialization.get("location") == "uri" and _ARN_ENCODED.match(value):
             value = _decoded(value)
         read = reencoding.scalar(shape.type_name, value)
