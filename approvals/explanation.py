@@ -200,10 +200,11 @@ def _padded(value: Any) -> Any:
     if not (isinstance(value, dict) and _text(value, "eventSource") and _text(value, "eventName")):
         return value
     padded = {**_LEAST, "eventSource": value["eventSource"], "eventName": value["eventName"]}
-    said = {name: item for name, item in value.items() if item not in (None, "", {})}
-    if isinstance(said.get("requestParameters"), str):
-        said["requestParameters"] = _object(said["requestParameters"])
+    parameters = value.get("requestParameters")
+    said = value | {"requestParameters": _object(parameters) if isinstance(parameters, str) else parameters}
     for name, item in said.items():
+        if item is None or item == "":
+            continue
         try:
             trail_event.from_record(padded | {name: item})
         except BadTrailEvent:
@@ -215,12 +216,12 @@ def _padded(value: Any) -> Any:
 
 
 def _object(text: str) -> Any:
-    """The object that a text holds as JSON, as exports to tables write it; else the text."""
+    """The object, or nothing, that a text holds as JSON, as exports to tables write it; else the text."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    return found if isinstance(found, dict) else text
+    return found if found is None or isinstance(found, dict) else text
 
 
 def _text(value: Any, name: str) -> str:

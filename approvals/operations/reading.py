@@ -119,10 +119,13 @@ class Reading:
         self._put(found, shape, name, value, where, target)
 
     def _stranger(self, found: dict[str, Any], shape: StructureShape, key: str, value: Any, where: str, to: str) -> None:
-        """A key that no member has: what the service adds, an empty one, a key of the body's structure, or unknown."""
+        """A key that no member has: what the service adds, one that says nothing, a key of the body's structure, or unknown.
+
+        Services record switches of their own beside what was sent, off where nobody of the public API can switch them on.
+        """
         payload = naming.names(self.service, shape).payload if not to else ""
         body = naming.structure(shape.members[payload]) if payload else None
-        if quirks.added(self.service, self.operation, key) or value in ({}, []):
+        if quirks.added(self.service, self.operation, key) or _says_no(value):
             self.dropped.append(where)
         elif body is not None and (name := naming.member(self.service, self.operation, body, key, value)) is not None:
             self._put(found.setdefault(payload, {}), body, name, value, where, f"{payload}.{name}")
@@ -294,9 +297,14 @@ def of(operation: Operation, recorded: Mapping[str, Any]) -> Reading:
     else:
         for key, value in recorded.items():
             told = reading.dropped if quirks.noise(operation.service, operation.name, key, value) else reading.unknown
-            if value not in (None, "", {}, []):
+            if value is not None and not _says_no(value):
                 told.append(printable(key))
     return reading
+
+
+def _says_no(value: Any) -> bool:
+    """Whether a value only says that nothing was asked for."""
+    return value is False or value in ("", {}, [])
 
 
 def _pairs(value: list[Any]) -> Iterator[tuple[str, str, Any]]:

@@ -206,6 +206,18 @@ class TestFragments:
         assert found.fragment
         assert found.as_json()["parameters"] == {"TableName": "prod-orders"}
 
+    def test_no_key_is_not_no_parameters(self):
+        """A fragment with an empty object for its parameters was recorded with none, which is not the same as not recorded."""
+        found = explanation.explain(trail_record(denied=False) | {"requestParameters": {}, "eventTime": 0}, ASSUMED)
+        assert found.event is not None
+        assert found.event.request_parameters == {}
+
+    def test_no_parameters_as_text(self):
+        """Exports to tables write `null` as text: that is a record without parameters."""
+        found = explanation.explain(trail_record() | {"requestParameters": "null"}, ASSUMED)
+        assert found.event is not None
+        assert found.event.request_parameters is None
+
     @pytest.mark.parametrize("broken", [{"requestParameters": "tableName=prod-orders"}, {"errorCode": 403}])
     def test_what_is_of_the_call_may_not(self, broken):
         """Parameters or an outcome that cannot be read make no call of it: without them it would be another."""

@@ -284,3 +284,19 @@ def test_a_mark_that_is_too_short_for_its_member_is_left_out():
     assert (found.parameters, found.redacted) == ({"CustomKeyStoreId": "cks-1"}, ("KeyStorePassword",))
     found = read("redshift:ModifyCluster", {"clusterIdentifier": "c", "masterUserPassword": "****"})
     assert (found.parameters["MasterUserPassword"], found.redacted) == ("****", ("MasterUserPassword",))
+
+
+@pytest.mark.parametrize("value", [False, "", {}, []])
+def test_a_switch_of_the_services_own_that_is_off_says_nothing(value):
+    """A key that no member has and that is off or empty was not asked for: it is dropped, told, and leaves the call exact."""
+    recorded = {"clusterName": "c", "internalExpiryRequired": value}
+    found = read("ecs:CreateCluster", recorded)
+    assert (found.completeness, found.dropped, found.unknown) == (Completeness.EXACT, ("internalExpiryRequired",), ())
+    assert found.parameters == {"clusterName": "c"}
+
+
+@pytest.mark.parametrize("value", [True, 0, 1, "x", [False], {"on": False}])
+def test_a_switch_that_is_on_is_unknown(value):
+    """Any other value of a key that no member has may be what was asked for: a person looks."""
+    found = read("ecs:CreateCluster", {"clusterName": "c", "internalExpiryRequired": value})
+    assert (found.completeness, found.unknown) == (Completeness.UNKNOWN, ("internalExpiryRequired",))
