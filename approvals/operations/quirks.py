@@ -7,7 +7,7 @@ The file's sections, whose scopes are `service:Operation`, `service` or `*`:
 - `lifted`: a key whose content, or single item, belongs one level up; `moved`: key -> path of the member;
 - `values`: member -> value as recorded -> value as boto3 takes it;
 - `silent`: members that are left out without a sign; `instead`: what a call may have in the place of such a member;
-  `marked`: services that write a marker where they hide a value;
+  `marked`: services that write a marker where they hide a value; `emptied`: services that write an empty text there;
   `recorded`: members that are recorded although botocore calls them sensitive;
 - `documents`: names of texts that may be recorded as objects; `xml`: services whose requests are XML or a query.
 """
@@ -162,6 +162,12 @@ def instead(service: str, operation: str, path: str) -> tuple[str, ...]:
 def marked(service: str) -> bool:
     """Whether the service is known to write a marker where it hides a value, so that no marker means no value."""
     return service in _data()["marked"]
+
+
+@lru_cache(maxsize=1024)
+def empties(service: str) -> bool:
+    """Whether the service is known to write an empty text where it hides one."""
+    return service in _data()["emptied"]
 
 
 def is_document(name: str) -> bool:

@@ -31,9 +31,10 @@ _AROUND: Final = ("name", "value", "content")
 
 @dataclass(slots=True)
 class Reading:
-    """What became of a record's keys. `unfit` are values that no reading makes fit their member; they are left out.
+    """What became of a record's keys. `unfit` are values that no reading makes fit their member; they are left out, and so are
+    `blank` ones, which were recorded empty although no call can carry them empty.
 
-    Paths of `redacted`, `unfit` and the second of `renamed` are of boto3's members, all others as recorded.
+    Paths of `redacted`, `unfit`, `blank` and the second of `renamed` are of boto3's members, all others as recorded.
     """
 
     service: str
@@ -44,6 +45,7 @@ class Reading:
     unknown: list[str] = field(default_factory=list)
     redacted: list[str] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
+    blank: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     renamed: list[tuple[str, str]] = field(default_factory=list)
 
@@ -154,14 +156,14 @@ class Reading:
     def _says_nothing(self, shape: StructureShape, name: str, read: Any, where: str, target: str) -> bool:
         """Whether a member that may be left out was recorded empty although no call can carry it empty.
 
-        An empty text or list was not given: consoles fill their forms with them. Of an object whose members the call cannot do
-        without, nobody knows what it held.
+        Mostly it was not given (consoles send their empty fields along), but some services empty what they hide.
         """
         member = shape.members[name]
         if name in shape.required_members:
             return False
         if read in ("", []) and member.metadata.get("min", 0) > 0:
             self.dropped.append(where)
+            self.blank.append(target)
             return True
         if read == {} and isinstance(member, StructureShape) and member.required_members:
             self.unfit.append(target)
@@ -169,11 +171,11 @@ class Reading:
         return False
 
     def _value(self, shape: Shape, value: Any, where: str, target: str, *, name: str = "") -> Any:
-        if quirks.hidden(value):
+        if quirks.hidden(value) or (value == "" and isinstance(shape, StringShape) and quirks.empties(self.service)):
             self.redacted.append(target)
             if shape.type_name == "blob":
                 return str(value).encode()
-            fits = isinstance(shape, StringShape) and len(value) >= shape.metadata.get("min", 0)
+            fits = isinstance(shape, StringShape) and len(value) >= max(1, shape.metadata.get("min", 0))
             return value if fits else _NOTHING
         if where.count(".") > DEEPEST:
             return self._unreadable(target)

@@ -160,7 +160,7 @@ def test_two_keys_that_disagree_about_one_member_leave_it_unknown():
 
 
 def test_an_empty_text_or_list_that_no_call_can_carry_was_not_given():
-    """Consoles record their empty fields: an optional member that the model wants filled is dropped, and the reviewer is told."""
+    """Consoles send empty fields along: an optional member that the model wants filled is dropped and named; a person looks."""
     recorded = {
         "documentName": "d",
         "instanceIds": ["i-0123456789abcdef0"],
@@ -170,6 +170,8 @@ def test_an_empty_text_or_list_that_no_call_can_carry_was_not_given():
     }
     found = read("ssm:SendCommand", recorded)
     assert found.dropped == ("outputS3BucketName", "cloudWatchOutputConfig.cloudWatchLogGroupName")
+    assert {"OutputS3BucketName", "CloudWatchOutputConfig.CloudWatchLogGroupName"} <= set(found.missing)
+    assert found.completeness is Completeness.INCOMPLETE
     assert found.parameters["Comment"] == ""
     assert found.parameters["CloudWatchOutputConfig"] == {"CloudWatchOutputEnabled": False}
     shape = catalog.get("ssm:SendCommand").model.input_shape
@@ -300,3 +302,12 @@ def test_a_switch_that_is_on_is_unknown(value):
     """Any other value of a key that no member has may be what was asked for: a person looks."""
     found = read("ecs:CreateCluster", {"clusterName": "c", "internalExpiryRequired": value})
     assert (found.completeness, found.unknown) == (Completeness.UNKNOWN, ("internalExpiryRequired",))
+
+
+def test_an_empty_text_of_a_service_that_empties_what_it_hides_is_hidden():
+    """Transcribe writes an empty text where it hides one: that is no value, and the call is not exact."""
+    recorded = {"transcriptionJobName": "job", "media": {"mediaFileUri": ""}, "outputBucketName": "", "languageCode": "en-US"}
+    found = read("transcribe:StartTranscriptionJob", recorded)
+    assert found.completeness is Completeness.REDACTED
+    assert set(found.redacted) == {"Media.MediaFileUri", "OutputBucketName"}
+    assert found.parameters == {"TranscriptionJobName": "job", "Media": {}, "LanguageCode": "en-US"}
