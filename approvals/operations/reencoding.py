@@ -94,10 +94,20 @@ def _blob(value: Any) -> Any:
             return base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
             return value.encode("utf-8", "surrogatepass")
-    octets = value.get("hb") if isinstance(value, Mapping) else None
-    if isinstance(octets, list) and all(isinstance(octet, int) and -128 <= octet <= 255 for octet in octets):
+    octets = _content(value) if isinstance(value, Mapping) else None
+    if octets is not None and all(isinstance(octet, int) and -128 <= octet <= 255 for octet in octets):
         return bytes(octet & 0xFF for octet in octets)
     return UNREADABLE
+
+
+def _content(buffer: Mapping[str, Any]) -> list[Any] | None:
+    """What a Java buffer holds: its array from `offset` on, as far as `limit` goes. None where the array was cut shorter."""
+    octets, start, length = buffer.get("hb"), buffer.get("offset", 0), buffer.get("limit")
+    if not isinstance(octets, list) or not isinstance(start, int) or start < 0:
+        return None
+    if length is None:
+        return octets[start:]
+    return octets[start : start + length] if isinstance(length, int) and 0 <= length <= len(octets) - start else None
 
 
 def _timestamp(value: Any) -> Any:

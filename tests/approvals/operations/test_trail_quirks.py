@@ -85,6 +85,15 @@ def test_a_word_is_no_mark(text):
         ("s3express", "DeleteBucket", {"bucketName": "b--euw1-az1--x-s3", "Host": "h"}, "s3:DeleteBucket"),
         ("s3express", "DeleteObject", {"bucketName": "b--euw1-az1--x-s3", "key": "k"}, "s3:DeleteObject"),
         ("edgekeyvaluestore", "DeleteKey", {"kvsARN": "a", "key": "k"}, "cloudfront-keyvaluestore:DeleteKey"),
+        ("amazonmq", "DeleteBroker", {"broker-id": "b-1"}, "mq:DeleteBroker"),
+        ("mq", "DeleteBroker", {"broker-id": "b-1"}, "mq:DeleteBroker"),
+        (
+            "metering-marketplace",
+            "RegisterUsage",
+            {"productCode": "p", "publicKeyVersion": 1},
+            "meteringmarketplace:RegisterUsage",
+        ),
+        ("application-insights", "DeleteApplication", {"resourceGroupName": "g"}, "application-insights:DeleteApplication"),
     ],
 )
 def test_a_services_other_names_are_known(source, event, recorded, operation):
@@ -311,3 +320,35 @@ def test_an_empty_text_of_a_service_that_empties_what_it_hides_is_hidden():
     assert found.completeness is Completeness.REDACTED
     assert set(found.redacted) == {"Media.MediaFileUri", "OutputBucketName"}
     assert found.parameters == {"TranscriptionJobName": "job", "Media": {}, "LanguageCode": "en-US"}
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "member"),
+    [
+        ("athena:StartQueryExecution", {"query": "select 1"}, "QueryString"),
+        ("acm-pca:CreateCertificateAuthority", {"certificateAuthorityConfiguration": {"keyType": "RSA_2048"}}, "KeyAlgorithm"),
+    ],
+)
+def test_former_names_of_members_are_known(name, recorded, member):
+    """What a service called a member when it was new, old records call it still."""
+    found = read(name, recorded)
+    assert found.unknown == ()
+    assert member in str(found.parameters)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "content"),
+    [
+        ({"hb": [104, 105], "offset": 0, "limit": 2, "capacity": 2}, b"hi"),
+        ({"hb": [104, 105, 0, 0], "offset": 0, "limit": 2, "capacity": 4}, b"hi"),
+        ({"hb": [0, 104, 105], "offset": 1, "limit": 2}, b"hi"),
+        ({"hb": [104, 105]}, b"hi"),
+        ({"hb": [104, 105], "offset": 0, "limit": 900, "capacity": 900}, None),
+        ({"hb": [104, 105], "offset": -1, "limit": 2}, None),
+    ],
+)
+def test_a_buffer_holds_what_its_limit_says(buffer, content):
+    """Of a Java buffer only what lies before its limit was sent; an array that is shorter than that was cut and is no value."""
+    found = read("acm-pca:ImportCertificateAuthorityCertificate", {"certificateAuthorityArn": "a" * 10, "certificate": buffer})
+    assert found.parameters.get("Certificate") == content
+    assert ("Certificate" in found.missing) == (content is None)
