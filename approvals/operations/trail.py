@@ -99,7 +99,8 @@ def _missing(operation: Operation, found: Reading) -> tuple[str, ...]:
     secret: Iterable[str] = ()
     lacking: Iterable[str] = ()
     if shape is not None:
-        lacking = _lacking(shape, found.parameters, "")
+        if found.unknown or found.redacted or found.unfit:  # else the check of the whole names them
+            lacking = _lacking(shape, found.parameters, "")
         if not quirks.marked(operation.service):
             secret = _secrets(operation, shape, found.parameters, "")
     told = set(found.redacted)
