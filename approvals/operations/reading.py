@@ -31,10 +31,11 @@ _AROUND: Final = ("name", "value", "content")
 
 @dataclass(slots=True)
 class Reading:
-    """What became of a record's keys. `unfit` are values that no reading makes fit their member; they are left out, and so are
-    `blank` ones, which were recorded empty although no call can carry them empty.
+    """What became of a record's keys. `unfit` are values that no reading makes fit their member; they are left out.
 
-    Paths of `redacted`, `unfit`, `blank` and the second of `renamed` are of boto3's members, all others as recorded.
+    `doubtful` are members that were recorded empty although no call can carry them empty (left out), or cut short (what is
+    there is kept). Paths of `redacted`, `unfit`, `doubtful` and the second of `renamed` are of boto3's members, all others as
+    recorded.
     """
 
     service: str
@@ -45,7 +46,7 @@ class Reading:
     unknown: list[str] = field(default_factory=list)
     redacted: list[str] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
-    blank: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     renamed: list[tuple[str, str]] = field(default_factory=list)
 
@@ -163,7 +164,7 @@ class Reading:
             return False
         if read in ("", []) and member.metadata.get("min", 0) > 0:
             self.dropped.append(where)
-            self.blank.append(target)
+            self.doubtful.append(target)
             return True
         if read == {} and isinstance(member, StructureShape) and member.required_members:
             self.unfit.append(target)
@@ -264,12 +265,9 @@ class Reading:
         return found
 
     def _scalar(self, shape: Shape, value: Any, where: str, target: str, name: str) -> Any:
-        if self.xml and isinstance(value, dict) and not isinstance(value.get("hb"), list):
-            inner = {key.lower(): item for key, item in value.items() if not self._is_index(key, item)}
-            if len(inner) == 1 and next(iter(inner)) in ("content", "value"):
-                value = next(iter(inner.values()))
-        if self.xml and isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict | list):
-            value = value[0]  # S3 lists the values of a header
+        inner = self._unwrapped(shape, value, name)
+        if inner is not value:
+            return self._value(shape, inner, where, target, name=name)
         if isinstance(value, dict | list) and isinstance(shape, StringShape):
             if shape.serialization.get("jsonvalue"):
                 return value
@@ -277,16 +275,30 @@ class Reading:
                 if any(quirks.hidden(leaf) for leaf in _leaves(value)):
                     self.redacted.append(target)
                 value = reencoding.document(value)
-        if isinstance(value, dict) and len(value) == 1:
-            ((key, inner),) = value.items()
-            if key.lower() in _AROUND and isinstance(inner, str | int | float):
-                value = inner  # Route 53's domain names were once objects
         if isinstance(value, str) and shape.serialization.get("location") == "uri" and _ARN_ENCODED.match(value):
             value = _decoded(value)
         read = reencoding.scalar(shape.type_name, value)
         if read is _NOTHING or isinstance(read, dict | list):
             return self._unreadable(target)
+        if isinstance(value, dict) and reencoding.is_cut(value):
+            self.doubtful.append(target)
         return read
+
+    def _unwrapped(self, shape: Shape, value: Any, name: str) -> Any:
+        """The single value that an object or a list stands for; what stands for none comes back as it is."""
+        if self.xml and isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict | list):
+            return value[0]  # S3 lists the values of a header
+        if not isinstance(value, dict) or isinstance(value.get("hb"), list):
+            return value
+        inner = {key.lower(): item for key, item in value.items() if not self._is_index(key, item)}
+        if len(inner) != 1:
+            return value
+        ((key, item),) = inner.items()
+        if self.xml and key in ("content", "value"):
+            return item
+        document = isinstance(shape, StringShape) and (shape.serialization.get("jsonvalue") or quirks.is_document(name))
+        # Route 53's domain names were once objects.
+        return item if key in _AROUND and isinstance(item, str | int | float) and not document else value
 
 
 def of(operation: Operation, recorded: Mapping[str, Any]) -> Reading:

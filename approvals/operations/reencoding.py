@@ -101,13 +101,19 @@ def _blob(value: Any) -> Any:
 
 
 def _content(buffer: Mapping[str, Any]) -> list[Any] | None:
-    """What a Java buffer holds: its array from `offset` on, as far as `limit` goes. None where the array was cut shorter."""
+    """What a Java buffer holds: its array from `offset` on, as far as `limit` goes."""
     octets, start, length = buffer.get("hb"), buffer.get("offset", 0), buffer.get("limit")
     if not isinstance(octets, list) or not isinstance(start, int) or start < 0:
         return None
-    if length is None:
-        return octets[start:]
-    return octets[start : start + length] if isinstance(length, int) and 0 <= length <= len(octets) - start else None
+    if not isinstance(length, int | None) or (length or 0) < 0:
+        return None
+    return octets[start:] if length is None else octets[start : start + length]
+
+
+def is_cut(buffer: Mapping[str, Any]) -> bool:
+    """Whether a Java buffer's array is shorter than the buffer says: whoever published the record cut it."""
+    octets, length = _content(buffer), buffer.get("limit")
+    return octets is not None and length is not None and len(octets) < length
 
 
 def _timestamp(value: Any) -> Any:

@@ -104,7 +104,7 @@ def _missing(operation: Operation, found: Reading) -> tuple[str, ...]:
         if not quirks.marked(operation.service):
             secret = _secrets(operation, shape, found.parameters, "")
     told = set(found.redacted)
-    return tuple(name for name in dict.fromkeys((*silent, *secret, *lacking, *found.blank)) if name not in told)
+    return tuple(name for name in dict.fromkeys((*silent, *secret, *lacking, *found.doubtful)) if name not in told)
 
 
 def _may_be_left_out(operation: Operation, found: Reading, path: str) -> bool:

@@ -343,12 +343,35 @@ def test_former_names_of_members_are_known(name, recorded, member):
         ({"hb": [104, 105, 0, 0], "offset": 0, "limit": 2, "capacity": 4}, b"hi"),
         ({"hb": [0, 104, 105], "offset": 1, "limit": 2}, b"hi"),
         ({"hb": [104, 105]}, b"hi"),
-        ({"hb": [104, 105], "offset": 0, "limit": 900, "capacity": 900}, None),
         ({"hb": [104, 105], "offset": -1, "limit": 2}, None),
+        ({"hb": [104, 105], "limit": "2"}, None),
     ],
 )
 def test_a_buffer_holds_what_its_limit_says(buffer, content):
-    """Of a Java buffer only what lies before its limit was sent; an array that is shorter than that was cut and is no value."""
+    """Of a Java buffer only what lies before its limit was sent."""
     found = read("acm-pca:ImportCertificateAuthorityCertificate", {"certificateAuthorityArn": "a" * 10, "certificate": buffer})
     assert found.parameters.get("Certificate") == content
     assert ("Certificate" in found.missing) == (content is None)
+
+
+def test_a_buffer_that_was_cut_is_not_known_whole():
+    """What is there of a buffer whose array is shorter than its limit is kept, and the member is named as missing."""
+    recorded = {"certificateAuthorityArn": "a" * 10, "certificate": {"hb": [104, 105], "offset": 0, "limit": 900}}
+    found = read("acm-pca:ImportCertificateAuthorityCertificate", recorded)
+    assert found.parameters["Certificate"] == b"hi"
+    assert found.completeness is Completeness.INCOMPLETE
+    assert "Certificate" in found.missing
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "hidden"),
+    [
+        ("ec2:DeleteKeyPair", {"keyName": {"value": "<sensitiveDataRemoved>"}}, "KeyName"),
+        ("ec2:DeleteFlowLogs", {"DeleteFlowLogsRequest": {"FlowLogId": {"content": "****", "tag": 1}}}, "FlowLogIds.0"),
+        ("route53domains:DisableDomainTransferLock", {"domainName": {"name": "HIDDEN_DUE_TO_SECURITY_REASONS"}}, "DomainName"),
+    ],
+)
+def test_a_mark_inside_of_what_stands_for_a_value_is_a_mark(name, recorded, hidden):
+    """A hidden value is hidden also where an object is written around it."""
+    found = read(name, recorded)
+    assert (found.completeness, found.redacted) == (Completeness.REDACTED, (hidden,))
