@@ -111,14 +111,13 @@ def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
             raise Forged(f"The plan pins guardrail {pin.name} version {pin.number}, which the authority does not know so.")
         demanded[pin.name] = known[1]
     calls = _calls(plan, account)
-    enforcing = {rules: name for name, (_, _, rules) in authority.guardrails.items() if rules.mode is Mode.ENFORCE}
-    index = policies.index_of(tuple(enforcing))
-    for rules in dict.fromkeys(rules for call in calls for rules in index.matching(call)):
-        name = enforcing[rules]
-        signed = demanded.get(name)
-        if signed is None:
-            raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
-        demanded[name] = policies.both(signed, rules)
+    for name, (_, _, rules) in authority.guardrails.items():
+        if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
+            signed = demanded.get(name)
+            if signed is None:
+                raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
+            if rules.approvals > signed.approvals or rules.irreversible.extra_approvals > signed.irreversible.extra_approvals:
+                demanded[name] = rules
     if not demanded:
         raise Refused("No guardrail protects this call any more; it needs no approval here.")
     for call in calls:
