@@ -87,7 +87,7 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
     plan = _plan(request, revision)
     signed, current = _guardrails(plan, authority)
     rules = (*signed.values(), *current.values())
-    votes, by_verdict, moments = _votes(revision, authority, party)
+    votes, by_verdict, moments = _votes(revision, authority, party, now)
     irreversible = risk.irreversible(plan.steps)
     hold = hold_of(rules, irreversible=irreversible)
     broken_by = by_verdict.get(Verdict.BREAK_GLASS)
@@ -272,12 +272,15 @@ def _callable(operation: Operation, step: Step, where: Where) -> None:
 
 
 def _votes(
-    revision: Revision, authority: Authority, party: RelyingParty
+    revision: Revision, authority: Authority, party: RelyingParty, now: datetime
 ) -> tuple[list[Vote], dict[Verdict, str], dict[str, datetime]]:
     """Votes from verified signatures alone; who signed as the requester, by verdict; when each signed, counted or not."""
     stored = list(revision.signatures.all())
     signers = [signature.person_id for signature in stored]
-    live, grouped = permissions.rights_of(signers), permissions.groups_of(signers)
+    behind_it = revision.request.editors()
+    apart_from = frozenset(str(person) for person in behind_it)
+    live = permissions.rights_of(signers, at=now, apart_from=behind_it)
+    grouped = permissions.groups_of(signers)
     active = permissions.active_among(signers)
     moments: dict[str, datetime] = {}
     votes: list[Vote] = []
@@ -292,7 +295,7 @@ def _votes(
             as_requester[Verdict(signature.verdict)] = person
             continue
         # A right or a group counts when both the signed authority and today's tables have it: taking one away needs no quorum.
-        rights = authority.rights.get(person, frozenset()) & live[signature.person_id]
+        rights = authority.rights_at(person, now, apart_from=apart_from) & live[signature.person_id]
         groups = authority.groups_of(person) & grouped[signature.person_id]
         votes.append(Vote(person, Verdict(signature.verdict), rights, groups))
     _reviews_are_signed(revision, stored)

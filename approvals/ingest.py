@@ -19,7 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
-from approvals import audit, canonical, explanation, outbox, trail_event, watch
+from approvals import audit, canonical, explanation, outbox, principals, trail_event, watch
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.decisions import submit
@@ -32,8 +32,6 @@ from approvals.models import (
     FeedBatch,
     GuardrailVersion,
     OutboxKind,
-    Person,
-    Principal,
     QuarantinedMessage,
     TrailRecord,
 )
@@ -206,7 +204,7 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
         operation=found.operation.full_name,
         conversion=found.conversion,
         account=found.account,
-        requester=_person(event),
+        requester=principals.behind(event.caller).person,
         versions=found.enforcing,
         merge_key=_merge_key(found),
         now=now,
@@ -262,15 +260,6 @@ def _bypass(entries: Trail, found: _Protected, record: TrailRecord, *, what: str
         actor="process:feed",
         record=record,
     )
-
-
-def _person(event: TrailEvent) -> Person | None:
-    """The active person behind the caller, by the best identity that can be trusted; None when nobody is mapped."""
-    for kind, value in event.caller.principals():
-        mapped = Principal.objects.select_related("person").filter(kind=kind, value=value).first()
-        if mapped is not None:
-            return mapped.person if mapped.person.is_active else None
-    return None
 
 
 def _merge_key(found: _Protected) -> str:

@@ -123,7 +123,7 @@ def must_be_returnable(request: ApprovalRequest, revision: Revision, person: Per
         raise OwnRequest("You asked for this, or edited it. Somebody else must review it.")
     if request.request_state is RequestState.DRAFT:
         must_be_somebodys(request)
-    if not permissions.reviewable_by(person) & guardrails_of(revision).keys():
+    if not permissions.reviewable_by(person, apart_from=editors_of(request)) & guardrails_of(revision).keys():
         raise NotAllowed("You have no right to review requests under the guardrails that protect this resource.")
     if request.request_state is RequestState.DRAFT:
         raise WrongState(

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0004_sealed_keys"),
+        ("approvals", "0005_authority"),
     ]
 
     operations = [
@@ -74,6 +74,22 @@ class Migration(migrations.Migration):
                     ("glass", "Somebody broke the glass: another approver reviews it"),
                 ],
                 max_length=10,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="changechallenge",
+            name="verdict",
+            field=models.CharField(
+                choices=[("confirm", "Confirm"), ("approve", "Approve"), ("deny", "Deny"), ("breakglass", "Breakglass")],
+                max_length=12,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="changesignature",
+            name="verdict",
+            field=models.CharField(
+                choices=[("confirm", "Confirm"), ("approve", "Approve"), ("deny", "Deny"), ("breakglass", "Breakglass")],
+                max_length=12,
             ),
         ),
         migrations.AlterField(
