@@ -94,6 +94,8 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
     if broken_by is not None:
         _may_break(broken_by, rules, request, authority, votes, irreversible=irreversible)
         return Verified(plan, revision.digest, rules, None, frozenset(), broken_by, moments, moments[broken_by], hold)
+    if revision.signatures.filter(verdict=Verdict.BREAK_GLASS).exists():
+        raise Refused("Who broke the glass was switched off since, so nobody stands behind it. It takes its usual approvals.")
     confirmed_by = by_verdict.get(Verdict.CONFIRM)
     # Both what was signed and what the authority asks for now must be met; each is a quorum of its own.
     found = [
