@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import jmespath
+from django.db.models import F
 
 from approvals import canonical, decisions, permissions
 from approvals.decisions import checks
@@ -161,8 +162,14 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         nobodys=_nobodys(request),
         held=held_of(request, revision, list(rules.values())),
         thread=tuple(request.comments.select_related("person", "revision")),
-        glass=Alert.objects.filter(request=request, kind=AlertKind.GLASS).select_related("closed_by").first(),
+        glass=glass_of(request),
     )
+
+
+def glass_of(request: ApprovalRequest) -> Alert | None:
+    """The review of a break-glass: one that is open, else the newest. Each time that the glass is broken has its own."""
+    found = Alert.objects.filter(request=request, kind=AlertKind.GLASS).select_related("closed_by")
+    return found.order_by(F("closed_at").desc(nulls_first=True), "raised_at").first()
 
 
 def _nobodys(request: ApprovalRequest) -> str:
