@@ -126,12 +126,6 @@ def reviewers_of(guardrails: Collection[str]) -> QuerySet[Person]:
     return Person.objects.filter(pk__in=[person for person, names in rights.items() if names & set(guardrails)])
 
 
-def members_of(groups: Collection[str]) -> QuerySet[Person]:
-    """Every active human with an active login in at least one of the named groups."""
-    through = {"logins__user__groups__name__in": groups, "logins__user__is_active": True}
-    return Person.objects.filter(is_active=True, is_human=True, **through).distinct()
-
-
 def requests_seen_by(person: Person, guardrails: Collection[int]) -> QuerySet[ApprovalRequest]:
     """The requests that a person may read, given the ids of the guardrails that he reviews under (see `reviewable_by`).
 

@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils import timezone
-
 from approvals import notifications
 from approvals.audit import Trail
 from approvals.authority import Authority
@@ -69,7 +67,7 @@ def _write(trail: Trail, execution: Execution, verified: Verified, authority: Au
     notice = Notice.objects.create(
         execution=execution,
         digest=verified.digest,
-        to=_concerned(verified, authority),
+        to=_concerned(verified, authority, now),
         text=text_of(verified.plan, verified.digest, verified.hold) + _signed_by(verified, authority),
         hold=verified.hold,
         created_at=now,
@@ -93,11 +91,15 @@ def _must_be_ours(notice: Notice, verified: Verified) -> None:
         raise Forged("The notice that was sent is not of the bytes that were signed: the row was changed.")
 
 
-def _concerned(verified: Verified, authority: Authority) -> list[str]:
+def _concerned(verified: Verified, authority: Authority, now: datetime) -> list[str]:
     """Handles of every signer and of everybody who may review under the guardrails, as the signed authority has them."""
     names = {rules.name for rules in verified.rules}
-    now = timezone.now()
-    reviewers = [one for one in authority.persons if authority.is_voter(one) and authority.rights_at(one, now) & names]
+    apart_from = frozenset({verified.confirmed_by} if verified.confirmed_by else ())
+    reviewers = [
+        person
+        for person in authority.persons
+        if authority.is_voter(person) and authority.rights_at(person, now, apart_from=apart_from) & names
+    ]
     return _handles([*verified.moments, *reviewers], authority)
 
 

@@ -6,10 +6,9 @@ from django.http import HttpResponse
 
 from approvals import decisions
 from approvals.errors import CountersignError, NotAllowed, Refused, WrongState
-from approvals.models import Alert, AlertKind
 from portal import refusals
 from portal.offers import offers_for
-from portal.review_page import page_of
+from portal.review_page import glass_of, page_of
 from portal.scene import Scene
 from portal.timeline import timeline_of
 
@@ -49,7 +48,7 @@ def review_glass(scene: Scene) -> HttpResponse:
     """POST `text`: another approver says what he found, and the review of the break-glass is closed."""
     if scene.http.method != "POST":
         return shown(scene)
-    alert = Alert.objects.filter(request=scene.request, kind=AlertKind.GLASS).first()
+    alert = glass_of(scene.request)
     if alert is None:
         raise Refused("Nobody broke the glass for this request, so there is nothing to review.")
     text = scene.field("text").replace("\r\n", "\n")

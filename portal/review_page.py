@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import jmespath
+from django.db.models import F
 
 from approvals import canonical, decisions, permissions
 from approvals.decisions import checks
@@ -31,12 +32,13 @@ from approvals.operations.catalog import Operation
 from approvals.operations.facts import Danger
 from approvals.operations.facts import rows as described_operations
 from approvals.plan import Step
-from approvals.policies import Resolution, Rules
+from approvals.policies import Rules
 from approvals.states import ExecutionState, RequestState, Status, status_of
 from portal import live_state, ready, recorded
 from portal.held import Held, held_of
 from portal.listing import asker_of, clock_of
 from portal.live_state import LiveState, Looks
+from portal.quorum import Quorum, quorum_of
 from portal.ready import ReadyMade
 from portal.recorded import LeftOpen
 from portal.shown import Shown, leaves, text_of
@@ -82,38 +84,6 @@ class ShownStep:
     refused_now: str
     ready: tuple[ReadyMade, ...]
     command: str
-
-
-@dataclass(frozen=True, slots=True)
-class OfGroup:
-    """How many of a guardrail's approvers are of a group that it names."""
-
-    name: str
-    have: tuple[str, ...]
-    need: int
-
-
-@dataclass(frozen=True, slots=True)
-class Quorum:
-    """How far one guardrail is: who counts, who is needed, and what it says."""
-
-    guardrail: str
-    version: int
-    description: str
-    have: tuple[str, ...]
-    need: int
-    groups: tuple[OfGroup, ...]
-    ticket: str
-
-    @property
-    def met(self) -> bool:
-        """Whether enough distinct persons approved, of every group that is named too."""
-        return len(self.have) >= self.need and all(len(group.have) >= group.need for group in self.groups)
-
-    @property
-    def missing(self) -> int:
-        """How many approvals are still to come at least."""
-        return max([self.need - len(self.have), *(group.need - len(group.have) for group in self.groups), 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +150,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         genuine=not revision.text or canonical.digest(revision.text) == revision.digest,
         clock=clock_of(request),
         steps=shown,
-        quorum=_quorum(request, revision, rules, resolution),
+        quorum=quorum_of(request, revision, rules, resolution),
         denied_by=_handle(resolution.denied_by, reviews),
         confirmed_by=confirmed.person.handle if confirmed else "",
         reviews=reviews,
@@ -194,8 +164,14 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         nobodys=_nobodys(request),
         held=held_of(request, revision, list(rules.values())),
         thread=tuple(request.comments.select_related("person", "revision")),
-        glass=Alert.objects.filter(request=request, kind=AlertKind.GLASS).select_related("closed_by").first(),
+        glass=glass_of(request),
     )
+
+
+def glass_of(request: ApprovalRequest) -> Alert | None:
+    """The review of a break-glass: one that is open, else the newest. Each time that the glass is broken has its own."""
+    found = Alert.objects.filter(request=request, kind=AlertKind.GLASS).select_related("closed_by")
+    return found.order_by(F("closed_at").desc(nulls_first=True), "raised_at").first()
 
 
 def _nobodys(request: ApprovalRequest) -> str:
@@ -306,27 +282,6 @@ def _same_loss(operation: Operation) -> tuple[str, ...]:
     family = operation.facts.family
     same = (name for name, row in described_operations().items() if family and row.get("family") == family)
     return tuple(sorted(name for name in same if name != operation.full_name))
-
-
-def _quorum(request: ApprovalRequest, revision: Revision, rules: dict[str, Rules], resolution: Resolution) -> tuple[Quorum, ...]:
-    numbers = {match.guardrail.name: match.version.number for match in revision.guardrails.select_related("version", "guardrail")}
-    ids = {person for progress in resolution.progress for person in progress.have}
-    handles = {str(person.pk): person.handle for person in Person.objects.filter(pk__in=ids)}
-    # A draft is not confirmed yet, and will be before anybody reviews it: show what will be asked then.
-    draft = request.request_state is RequestState.DRAFT
-    irreversible = bool(revision.text) and risk.irreversible(revision.plan.steps)
-    return tuple(
-        Quorum(
-            progress.guardrail,
-            numbers[progress.guardrail],
-            rules[progress.guardrail].description,
-            tuple(handles[person] for person in progress.have),
-            rules[progress.guardrail].approvals_needed(irreversible=irreversible) if draft else progress.need,
-            tuple(OfGroup(one.group, tuple(handles[person] for person in one.have), one.need) for one in progress.groups),
-            rules[progress.guardrail].ticket,
-        )
-        for progress in resolution.progress
-    )
 
 
 def _handle(person: str, reviews: tuple[Review, ...]) -> str:

@@ -177,6 +177,18 @@ class TestAtTheClaim:
         with pytest.raises(Refused, match="does not let this person"):
             clearance.clear(Execution.objects.get(), walked, decisions.relying_party(), now=timezone.now())
 
+    def test_who_was_switched_off_acts_no_more_and_is_no_forgery(self, world):
+        """An ordinary refusal: the gravest alert is for rows that nobody signed."""
+        cast = world()
+        breaking(cast, filed(cast))
+        walked = authority.walk(cast.genesis)
+        user = cast.person("carol").logins.get().user
+        user.is_active = False
+        user.save()
+        with pytest.raises(Refused, match="switched off") as refusal:
+            clearance.clear(Execution.objects.get(), walked, decisions.relying_party(), now=timezone.now())
+        assert not isinstance(refusal.value, Forged)
+
     def test_it_is_good_for_its_time(self, world):
         """Afterwards it takes its usual approvals again."""
         cast = world()

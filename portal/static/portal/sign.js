@@ -38,8 +38,8 @@
       case "NotAllowedError":
         // Browsers tell neither a cancelled dialogue nor a missing key apart, so as not to tell sites about keys; the time does.
         if (waited >= PATIENCE) return "Nothing was signed: nobody answered the dialogue in time. Begin again from the request's page.";
-        if (waited < 300) return "Nothing was signed: the browser did not even ask. Another dialogue may be open, or this page is not in front. Try again.";
-        return "Nothing was signed: you cancelled the dialogue, or none of the passkeys at hand is registered for you. Nothing has changed; try again with a passkey that is registered for you, or leave by “Not now”.";
+        if (waited < 300) return "Nothing was signed: the browser asked for no key. None that is registered for you is at hand, or another dialogue is open. Try again with a passkey that is registered for you.";
+        return "Nothing was signed: the dialogue was cancelled, or no passkey registered for you was at hand. Nothing has changed; try again with one that is registered for you, or leave by “Not now”.";
       case "ConstraintError":
       case "NotSupportedError":
         return "Nothing was signed: that key cannot verify that it is you (PIN or biometric). Set that up on the key, or use another one that is registered for you.";
