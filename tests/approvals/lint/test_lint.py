@@ -206,7 +206,7 @@ def test_every_kind_is_documented(kind):
     assert f"`{kind}`" in said or (kind.startswith("unknown-") and f"`{kind.removeprefix('unknown')}`" in said)
 
 
-@pytest.mark.parametrize("name", [*schema.GUARDRAIL.fields.keys() - {"schema"}, *RISK_CLASSES, *map(str, Operator)])
+@pytest.mark.parametrize("name", sorted({*schema.GUARDRAIL.fields, *RISK_CLASSES, *map(str, Operator)} - {"schema"}))
 def test_every_field_is_documented(name):
     """docs/guardrails.md names each field, class and operator that can be written."""
     assert re.search(rf"`{name}[:`]", DOCUMENT.read_text())
