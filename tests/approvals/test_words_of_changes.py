@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from approvals import canonical, notifications
 from approvals.authority import edits, words
 from approvals.models import OutboxMessage
 
-EVERY = {
+EVERY: dict[str, dict[str, Any]] = {
     "add_person": {"handle": "gina"},
     "set_person": {"person": "bob", "active": False},
     "add_login": {"person": "bob", "login": "bob2"},
