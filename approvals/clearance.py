@@ -57,7 +57,7 @@ def clear(execution: Execution, authority: Authority, party: RelyingParty, *, no
     _still_wanted(execution, request, revision, now)
     plan = _plan(request, revision)
     guardrails = _guardrails(plan, authority)
-    votes, confirmed_by, moments = _votes(revision, authority, party)
+    votes, confirmed_by, moments = _votes(revision, authority, party, now)
     resolution = policies.resolve(
         votes,
         guardrails=guardrails,
@@ -166,10 +166,14 @@ def _callable(operation: Operation, step: Step, where: Where) -> None:
         raise Forged(f"The plan's {step.name} does not name its target plainly.")
 
 
-def _votes(revision: Revision, authority: Authority, party: RelyingParty) -> tuple[list[Vote], str | None, dict[str, datetime]]:
+def _votes(
+    revision: Revision, authority: Authority, party: RelyingParty, now: datetime
+) -> tuple[list[Vote], str | None, dict[str, datetime]]:
     """Votes from verified signatures alone; who confirmed as the requester; when each signer signed, counted or not."""
     stored = list(revision.signatures.all())
-    live = permissions.rights_of([signature.person_id for signature in stored])
+    behind_it = revision.request.editors()
+    apart_from = frozenset(str(person) for person in behind_it)
+    live = permissions.rights_of([signature.person_id for signature in stored], at=now, apart_from=behind_it)
     active = permissions.active_among([signature.person_id for signature in stored])
     moments: dict[str, datetime] = {}
     votes: list[Vote] = []
@@ -184,7 +188,7 @@ def _votes(revision: Revision, authority: Authority, party: RelyingParty) -> tup
             confirmed_by = person
             continue
         # A right counts when both the signed authority and today's tables have it: taking one away needs no quorum.
-        rights = authority.rights.get(person, frozenset()) & live[signature.person_id]
+        rights = authority.rights_at(person, now, apart_from=apart_from) & live[signature.person_id]
         votes.append(Vote(person, Verdict(signature.verdict), rights))
     _reviews_are_signed(revision, stored)
     if confirmed_by is not None and revision.request.requester_id != UUID(confirmed_by):

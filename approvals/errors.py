@@ -129,3 +129,11 @@ class BadSignature(Refused):
 
 class AuditUnavailable(CountersignError):
     """The audit trail could not be written, so nothing happened."""
+
+
+class BadChange(Refused):
+    """A change of authority that cannot be made; the message says which edit and why. Nothing was written."""
+
+
+class StaleChange(Refused):
+    """Another change of authority was applied first: what was read and signed follows nothing any more."""

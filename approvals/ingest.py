@@ -19,7 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
-from approvals import audit, canonical, explanation, outbox, trail_event, watch
+from approvals import audit, canonical, explanation, outbox, principals, trail_event, watch
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.decisions import submit
@@ -32,11 +32,8 @@ from approvals.models import (
     FeedBatch,
     GuardrailVersion,
     OutboxKind,
-    Person,
-    Principal,
     QuarantinedMessage,
     TrailRecord,
-    tags_of,
 )
 from approvals.operations import agreement, catalog, trail, words
 from approvals.operations.catalog import Operation
@@ -77,7 +74,7 @@ class _Guard:
     @classmethod
     def now(cls, accounts: Iterable[Account]) -> _Guard:
         versions = {version.rules: version for version in GuardrailVersion.objects.current().select_related("guardrail")}
-        tags = tuple((account.pk, tuple(sorted(tags_of(account).items()))) for account in accounts)
+        tags = tuple((account.pk, tuple(sorted(account.tags.items()))) for account in accounts)
         return cls(watch.over(tuple(versions), tags), versions)
 
 
@@ -207,7 +204,7 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
         operation=found.operation.full_name,
         conversion=found.conversion,
         account=found.account,
-        requester=_person(event),
+        requester=principals.behind(event.caller).person,
         versions=found.enforcing,
         merge_key=_merge_key(found),
         now=now,
@@ -263,15 +260,6 @@ def _bypass(entries: Trail, found: _Protected, record: TrailRecord, *, what: str
         actor="process:feed",
         record=record,
     )
-
-
-def _person(event: TrailEvent) -> Person | None:
-    """The active person behind the caller, by the best identity that can be trusted; None when nobody is mapped."""
-    for kind, value in event.caller.principals():
-        mapped = Principal.objects.select_related("person").filter(kind=kind, value=value).first()
-        if mapped is not None:
-            return mapped.person if mapped.person.is_active else None
-    return None
 
 
 def _merge_key(found: _Protected) -> str:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from approvals import outbox
-from approvals.models import Alert, ApprovalRequest, OutboxKind, OutboxMessage, Person
+from approvals.models import Alert, ApprovalRequest, AuthorityChange, OutboxKind, OutboxMessage, Person
 from approvals.operations import words
 from approvals.permissions import reviewers_of
 
@@ -21,6 +21,8 @@ APPROVED = "request.approved"
 EXPIRED = "request.expired"
 FINISHED = "execution.finished"
 ALERT = "alert.raised"
+CHANGE_PROPOSED = "change.proposed"
+CHANGE_ENDED = "change.ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ def compose(message: OutboxMessage) -> Notification:
     """The notification that an outbox message promises, in words that are true now."""
     if message.topic == ALERT:
         return _alert(Alert.objects.select_related("request", "record").get(pk=int(message.subject)))
+    if message.topic in (CHANGE_PROPOSED, CHANGE_ENDED):
+        return _change(message.topic, AuthorityChange.objects.select_related("proposer").get(pk=UUID(message.subject)))
     request = ApprovalRequest.objects.select_related("account", "requester").get(pk=UUID(message.subject))
     return _ABOUT_REQUEST[message.topic](request)
 
@@ -113,6 +117,20 @@ def _alert(alert: Alert) -> Notification:
     return Notification(
         ALERT, to, _subject(f"ALERT: {alert.get_kind_display()}"), f"{alert.title}\n{alert.detail}\n{link}", request_id
     )
+
+
+def _change(topic: str, change: AuthorityChange) -> Notification:
+    """Administrators are told what is proposed; they and the proposer how it ended. Only the digest is told, never a code."""
+    to = set(Person.objects.filter(is_administrator=True, is_active=True).values_list("handle", flat=True))
+    link = settings.ORIGIN + reverse("admin:approvals_authoritychange_change", args=[change.pk])
+    if topic == CHANGE_PROPOSED:
+        subject = "A change of authority waits for signatures"
+        body = f"{change.proposer.handle} proposes a change of authority.\nReason:\n{_quoted(change.reason)}"
+    else:
+        subject = f"Change of authority {change.get_state_display().lower()}"
+        body = f"The change of authority that {change.proposer.handle} proposed: {change.state}. {change.ended_why}"
+        to.add(change.proposer.handle)
+    return Notification(topic, tuple(sorted(to)), _subject(subject), f"{body}\nDigest: {change.digest}\n{link}", None)
 
 
 def _requester(request: ApprovalRequest) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Per
         raise NotAllowed("Only an active person can review.")
     if person.pk in editors_of(request):
         raise OwnRequest("You asked for this, or edited it. Somebody else must review it.")
-    if not permissions.reviewable_by(person) & guardrails_of(revision).keys():
+    if not permissions.reviewable_by(person, apart_from=editors_of(request)) & guardrails_of(revision).keys():
         raise NotAllowed("You have no right to review requests under the guardrails that protect this resource.")
     if request.request_state is RequestState.DRAFT:
         raise WrongState(

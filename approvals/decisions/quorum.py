@@ -18,7 +18,8 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
     """What the stored reviews of a revision add up to, under the rights that their authors hold now."""
     guardrails = guardrails if guardrails is not None else guardrails_of(revision)
     reviews = list(revision.reviews.select_related("person"))
-    rights = permissions.rights_of([review.person_id for review in reviews])
+    behind_it = editors_of(revision.request)
+    rights = permissions.rights_of([review.person_id for review in reviews], apart_from=behind_it)
     votes = [Vote(str(review.person_id), Verdict(review.verdict), rights[review.person_id]) for review in reviews]
     confirmed = revision.signatures.filter(verdict=Verdict.CONFIRM).first()
     request = revision.request

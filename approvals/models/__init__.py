@@ -2,7 +2,15 @@
 
 from approvals.models.alerts import Alert, AlertKind
 from approvals.models.audit import AuditEntry, AuditKind, ChainHead
-from approvals.models.authority import AuthorityLink
+from approvals.models.authority import (
+    AuthorityChange,
+    AuthorityLink,
+    AuthoritySettings,
+    ChangeChallenge,
+    ChangeSignature,
+    Invitation,
+    RegistrationChallenge,
+)
 from approvals.models.events import FeedBatch, QuarantinedMessage, TrailRecord
 from approvals.models.executions import Attempt, Execution, Observation, Proof
 from approvals.models.guardrails import (
@@ -11,7 +19,6 @@ from approvals.models.guardrails import (
     GuardrailGroupPermission,
     GuardrailUserPermission,
     GuardrailVersion,
-    tags_of,
 )
 from approvals.models.outbox import OutboxKind, OutboxMessage
 from approvals.models.people import Login, Passkey, Person, Principal
@@ -27,14 +34,19 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "AuditKind",
+    "AuthorityChange",
     "AuthorityLink",
+    "AuthoritySettings",
     "ChainHead",
+    "ChangeChallenge",
+    "ChangeSignature",
     "Execution",
     "FeedBatch",
     "Guardrail",
     "GuardrailGroupPermission",
     "GuardrailUserPermission",
     "GuardrailVersion",
+    "Invitation",
     "Login",
     "Observation",
     "OutboxKind",
@@ -44,6 +56,7 @@ __all__ = [
     "Principal",
     "Proof",
     "QuarantinedMessage",
+    "RegistrationChallenge",
     "Review",
     "Revision",
     "RevisionGuardrail",
@@ -52,5 +65,4 @@ __all__ = [
     "SignatureChallenge",
     "Source",
     "TrailRecord",
-    "tags_of",
 ]
