@@ -1,7 +1,10 @@
 """What can go wrong in a judgement: one class a cause, each saying what happened and what to do next."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class CountersignError(Exception):
@@ -88,7 +91,11 @@ class Refused(CountersignError):
 
 
 class NotYet(Refused):
-    """The hold has not ended; nothing is wrong, it is only too early."""
+    """The hold has not ended, or no window is open; nothing is wrong, it is only too early. `until`: when it may be, if known."""
+
+    def __init__(self, said: str, *, until: datetime | None = None) -> None:
+        self.until = until
+        super().__init__(said)
 
 
 class NotAllowed(Refused):

@@ -12,7 +12,20 @@ from datetime import datetime
 import jmespath
 
 from approvals import canonical, decisions, permissions
-from approvals.models import Account, ApprovalRequest, Person, Review, Revision, Source, TrailRecord
+from approvals.decisions import checks
+from approvals.errors import Refused
+from approvals.models import (
+    Account,
+    Alert,
+    AlertKind,
+    ApprovalRequest,
+    Comment,
+    Person,
+    Review,
+    Revision,
+    Source,
+    TrailRecord,
+)
 from approvals.operations import catalog, risk, words
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Danger
@@ -21,6 +34,7 @@ from approvals.plan import Step
 from approvals.policies import Resolution, Rules
 from approvals.states import ExecutionState, RequestState, Status, status_of
 from portal import live_state, ready, recorded
+from portal.held import Held, held_of
 from portal.listing import asker_of, clock_of
 from portal.live_state import LiveState, Looks
 from portal.ready import ReadyMade
@@ -69,6 +83,15 @@ class ShownStep:
 
 
 @dataclass(frozen=True, slots=True)
+class OfGroup:
+    """How many of a guardrail's approvers are of a group that it names."""
+
+    name: str
+    have: tuple[str, ...]
+    need: int
+
+
+@dataclass(frozen=True, slots=True)
 class Quorum:
     """How far one guardrail is: who counts, who is needed, and what it says."""
 
@@ -77,16 +100,18 @@ class Quorum:
     description: str
     have: tuple[str, ...]
     need: int
+    groups: tuple[OfGroup, ...]
+    ticket: str
 
     @property
     def met(self) -> bool:
-        """Whether enough distinct persons approved."""
-        return len(self.have) >= self.need
+        """Whether enough distinct persons approved, of every group that is named too."""
+        return len(self.have) >= self.need and all(len(group.have) >= group.need for group in self.groups)
 
     @property
     def missing(self) -> int:
-        """How many approvals are still to come."""
-        return max(self.need - len(self.have), 0)
+        """How many approvals are still to come at least."""
+        return max([self.need - len(self.have), *(group.need - len(group.have) for group in self.groups), 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +141,14 @@ class ReviewPage:
     left_open: tuple[LeftOpen, ...]
     irreversible: bool
     typed_name: bool
+    # Nobody confirmed it, and approvers may decide it all the same.
+    unconfirmed: bool
+    # Why nobody can approve it: no person stands behind it.
+    nobodys: str
+    held: Held | None
+    thread: tuple[Comment, ...]
+    # The review of a break-glass, open or closed.
+    glass: Alert | None
 
 
 def page_of(request: ApprovalRequest) -> ReviewPage:
@@ -130,7 +163,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     reviews = tuple(revision.reviews.select_related("person"))
     region = revision.plan.region if revision.text else request.region
     shown = tuple(_step(steps, index, seen, region, place) for index, seen in enumerate(looks))
-    confirmed = revision.signatures.filter(verdict="confirm").select_related("person").first()
+    confirmed = revision.signatures.filter(verdict__in=["confirm", "breakglass"]).select_related("person").first()
     return ReviewPage(
         request=request,
         revision=revision,
@@ -155,7 +188,22 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         left_open=recorded.of(request) if request.source == Source.EVENT else (),
         irreversible=any(step.irreversible for step in shown),
         typed_name=any(step.irreversible for step in shown) and any(rule.irreversible.typed_name for rule in rules.values()),
+        unconfirmed=request.unconfirmed and confirmed is None,
+        nobodys=_nobodys(request),
+        held=held_of(request, revision, list(rules.values())),
+        thread=tuple(request.comments.select_related("person", "revision")),
+        glass=Alert.objects.filter(request=request, kind=AlertKind.GLASS).select_related("closed_by").first(),
     )
+
+
+def _nobodys(request: ApprovalRequest) -> str:
+    if request.request_state is not RequestState.DRAFT:
+        return ""
+    try:
+        checks.must_be_somebodys(request)
+    except Refused as refusal:
+        return str(refusal)
+    return ""
 
 
 def _source(request: ApprovalRequest, revision: Revision) -> tuple[list[Step], str, str]:
@@ -262,6 +310,8 @@ def _quorum(request: ApprovalRequest, revision: Revision, rules: dict[str, Rules
             rules[progress.guardrail].description,
             tuple(handles[person] for person in progress.have),
             rules[progress.guardrail].approvals_needed(irreversible=irreversible) if draft else progress.need,
+            tuple(OfGroup(one.group, tuple(handles[person] for person in one.have), one.need) for one in progress.groups),
+            rules[progress.guardrail].ticket,
         )
         for progress in resolution.progress
     )
