@@ -76,7 +76,7 @@ def _rights_are_of_something(document: Document) -> None:
         if grant["delegated_by"] is not None:
             if grant["delegated_by"] not in persons:
                 raise BadChange("A delegation is by somebody who is no person here.")
-            if not getattr(delegable[grant["guardrail"]][2], "delegation", True):
+            if not delegable[grant["guardrail"]][2].delegation:
                 raise BadChange(f"Rights under guardrail {grant['guardrail']} are not delegated.")
     for name, members in document["groups"].items():
         if strangers := set(members) - logins:
