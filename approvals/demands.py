@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from approvals import canonical, policies
-from approvals.authority import Authority
+from approvals.authority import Authority, KnownAccount
 from approvals.errors import BadAuthority, BadParameters, BadPlan, Refused, UnknownOperation
 from approvals.models import ApprovalRequest, Revision
-from approvals.operations import catalog, inputs, regions, resources, sources
+from approvals.operations import catalog, inputs, regions, resources
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step, parse
@@ -42,13 +40,15 @@ def guardrails_of(plan: Plan, authority: Authority) -> tuple[dict[str, Rules], d
         if known is None or known[0] != pin.hash or canonical.digest(known[1].text()) != pin.hash:
             raise Forged(f"The plan pins guardrail {pin.name} version {pin.number}, which the authority does not know so.")
         demanded[pin.name] = known[1]
-    calls = _calls(plan, account.regions)
+    calls = _calls(plan, account)
     current: dict[str, Rules] = {}
-    for name, (_, _, rules) in authority.guardrails.items():
-        if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
-            if name not in demanded:
-                raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
-            current[name] = rules
+    enforcing = {rules: name for name, (_, _, rules) in authority.guardrails.items() if rules.mode is Mode.ENFORCE}
+    index = policies.index_of(tuple(enforcing))
+    for rules in dict.fromkeys(rules for call in calls for rules in index.matching(call)):
+        name = enforcing[rules]
+        if name not in demanded:
+            raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
+        current[name] = rules
     if not demanded:
         raise Refused("No guardrail protects this call any more; it needs no approval here.")
     for call in calls:
@@ -60,7 +60,7 @@ def guardrails_of(plan: Plan, authority: Authority) -> tuple[dict[str, Rules], d
     return demanded, current
 
 
-def _calls(plan: Plan, used: Sequence[str]) -> list[Call]:
+def _calls(plan: Plan, account: KnownAccount) -> list[Call]:
     """What guardrails are held against, one a step; every step must be one that could have been filed."""
     where = Where(plan.account, plan.region, plan.partition)
     calls = []
@@ -70,10 +70,17 @@ def _calls(plan: Plan, used: Sequence[str]) -> list[Call]:
         except UnknownOperation as error:
             raise Forged(f"The plan holds a call that nobody could have filed. {error}") from error
         _callable(operation, step, where)
-        touched = resources.arns(operation, step.parameters, where)
-        recorded = regions.recorded_in(operation, plan.partition, plan.region)
-        calls.append(Call(plan.account, recorded, step.name, touched, sources.other_names(step.name)))
-    if not regions.are_used(plan.region, used, [catalog.get(step.name) for step in plan.steps], plan.partition):
+        calls.append(
+            policies.call_of(
+                operation,
+                account=plan.account,
+                region=regions.recorded_in(operation, plan.partition, plan.region),
+                resources=resources.arns(operation, step.parameters, where),
+                tags=account.tags,
+                parameters=step.parameters,
+            )
+        )
+    if not regions.are_used(plan.region, account.regions, [catalog.get(step.name) for step in plan.steps], plan.partition):
         # A denied call may have been tried in a region that the account is not used in; nobody forged that.
         raise Refused(f"The account is not used in {plan.region}, so nothing is carried out there.")
     return calls

@@ -16,9 +16,10 @@ from botocore.validate import ParamValidator
 
 from approvals import canonical, trail_event, watch
 from approvals.errors import BadTrailEvent
-from approvals.operations import agreement, catalog, denials, iam, resources, trail
+from approvals.operations import denials, iam, resources
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
+from approvals.operations.regions import partition_of
 from approvals.operations.resources import Where
 from approvals.policies import Mode, Rules
 from approvals.states import Completeness
@@ -67,6 +68,7 @@ class Becomes(StrEnum):
 class Explanation:
     """One record explained. `event` and `operation` are None for what is no record, or of no public AWS API.
 
+    `resources` are for people, `touched` what guardrails are held against: ARNs, or patterns of what they may be.
     `fragment` says what a record lacks that the feed wants of one; it is explained as if it had that, with empty values for it.
     """
 
@@ -79,6 +81,7 @@ class Explanation:
     why: str
     place: str = ""
     fragment: str = ""
+    touched: tuple[str, ...] = ()
 
     @property
     def read(self) -> bool:
@@ -184,24 +187,23 @@ def _text(value: Any, name: str) -> str:
 
 
 def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
-    operation = catalog.of_event(event.event_source, event.event_name, event.request_parameters)
     said = denials.parse(event.error_message)
     action = said.action if said and said.action else ""
-    if operation is None:
+    where = Where(event.account, event.region, partition_of(event.region))
+    meant, matching = setting.watch.read(event, where)
+    if meant is None:
         why = f"{event.event_source} {event.event_name} is no operation of a public AWS API that boto3 knows."
         nothing = Conversion({}, Completeness.UNKNOWN, why)
         return Explanation(event, None, nothing, action, _recorded_arns(value), Becomes.IGNORED, why)
-    where = Where(event.account, event.region, partition_of(event))
-    conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
-    conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
-    touched = resources.arns(operation, conversion.parameters, where)
-    becomes, why = _becomes(event, operation, touched, setting)
+    becomes, why = _becomes(event, matching, setting)
     if becomes is Becomes.REQUEST:
-        why = f"{why} {conversion.why}"
-    # What AWS might also take an ARN for concerns guardrails, not whoever reads.
+        why = f"{why} {meant.conversion.why}"
+    # What AWS might also take an ARN for concerns guardrails, not whoever reads; what is in doubt concerns both.
+    touched = meant.resources or resources.arns(meant.operation, meant.conversion.parameters, where)
     plain = tuple(arn for arn in touched if not (arn.endswith("-??????") and arn.removesuffix("-??????") in touched))
     shown = plain or _recorded_arns(value) or ((said.resource,) if said and said.resource.startswith("arn:") else ())
-    return Explanation(event, operation, conversion, action or operation.facts.iam_action, shown, becomes, why)
+    named = action or meant.operation.facts.iam_action
+    return Explanation(event, meant.operation, meant.conversion, named, shown, becomes, why, touched=meant.resources)
 
 
 def not_a_record(why: str, place: str) -> Explanation:
@@ -210,18 +212,9 @@ def not_a_record(why: str, place: str) -> Explanation:
     return Explanation(None, None, nothing, "", (), Becomes.IGNORED, f"{why} The feed keeps it in quarantine.", place)
 
 
-def partition_of(event: TrailEvent) -> str:
-    """The partition that the record's region lies in."""
-    return next((name for prefix, name in _PARTITIONS.items() if event.region.startswith(prefix)), "aws")
-
-
-_PARTITIONS: Final[Mapping[str, str]] = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
-
-
-def _becomes(event: TrailEvent, operation: Operation, touched: tuple[str, ...], setting: Setting) -> tuple[Becomes, str]:
+def _becomes(event: TrailEvent, matching: tuple[Rules, ...], setting: Setting) -> tuple[Becomes, str]:
     if setting.roles is not None and event.account not in setting.roles:
         return Becomes.IGNORED, f"The account {event.account} is none of ours."
-    matching = setting.watch.matching(event, operation, touched)
     if not matching:
         assumed = setting.watch.rules == (EVERYTHING,)
         return Becomes.IGNORED, "It only reads." if assumed else "No guardrail protects it."

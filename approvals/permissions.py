@@ -91,10 +91,12 @@ def holding(moment: datetime) -> Q:
 
 
 def groups_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
-    """For each person, the names of the groups that one of his active logins is in. One query."""
+    """For each person, the names of the groups that an active login of theirs is in: active humans only. One query."""
     found: dict[UUID, set[str]] = defaultdict(set)
-    members = Login.objects.filter(person__in=persons, user__is_active=True, user__groups__isnull=False)
-    for person, name in members.values_list("person_id", "user__groups__name"):
+    logins = Login.objects.filter(
+        person__in=persons, person__is_active=True, person__is_human=True, user__is_active=True, user__groups__isnull=False
+    )
+    for person, name in logins.values_list("person_id", "user__groups__name"):
         found[person].add(name)
     return {person: frozenset(found.get(person, ())) for person in persons}
 

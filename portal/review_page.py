@@ -69,6 +69,8 @@ class ShownStep:
     curated: bool
     rows: tuple[Shown, ...]
     defaulted: tuple[Defaulted, ...]
+    # Dangerous members that the call does not set although AWS refuses it without them, with the reason.
+    wanted: tuple[tuple[str, str], ...]
     # Dangerous members that the call does not set and so leaves as they are.
     left_alone: tuple[str, ...]
     # Whether AWS may carry out a part of it and still say yes.
@@ -243,8 +245,13 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) 
             for name, danger in sorted(facts.dangerous.items())
             if name not in step.parameters and _is_chosen(danger)
         ),
+        wanted=tuple((name, danger.why) for name, danger in sorted(facts.dangerous.items()) if _is_wanted(name, danger, step)),
         left_alone=tuple(
-            sorted(name for name, danger in facts.dangerous.items() if name not in step.parameters and not _is_chosen(danger))
+            sorted(
+                name
+                for name, danger in facts.dangerous.items()
+                if name not in step.parameters and not _is_chosen(danger) and not _is_wanted(name, danger, step)
+            )
         ),
         in_parts=bool(facts.partial),
         also_needs=tuple((one.action, one.why) for one in facts.also_needs if _holds(one.when, step)),
@@ -260,6 +267,11 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) 
 def _is_chosen(danger: Danger) -> bool:
     """Whether AWS takes a value of its own when the member is left out."""
     return danger.has_default and danger.default is not None
+
+
+def _is_wanted(name: str, danger: Danger, step: Step) -> bool:
+    """Whether AWS refuses the call because the member is not there."""
+    return name not in step.parameters and bool(danger.wanted) and _holds(danger.wanted, step)
 
 
 def _holds(when: str, step: Step) -> bool:

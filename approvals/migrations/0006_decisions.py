@@ -77,22 +77,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AlterField(
-            model_name="changechallenge",
-            name="verdict",
-            field=models.CharField(
-                choices=[("confirm", "Confirm"), ("approve", "Approve"), ("deny", "Deny"), ("breakglass", "Breakglass")],
-                max_length=12,
-            ),
-        ),
-        migrations.AlterField(
-            model_name="changesignature",
-            name="verdict",
-            field=models.CharField(
-                choices=[("confirm", "Confirm"), ("approve", "Approve"), ("deny", "Deny"), ("breakglass", "Breakglass")],
-                max_length=12,
-            ),
-        ),
-        migrations.AlterField(
             model_name="review",
             name="verdict",
             field=models.CharField(

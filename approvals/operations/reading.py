@@ -7,6 +7,7 @@ settled by the shape. Everything else that deviates from botocore's models is da
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from urllib.parse import unquote
 
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
+from approvals.canonical import is_storable, storable
 from approvals.operations import naming, quirks, reencoding
 from approvals.operations.catalog import Operation
 
@@ -109,10 +111,10 @@ class Reading:
             self.renamed.append((where, target))
         member = shape.members[name]
         if isinstance(member, MapShape) and member.serialization.get("location") == "headers" and not isinstance(value, dict):
-            prefix = member.serialization.get("name", "")
-            read = self._value(member.value, value, where, target)
+            inner = key[len(member.serialization.get("name", "")) :]
+            read = self._value(member.value, value, where, target) if is_storable(inner) else self._unreadable(target)
             if read is not _NOTHING:
-                found.setdefault(name, {})[key[len(prefix) :]] = read
+                found.setdefault(name, {})[inner] = read
             return
         self._put(found, shape, name, value, where, target)
 
@@ -130,7 +132,9 @@ class Reading:
 
     def _put(self, found: dict[str, Any], shape: StructureShape, name: str, value: Any, where: str, target: str) -> None:
         if self.ec2 and value == {}:
-            return  # EC2 writes what was not given as an empty object
+            if not isinstance(shape.members[name], StringShape):
+                return  # EC2 writes what was not given as an empty object
+            value = ""  # and so a text that was given empty: `NoDevice` says by being there that a device is left out
         emptied = quirks.hollow(value) and target in quirks.silent(self.service, self.operation)
         if emptied and name not in shape.required_members:
             self.dropped.append(where)  # Lambda empties what it hides: sent on, it would empty the real one
@@ -151,7 +155,7 @@ class Reading:
             self.redacted.append(target)
             if shape.type_name == "blob":
                 return str(value).encode()
-            return value if isinstance(shape, StringShape) else _NOTHING
+            return storable(value) if isinstance(shape, StringShape) else _NOTHING
         if where.count(".") > DEEPEST:
             return self._unreadable(target)
         if isinstance(shape, StructureShape):
@@ -168,7 +172,7 @@ class Reading:
 
     def _structure(self, shape: StructureShape, value: Any, where: str, target: str) -> Any:
         if shape.is_document_type:
-            return value
+            return self._unreadable(target) if _unstorable(value) else value
         if isinstance(value, str) and (parsed := _parsed(value, dict)) is not None:
             value = parsed
         if self.xml and not isinstance(value, dict | list):
@@ -233,6 +237,9 @@ class Reading:
             shown = printable(key)
             if quirks.hidden(key):
                 self.redacted.append(f"{target}.{shown}")
+            if not is_storable(key):
+                self._unreadable(f"{target}.{shown}")
+                continue
             read = self._value(shape.value, item, f"{where}.{where_of.get(key, shown)}", f"{target}.{shown}")
             if item is not None and read is not _NOTHING:
                 found[key] = read
@@ -247,7 +254,7 @@ class Reading:
             value = value[0]  # S3 lists the values of a header
         if isinstance(value, dict | list) and isinstance(shape, StringShape):
             if shape.serialization.get("jsonvalue"):
-                return value
+                return self._unreadable(target) if _unstorable(value) else value
             if quirks.is_document(name):
                 if any(quirks.hidden(leaf) for leaf in _leaves(value)):
                     self.redacted.append(target)
@@ -255,7 +262,7 @@ class Reading:
         if isinstance(value, str) and shape.serialization.get("location") == "uri" and _ARN_ENCODED.match(value):
             value = _decoded(value)
         read = reencoding.scalar(shape.type_name, value)
-        if read is _NOTHING or isinstance(read, dict | list):
+        if read is _NOTHING or isinstance(read, dict | list) or (isinstance(read, str) and not is_storable(read)):
             return self._unreadable(target)
         return read
 
@@ -333,7 +340,16 @@ def _join(path: str, name: str) -> str:
 
 
 def printable(key: str) -> str:
-    """The key with half surrogates as escapes, so that a path can be written anywhere, and an empty one to be seen."""
-    if not key:
-        return '""'
-    return key if key.isascii() else key.encode("utf-8", "backslashreplace").decode("utf-8")
+    """The key with NULs and half surrogates as escapes, so that a path can be written anywhere, and an empty one to be seen."""
+    return storable(key) if key else '""'
+
+
+def _unstorable(value: Any) -> bool:
+    """Whether something that no plan can hold stands in the value: such a text, or a number without end (JSON's `1e400`)."""
+    if isinstance(value, dict):
+        return any(not is_storable(key) or _unstorable(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(map(_unstorable, value))
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, str) and not is_storable(value)

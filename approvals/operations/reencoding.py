@@ -53,7 +53,7 @@ def _string(value: Any) -> Any:
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return _digits(value)
-    return value
+    return _finite(value)
 
 
 def _digits(value: float) -> Any:

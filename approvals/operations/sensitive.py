@@ -27,7 +27,7 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 
 from approvals import canonical
 from approvals.canonical import Sealed
-from approvals.operations import templates
+from approvals.operations import catalog, templates
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
@@ -93,13 +93,12 @@ def _leaf_of(shape: Shape) -> Shape:
     return _leaf_of(shape.member) if isinstance(shape, ListShape) else shape
 
 
-@lru_cache(maxsize=4096)
-def _any(operation_name: str, rule_: Rule, shape: Shape) -> bool:
+def _any(rule_: Rule, shape: Shape) -> bool:
     seen: set[tuple[str, bool]] = set()
 
     def found(inner: Shape, path: Names, *, around: bool) -> bool:
         secret = rule_.holds(inner, path, around=around)
-        if isinstance(inner, StructureShape):
+        if isinstance(inner, StructureShape) and not inner.is_document_type:
             if (inner.name, secret) in seen:
                 return False
             seen.add((inner.name, secret))
@@ -114,7 +113,14 @@ def _any(operation_name: str, rule_: Rule, shape: Shape) -> bool:
 def has_secrets(operation: Operation) -> bool:
     """Whether the operation takes any secret at all."""
     shape = operation.model.input_shape
-    return shape is not None and _any(operation.full_name, rule(operation), shape)
+    return shape is not None and _any_of(operation.full_name, rule(operation))
+
+
+@lru_cache(maxsize=4096)
+def _any_of(full_name: str, rule_: Rule) -> bool:
+    # By its name: a shape that is remembered holds its whole service's model.
+    shape = catalog.get(full_name).model.input_shape
+    return shape is not None and _any(rule_, shape)
 
 
 def replaced(operation: Operation, parameters: dict[str, Any], become: Callable[[Place, Any], Any]) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def _replaced(
     def inner(member: Shape, item: Any, name: Names, step: str | int) -> Any:
         return _replaced(rule_, member, item, (*path, *name), (*place, step), become, around=secret)
 
-    if isinstance(shape, StructureShape) and isinstance(value, Mapping):
+    if isinstance(shape, StructureShape) and isinstance(value, Mapping) and not shape.is_document_type:
         known = shape.members
         made = {name: inner(known[name], item, (name,), name) if name in known else item for name, item in value.items()}
         return {name: item for name, item in made.items() if item is not LEFT_OUT}
@@ -144,8 +150,12 @@ def _replaced(
     if isinstance(shape, ListShape) and isinstance(value, list | tuple):
         rows = [inner(shape.member, item, (), index) for index, item in enumerate(value)]
         return [item for item in rows if item is not LEFT_OUT]
-    # A container that is none stays what it is, for `inputs.check` to refuse: only single values are sealed.
-    return become(place, value) if secret and not isinstance(shape, StructureShape | ListShape | MapShape) else value
+    # A container that is none stays what it is, for `inputs.check` to refuse: only single values are sealed. A document is one.
+    return become(place, value) if secret and not _holds_members(shape) else value
+
+
+def _holds_members(shape: Shape) -> bool:
+    return isinstance(shape, ListShape | MapShape) or (isinstance(shape, StructureShape) and not shape.is_document_type)
 
 
 def secrets_in(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Place, Any]]:

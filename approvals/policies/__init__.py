@@ -3,6 +3,8 @@
 Nothing here reads a database: facts go in, a verdict comes out, so one code judges at the decision, the claim and in tests.
 """
 
+from approvals.policies.calls import call_of, resources_in, unknown_in
+from approvals.policies.index import Index, index_of
 from approvals.policies.matching import Call, matches
 from approvals.policies.patterns import overlap
 from approvals.policies.quorum import (
@@ -11,6 +13,7 @@ from approvals.policies.quorum import (
     Progress,
     Resolution,
     Vote,
+    both,
     resolve,
     unconfirmed_may_be_decided,
 )
@@ -34,6 +37,7 @@ __all__ = [
     "Condition",
     "Freeze",
     "GroupProgress",
+    "Index",
     "Irreversible",
     "Mode",
     "Operator",
@@ -43,10 +47,15 @@ __all__ = [
     "Rules",
     "Vote",
     "Window",
+    "both",
+    "call_of",
+    "index_of",
     "matches",
     "overlap",
     "resolve",
+    "resources_in",
     "rules_from",
     "rules_from_text",
     "unconfirmed_may_be_decided",
+    "unknown_in",
 ]

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from approvals import explanation, genesis, trail_files, watch
+from approvals import explanation, genesis, watch
 from approvals.errors import CountersignError
 from approvals.explanation import Becomes, Explanation, Setting
+from approvals.management.records import explained
 from approvals.operations import iam, words
 from approvals.plan import Step
 from approvals.states import Completeness
-from approvals.trail_files import Unreadable
 
 
 class Command(BaseCommand):
@@ -50,7 +48,7 @@ class Command(BaseCommand):
         setting = _setting(options["manifest"]) if options["manifest"] else explanation.ASSUMED
         summary = Summary()
         try:
-            for found in _explained(options["files"] or ["-"], setting):
+            for found in explained(options["files"], setting):
                 summary.add(found)
                 if options["json"] and not options["summary"]:
                     self.stdout.write(json.dumps(found.as_json(), ensure_ascii=True))
@@ -75,25 +73,6 @@ def _setting(path: Path) -> Setting:
 
     roles = {account["id"]: account["executor_role_arn"] for account in manifest.accounts}
     return Setting(watch.over(manifest.guardrails), roles)
-
-
-def _explained(names: list[str], setting: Setting) -> Iterator[Explanation]:
-    for name in names:
-        try:
-            with _opened(name) as stream:
-                for found in trail_files.read(stream, "standard input" if name == "-" else name):
-                    if isinstance(found, Unreadable):
-                        yield explanation.not_a_record(found.why, found.place)
-                    else:
-                        yield explanation.explain(found.value, setting, found.place)
-        except OSError as error:
-            raise CommandError(f"{name} cannot be read: {error.strerror or error}. Look at the path.", returncode=2) from error
-
-
-def _opened(name: str) -> io.BufferedReader:
-    if name == "-":
-        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
-    return Path(name).open("rb")
 
 
 def in_words(found: Explanation) -> str:

@@ -45,6 +45,18 @@ def test_what_sts_read_from_an_assertion_was_not_sent_beside_it():
     assert "SAMLAssertion" in found.missing
 
 
+def test_a_text_that_ec2_was_given_empty_is_kept():
+    """EC2 records `noDevice: {}` for the empty text that leaves a device out; an empty list is not kept."""
+    recorded = {
+        "instancesSet": {"items": [{"imageId": "ami-1", "minCount": 1, "maxCount": 1}]},
+        "blockDeviceMapping": {"items": [{"deviceName": "/dev/sdc", "noDevice": {}}]},
+        "groupSet": {},
+    }
+    found = read("ec2:RunInstances", recorded)
+    assert found.parameters["BlockDeviceMappings"] == [{"DeviceName": "/dev/sdc", "NoDevice": ""}]
+    assert "SecurityGroupIds" not in found.parameters
+
+
 def test_an_emptied_member_that_the_call_needs_is_kept_and_named():
     """Lambda records `code: {}` for whatever the code was: the call keeps its form, and a person is told to enter the code."""
     recorded = {"functionName": "f", "role": "arn:aws:iam::123456789012:role/r", "code": {}, "environment": {}}
