@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from approvals import policies
-from approvals.models import Account, GuardrailVersion, tags_of
+from approvals.models import Account, GuardrailVersion
 from approvals.operations import catalog, services, sources, words
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import rows
@@ -115,7 +115,7 @@ def _guards() -> list[Rules]:
 
 
 def _is_protected(name: str, guards: Sequence[Rules], place: Place) -> bool:
-    call = Call(place.account.pk, place.region, name, (), sources.other_names(name), tags_of(place.account))
+    call = Call(place.account.pk, place.region, name, (), sources.other_names(name), place.account.tags)
     return any(policies.matches(rules, call) for rules in guards)
 
 
