@@ -12,6 +12,7 @@ OWNERS = frozenset(
         "audit_export",
         "audit_verify",
         "bootstrap",
+        "changepassword",
         "database_roles",
         "guardrails_apply",
         "migrate",
