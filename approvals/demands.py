@@ -18,6 +18,7 @@ class Forged(BadAuthority):
 
 
 def signed_plan(request: ApprovalRequest, revision: Revision) -> Plan:
+    """The plan that a revision's text says. Raises Forged when it has another digest, or belongs to something else."""
     if canonical.digest(revision.text) != revision.digest:
         raise Forged("The revision's text does not have its digest: the row was changed.")
     try:

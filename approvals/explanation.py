@@ -6,17 +6,16 @@ Without guardrails it is judged as if one protected every operation that changes
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from botocore.validate import ParamValidator
-
 from approvals import canonical, trail_event, watch
 from approvals.errors import BadTrailEvent
-from approvals.operations import denials, iam, resources
+from approvals.operations import denials, iam, inputs, resources
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.regions import partition_of
@@ -135,10 +134,20 @@ class Explanation:
     @property
     def clean(self) -> bool:
         """Whether the record converts with no unknown key to what botocore's own validator lets pass."""
+        return self.operation is not None and not self.conversion.unknown and not self._misfits()
+
+    @property
+    def told(self) -> bool:
+        """Whether it is clean, or would be with members that the record does not show and the conversion names as such."""
         if self.operation is None or self.conversion.unknown:
             return False
-        shape = self.operation.model.input_shape
-        return shape is None or not ParamValidator().validate(self.conversion.parameters, shape).has_errors()
+        named = {*self.conversion.missing, *self.conversion.redacted}
+        return all(kind == "missing required field" and path in named for kind, path in self._misfits())
+
+    def _misfits(self) -> list[tuple[str, str]]:
+        """What botocore's own validator has against the parameters: its kind of error, and the dotted path."""
+        shape = self.operation.model.input_shape if self.operation else None
+        return list(inputs.misfits(shape, self.conversion.parameters)) if shape is not None else []
 
 
 # What stands for the guardrails where none are given.
@@ -171,14 +180,51 @@ def explain(value: Any, setting: Setting, place: str = "") -> Explanation:
     return replace(_explained(event, value, setting), place=place, fragment=fragment)
 
 
+# The least that a record has, for fragments.
+_LEAST: Final[Mapping[str, Any]] = {
+    "eventID": "none",
+    "eventTime": "1970-01-01T00:00:00Z",
+    "awsRegion": NO_REGION,
+    "userIdentity": {"type": "Unknown"},
+    "recipientAccountId": NO_ACCOUNT,
+}
+
+
+# What a fragment has to say readably where it says it at all: without it, it would be another call, or one that went otherwise.
+_OF_THE_CALL: Final = ("requestParameters", "errorCode", "errorMessage")
+
+
 def _padded(value: Any) -> Any:
-    """A fragment with the least that a record has; what is no fragment of one stays as it is."""
+    """A fragment with the least that a record has; what is no fragment of one stays as it is.
+
+    Whoever publishes or exports a record cuts and rewrites what is around the call (times as numbers, parameters as text): that
+    is left out, one thing at a time. What the record says of the call itself stays, and is explained.
+    """
     if not (isinstance(value, dict) and _text(value, "eventSource") and _text(value, "eventName")):
         return value
-    least = {"eventID": "none", "eventTime": "1970-01-01T00:00:00Z", "awsRegion": NO_REGION, "userIdentity": {"type": "Unknown"}}
-    padded = value | {name: filler for name, filler in least.items() if not value.get(name)}
-    account = _text(value, "recipientAccountId")
-    return padded if account.isdecimal() and len(account) == 12 else padded | {"recipientAccountId": NO_ACCOUNT}
+    padded = {**_LEAST, "eventSource": value["eventSource"], "eventName": value["eventName"]}
+    parameters = value.get("requestParameters")
+    said = value | {"requestParameters": _object(parameters) if isinstance(parameters, str) else parameters}
+    for name, item in said.items():
+        if item is None or item == "":
+            continue
+        try:
+            trail_event.from_record(padded | {name: item})
+        except BadTrailEvent:
+            if name in _OF_THE_CALL:
+                return value
+            continue
+        padded[name] = item
+    return padded
+
+
+def _object(text: str) -> Any:
+    """The object, or nothing, that a text holds as JSON, as exports to tables write it; else the text."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return found if found is None or isinstance(found, dict) else text
 
 
 def _text(value: Any, name: str) -> str:

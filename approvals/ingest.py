@@ -34,7 +34,6 @@ from approvals.models import (
     OutboxKind,
     QuarantinedMessage,
     TrailRecord,
-    tags_of,
 )
 from approvals.operations import words
 from approvals.operations.catalog import Operation
@@ -75,7 +74,7 @@ class _Guard:
     @classmethod
     def now(cls, accounts: Iterable[Account]) -> _Guard:
         versions = {version.rules: version for version in GuardrailVersion.objects.current().select_related("guardrail")}
-        tags = tuple((account.pk, tuple(sorted(tags_of(account).items()))) for account in accounts)
+        tags = tuple((account.pk, tuple(sorted(account.tags.items()))) for account in accounts)
         return cls(watch.over(tuple(versions), tags), versions)
 
 

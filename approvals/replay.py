@@ -7,11 +7,12 @@ with the guardrail in force, IAM would have denied it and it would have become a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from approvals import watch
+from approvals.caller import Caller
 from approvals.explanation import Explanation
 from approvals.lint.findings import Surroundings
 from approvals.operations.catalog import Operation
@@ -19,8 +20,8 @@ from approvals.policies import Mode, Rules, reach
 from approvals.trail_event import TrailEvent
 from approvals.watch import Watch
 
-# Principals of AWS as (kind, value), and the person's handle.
-Persons = Mapping[tuple[str, str], str]
+# The handle of the person behind a caller; empty where nobody is.
+Who = Callable[[Caller], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Replay:
         around: Surroundings,
         *,
         roles: Mapping[str, str] | None = None,
-        persons: Persons | None = None,
+        who: Who = lambda _: "",
     ) -> None:
         accounts = around.accounts or {}
         tags = tuple((number, tuple(sorted(place.tags.items()))) for number, place in accounts.items())
@@ -105,7 +106,7 @@ class Replay:
         self._today: Watch = watch.over(tuple(today or ()), tags)
         self._around = around
         self._roles = roles
-        self._persons = persons or {}
+        self._who = who
 
     def judge(self, found: Explanation) -> Judged | None:
         """What the draft and today's guardrails make of a record; None for what concerns neither."""
@@ -116,7 +117,7 @@ class Replay:
         enforced = tuple(rules.name for rules in today if rules.mode is Mode.ENFORCE)
         if not draft and not enforced:
             return None
-        requester = next((self._persons[one] for one in event.caller.principals() if one in self._persons), "")
+        requester = self._who(event.caller)
         gates = tuple(self._gate(rules, operation, requester) for rules in draft)
         return Judged(found.place, event, operation, found.resources, requester, gates, enforced)
 

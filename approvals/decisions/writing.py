@@ -19,7 +19,6 @@ from approvals.models import (
     Revision,
     RevisionGuardrail,
     Source,
-    tags_of,
 )
 from approvals.operations import catalog, regions, resources
 from approvals.operations.resources import Where
@@ -45,7 +44,7 @@ def calls_of(steps: Sequence[Step], account: Account, region: str) -> list[Call]
                 account=account.pk,
                 region=regions.recorded_in(operation, account.partition, region),
                 resources=resources.arns(operation, step.parameters, where),
-                tags=tags_of(account),
+                tags=account.tags,
                 parameters=step.parameters,
             )
         )

@@ -10,8 +10,10 @@ from approvals.policies import Rules, patterns
 
 def findings(guardrails: Sequence[Rules], around: Surroundings) -> Iterator[Finding]:
     """Of two that are the same, the later; else the one whose matches and demands are within another's."""
+    rivals = _Rivals(guardrails)
     for index, one in enumerate(guardrails):
-        for other_index, other in enumerate(guardrails):
+        for other_index in rivals.of(one):
+            other = guardrails[other_index]
             if index == other_index or not (_within(one, other) and _asks_no_more(one, other) and _no_others(one, other, around)):
                 continue
             same = _within(other, one) and _asks_no_more(other, one)
@@ -25,6 +27,27 @@ def findings(guardrails: Sequence[Rules], around: Surroundings) -> Iterator[Find
                 said = f"Every call that it matches is matched by {other.name} too, which asks for no less{whose}. Take it away."
                 yield Finding(Kind.SHADOWED, index, one.name, ("operations",), said)
             break
+
+
+class _Rivals:
+    """Which guardrails may match all that one matches: those that name its first operation's service, or any."""
+
+    def __init__(self, guardrails: Sequence[Rules]) -> None:
+        self._by_service: dict[str, set[int]] = {}
+        for index, rules in enumerate(guardrails):
+            for pattern in rules.operations:
+                self._by_service.setdefault(_service(pattern), set()).add(index)
+
+    def of(self, one: Rules) -> list[int]:
+        """Their places, in order."""
+        services = {_service(one.operations[0]), ""}
+        return sorted(set().union(*(self._by_service.get(service, set()) for service in services)))
+
+
+def _service(pattern: str) -> str:
+    """The service that a pattern of operations names; empty where it may be several."""
+    service, colon, _ = pattern.partition(":")
+    return "" if not colon or patterns.is_wild(service) else service
 
 
 def _within(one: Rules, other: Rules) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -14,13 +14,15 @@ from django.contrib.auth.models import Group
 from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
-from approvals import genesis, permissions
+from approvals import genesis, permissions, principals
+from approvals.caller import Caller
 from approvals.errors import BadGuardrail, CountersignError
 from approvals.genesis import Manifest
 from approvals.lint import Place, Surroundings
-from approvals.models import Account, Guardrail, GuardrailVersion, Person, Principal, tags_of
-from approvals.policies import Rules, files
+from approvals.models import Account, Guardrail, GuardrailVersion, Person
+from approvals.policies import Rules, files, overlap
 from approvals.policies.files import GuardrailFile
+from approvals.replay import Who
 
 USAGE: Final = 2
 
@@ -29,14 +31,14 @@ USAGE: Final = 2
 class World:
     """What is known around a guardrails file; `source` says where from.
 
-    `current` are the guardrails of today, `roles` the executor's by account, `principals` the persons' handles by (kind, value).
+    `current` are the guardrails of today, `roles` the executor's by account, `who` names the person behind a caller.
     """
 
     source: str
     around: Surroundings
     current: tuple[Rules, ...] | None = None
     roles: Mapping[str, str] | None = None
-    principals: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    who: Who = lambda _: ""
 
 
 class Out(Protocol):
@@ -105,14 +107,35 @@ def _of_manifest(manifest: Manifest) -> World:
     for grant in manifest.grants:
         holders[grant["guardrail"]] |= {grant["person"]} if "person" in grant else set(manifest.groups[grant["group"]])
     around = Surroundings(
-        accounts={account["id"]: Place(tuple(account["regions"])) for account in manifest.accounts},
+        accounts={account["id"]: Place(tuple(account["regions"]), account["tags"]) for account in manifest.accounts},
         groups={name: frozenset(members) & people for name, members in manifest.groups.items()},
         holders={name: frozenset(persons) for name, persons in holders.items()},
         people=people,
     )
     roles = {account["id"]: account["executor_role_arn"] for account in manifest.accounts}
-    principals = {one: person["handle"] for person in manifest.persons for one in person["principals"]}
-    return World("manifest", around, manifest.guardrails, roles, principals)
+    rows = [_Mapped(person["handle"], **one) for person in manifest.persons for one in person["principals"]]
+    return World("manifest", around, manifest.guardrails, roles, lambda caller: _behind(caller, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapped:
+    """A principal of the manifest and the handle of its person."""
+
+    handle: str
+    kind: str
+    value: str
+    precedence: int
+
+
+def _behind(caller: Caller, rows: Sequence[_Mapped]) -> str:
+    """The same as `principals.behind` says, among the manifest's rows."""
+    for kind, value in caller.principals():
+        alike = [one for one in rows if one.kind == kind]
+        exact = [one for one in alike if one.value == value]
+        fitting = exact or principals.foremost(one for one in alike if overlap(one.value, value))
+        if fitting:
+            return fitting[0].handle if len({one.handle for one in fitting}) == 1 else ""
+    return ""
 
 
 def _of_database() -> World:
@@ -128,12 +151,25 @@ def _of_database() -> World:
         groups[name].add(handle)
     accounts = {account.pk: account for account in Account.objects.all()}
     around = Surroundings(
-        accounts={number: Place(tuple(account.regions), tags_of(account)) for number, account in accounts.items()},
+        accounts={number: Place(tuple(account.regions), account.tags) for number, account in accounts.items()},
         groups={name: frozenset(handles) for name, handles in groups.items()},
         holders={name: frozenset(handles) for name, handles in holders.items()},
         people=frozenset(persons.values()),
     )
     current = tuple(version.rules for version in GuardrailVersion.objects.current())
     roles = {number: account.executor_role_arn for number, account in accounts.items()}
-    mapped = Principal.objects.filter(person__is_active=True).values_list("kind", "value", "person__handle")
-    return World("database", around, current, roles, {(kind, value): handle for kind, value, handle in mapped})
+    return World("database", around, current, roles, _remembered())
+
+
+def _remembered() -> Who:
+    """Who is behind a caller, by the tables; each identity is looked up once."""
+    found: dict[tuple[tuple[str, str], ...], str] = {}
+
+    def who(caller: Caller) -> str:
+        key = caller.principals()
+        if key not in found:
+            person = principals.behind(caller).person
+            found[key] = person.handle if person else ""
+        return found[key]
+
+    return who

@@ -13,14 +13,7 @@ from approvals.models.authority import (
 )
 from approvals.models.events import FeedBatch, QuarantinedMessage, TrailRecord
 from approvals.models.executions import Attempt, Execution, Notice, Observation, Proof
-from approvals.models.guardrails import (
-    Account,
-    Guardrail,
-    GuardrailGroupPermission,
-    GuardrailUserPermission,
-    GuardrailVersion,
-    tags_of,
-)
+from approvals.models.guardrails import Account, Guardrail, GuardrailGroupPermission, GuardrailUserPermission, GuardrailVersion
 from approvals.models.outbox import OutboxKind, OutboxMessage
 from approvals.models.people import Login, Passkey, Person, Principal
 from approvals.models.requests import ApprovalRequest, Revision, RevisionGuardrail, Source
@@ -68,5 +61,4 @@ __all__ = [
     "SignatureChallenge",
     "Source",
     "TrailRecord",
-    "tags_of",
 ]

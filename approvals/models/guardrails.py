@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.db import models
@@ -29,11 +28,6 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return f"{self.alias} ({self.id})"
-
-
-def tags_of(account: Account) -> Mapping[str, str]:
-    """The account's tags by name, which guardrails match on."""
-    return dict(account.tags)
 
 
 class Guardrail(models.Model):

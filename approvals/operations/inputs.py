@@ -60,6 +60,12 @@ def _problems(operation: Operation, parameters: dict[str, Any]) -> Iterator[tupl
     yield from _facts(operation, parameters)
 
 
+def misfits(shape: Shape, parameters: dict[str, Any]) -> Iterator[tuple[str, Path]]:
+    """What botocore's validator alone has against the parameters: the kind of each error, and where."""
+    for kind, path, facts in ParamValidator().validate(parameters, shape)._errors:
+        yield kind, _botocore_path(path, kind, facts)
+
+
 def _facts(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     """What botocore's model does not say and AWS would refuse: how a target may be named, and a change that changes nothing."""
     for name, pattern in operation.facts.patterns.items():

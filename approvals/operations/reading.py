@@ -27,13 +27,17 @@ _ARN_ENCODED: Final = re.compile(r"arn%3A", re.IGNORECASE)
 # A list of pairs that stands for a map: how the key and the value may be called.
 _KEYS: Final = ("key", "name", "attributename")
 _VALUES: Final = ("value", "attributevalue")
+# The only key of an object that stands for a single value.
+_AROUND: Final = ("name", "value", "content")
 
 
 @dataclass(slots=True)
 class Reading:
     """What became of a record's keys. `unfit` are values that no reading makes fit their member; they are left out.
 
-    Paths of `redacted`, `unfit` and the second of `renamed` are of boto3's members, all others as recorded.
+    `doubtful` are members that were recorded empty although no call can carry them empty (left out), or cut short (what is
+    there is kept). Paths of `redacted`, `unfit`, `doubtful` and the second of `renamed` are of boto3's members, all others as
+    recorded.
     """
 
     service: str
@@ -44,6 +48,7 @@ class Reading:
     unknown: list[str] = field(default_factory=list)
     redacted: list[str] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     renamed: list[tuple[str, str]] = field(default_factory=list)
 
@@ -119,10 +124,13 @@ class Reading:
         self._put(found, shape, name, value, where, target)
 
     def _stranger(self, found: dict[str, Any], shape: StructureShape, key: str, value: Any, where: str, to: str) -> None:
-        """A key that no member has: what the service adds, an empty one, a key of the body's structure, or unknown."""
+        """A key that no member has: what the service adds, one that says nothing, a key of the body's structure, or unknown.
+
+        Services record switches of their own beside what was sent, off where nobody of the public API can switch them on.
+        """
         payload = naming.names(self.service, shape).payload if not to else ""
         body = naming.structure(shape.members[payload]) if payload else None
-        if quirks.added(self.service, self.operation, key) or value in ({}, []):
+        if quirks.added(self.service, self.operation, key) or _says_no(value):
             self.dropped.append(where)
         elif body is not None and (name := naming.member(self.service, self.operation, body, key, value)) is not None:
             self._put(found.setdefault(payload, {}), body, name, value, where, f"{payload}.{name}")
@@ -141,7 +149,7 @@ class Reading:
             return
         value = quirks.value(self.service, self.operation, target, value)
         read = self._value(shape.members[name], value, where, target, name=name)
-        if read is _NOTHING:
+        if read is _NOTHING or self._says_nothing(shape, name, read, where, target):
             return
         if name in found and found[name] != read:
             # Two keys mean one member and disagree: which one AWS took is not known.
@@ -150,12 +158,30 @@ class Reading:
             return
         found[name] = read
 
+    def _says_nothing(self, shape: StructureShape, name: str, read: Any, where: str, target: str) -> bool:
+        """Whether a member that may be left out was recorded empty although no call can carry it empty.
+
+        Mostly it was not given (consoles send their empty fields along), but some services empty what they hide.
+        """
+        member = shape.members[name]
+        if name in shape.required_members:
+            return False
+        if read in ("", []) and member.metadata.get("min", 0) > 0:
+            self.dropped.append(where)
+            self.doubtful.append(target)
+            return True
+        if read == {} and isinstance(member, StructureShape) and member.required_members:
+            self.unfit.append(target)
+            return True
+        return False
+
     def _value(self, shape: Shape, value: Any, where: str, target: str, *, name: str = "") -> Any:
-        if quirks.hidden(value):
+        if quirks.hidden(value) or (value == "" and isinstance(shape, StringShape) and quirks.empties(self.service)):
             self.redacted.append(target)
             if shape.type_name == "blob":
                 return str(value).encode()
-            return storable(value) if isinstance(shape, StringShape) else _NOTHING
+            fits = isinstance(shape, StringShape) and len(value) >= max(1, shape.metadata.get("min", 0))
+            return storable(value) if fits else _NOTHING
         if where.count(".") > DEEPEST:
             return self._unreadable(target)
         if isinstance(shape, StructureShape):
@@ -246,12 +272,9 @@ class Reading:
         return found
 
     def _scalar(self, shape: Shape, value: Any, where: str, target: str, name: str) -> Any:
-        if self.xml and isinstance(value, dict) and not isinstance(value.get("hb"), list):
-            inner = {key.lower(): item for key, item in value.items() if not self._is_index(key, item)}
-            if len(inner) == 1 and next(iter(inner)) in ("content", "value"):
-                value = next(iter(inner.values()))
-        if self.xml and isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict | list):
-            value = value[0]  # S3 lists the values of a header
+        inner = self._unwrapped(shape, value, name)
+        if inner is not value:
+            return self._value(shape, inner, where, target, name=name)
         if isinstance(value, dict | list) and isinstance(shape, StringShape):
             if shape.serialization.get("jsonvalue"):
                 return self._unreadable(target) if _unstorable(value) else value
@@ -264,7 +287,25 @@ class Reading:
         read = reencoding.scalar(shape.type_name, value)
         if read is _NOTHING or isinstance(read, dict | list) or (isinstance(read, str) and not is_storable(read)):
             return self._unreadable(target)
+        if isinstance(value, dict) and reencoding.is_cut(value):
+            self.doubtful.append(target)
         return read
+
+    def _unwrapped(self, shape: Shape, value: Any, name: str) -> Any:
+        """The single value that an object or a list stands for; what stands for none comes back as it is."""
+        if self.xml and isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict | list):
+            return value[0]  # S3 lists the values of a header
+        if not isinstance(value, dict) or isinstance(value.get("hb"), list):
+            return value
+        inner = {key.lower(): item for key, item in value.items() if not self._is_index(key, item)}
+        if len(inner) != 1:
+            return value
+        ((key, item),) = inner.items()
+        if self.xml and key in ("content", "value"):
+            return item
+        document = isinstance(shape, StringShape) and (shape.serialization.get("jsonvalue") or quirks.is_document(name))
+        # Route 53's domain names were once objects.
+        return item if key in _AROUND and isinstance(item, str | int | float) and not document else value
 
 
 def of(operation: Operation, recorded: Mapping[str, Any]) -> Reading:
@@ -277,9 +318,14 @@ def of(operation: Operation, recorded: Mapping[str, Any]) -> Reading:
     else:
         for key, value in recorded.items():
             told = reading.dropped if quirks.noise(operation.service, operation.name, key, value) else reading.unknown
-            if value not in (None, "", {}, []):
+            if value is not None and not _says_no(value):
                 told.append(printable(key))
     return reading
+
+
+def _says_no(value: Any) -> bool:
+    """Whether a value only says that nothing was asked for."""
+    return value is False or value in ("", {}, [])
 
 
 def _pairs(value: list[Any]) -> Iterator[tuple[str, str, Any]]:

@@ -71,7 +71,7 @@ def _rule_of(full_name: str, secret: tuple[str, ...], shown: tuple[str, ...], ar
     said = (*secret, *listed["members"].get(full_name, ()))
     slots = [slot.path for text in arns for slot in templates.parsed(text).slots]
     return Rule(
-        frozenset(listed["names"]) - frozenset(listed["shown"].get(full_name.partition(":")[0], ())),
+        frozenset(listed["names"]) - _shown_in(full_name.partition(":")[0]),
         frozenset(tuple(path.split(".")) for path in said),
         frozenset([*((name,) for name in shown), *slots]),
     )
@@ -80,6 +80,15 @@ def _rule_of(full_name: str, secret: tuple[str, ...], shown: tuple[str, ...], ar
 def is_named_secret(name: str) -> bool:
     """Whether a member of this name holds a secret wherever it stands, in answers too."""
     return name in _listed()["names"]
+
+
+def is_called_secret(service: str, name: str, shape: Shape) -> bool:
+    """Whether a member of this name and shape is a secret in this service, going by its name alone."""
+    return is_named_secret(name) and name not in _shown_in(service) and isinstance(_leaf_of(shape), StringShape)
+
+
+def _shown_in(service: str) -> frozenset[str]:
+    return frozenset(_listed()["shown"].get(service, ()))
 
 
 def rule(operation: Operation) -> Rule:

@@ -13,7 +13,6 @@ from approvals.policies.quorum import (
     Progress,
     Resolution,
     Vote,
-    both,
     resolve,
     unconfirmed_may_be_decided,
 )
@@ -47,7 +46,6 @@ __all__ = [
     "Rules",
     "Vote",
     "Window",
-    "both",
     "call_of",
     "index_of",
     "matches",

@@ -18,6 +18,8 @@ from approvals.policies.shapes import Path
 DEEPEST: Final = 32
 # A file of ten thousand guardrails has fewer; an alias of aliases has more.
 MOST_VALUES: Final = 1_000_000
+# Python refuses to read longer numbers; nothing here has one.
+_DIGITS: Final = 400
 _TEXT: Final = "tag:yaml.org,2002:str"
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _FRACTION: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)")
@@ -109,5 +111,5 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     if text in ("true", "false"):
         return text == "true"
     if _INTEGER.fullmatch(text):
-        return int(text) if len(text) < 40 else text
+        return int(text) if len(text) <= _DIGITS else text
     return float(text) if _FRACTION.fullmatch(text) else text

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from approvals.policies.rules import Irreversible, Rules
+from approvals.policies.rules import Rules
 from approvals.states import Verdict
 
 # Whatever a guardrail says: nobody acts alone.
@@ -109,25 +109,6 @@ def resolve(
     if progress and decidable and all(one.met for one in progress) and len(signers) >= LEAST_PERSONS:
         return Resolution(Outcome.APPROVED, progress)
     return Resolution(Outcome.OPEN, progress)
-
-
-def both(signed: Rules, current: Rules) -> Rules:
-    """Two versions of one guardrail that must hold together, as rules: the stricter of each demand, the clocks of the signed."""
-    named = dict(signed.groups + current.groups)
-    groups = {name: max(dict(rules.groups).get(name, 0) for rules in (signed, current)) for name in named}
-    extra = [rules.approvals + rules.irreversible.extra_approvals for rules in (signed, current)]
-    approvals = max(signed.approvals, current.approvals)
-    return replace(
-        signed,
-        approvals=approvals,
-        irreversible=Irreversible(
-            extra_approvals=max(extra) - approvals,
-            typed_name=signed.irreversible.typed_name or current.irreversible.typed_name,
-            hold=max(signed.irreversible.hold, current.irreversible.hold),
-        ),
-        groups=tuple(sorted(groups.items())),
-        unconfirmed=signed.unconfirmed and current.unconfirmed,
-    )
 
 
 def unconfirmed_may_be_decided(guardrails: Iterable[Rules]) -> bool:

@@ -275,3 +275,67 @@ class TestCommand:
         )
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["becomes"] == "request"
+
+
+class TestFragments:
+    """Records that somebody cut or exported: what they say of the call is explained, what is around it may be broken."""
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            {"eventTime": 1717000000000},
+            {"eventTime": "Jun 1, 2024"},
+            {"userIdentity": "arn:aws:iam::123456789012:user/ann"},
+            {"userIdentity": {"type": "IAMUser", "arn": 7}},
+            {"eventID": 12},
+            {"requestParameters": json.dumps({"tableName": "prod-orders"})},
+        ],
+    )
+    def test_what_is_around_the_call_may_be_broken(self, broken):
+        """A fragment whose time, caller or id cannot be read is still explained as the call that it names."""
+        found = explanation.explain(trail_record(denied=False) | broken, ASSUMED)
+        assert found.fragment
+        assert found.as_json()["parameters"] == {"TableName": "prod-orders"}
+
+    def test_no_key_is_not_no_parameters(self):
+        """A fragment with an empty object for its parameters was recorded with none, which is not the same as not recorded."""
+        found = explanation.explain(trail_record(denied=False) | {"requestParameters": {}, "eventTime": 0}, ASSUMED)
+        assert found.event is not None
+        assert found.event.request_parameters == {}
+
+    def test_no_parameters_as_text(self):
+        """Exports to tables write `null` as text: that is a record without parameters."""
+        found = explanation.explain(trail_record() | {"requestParameters": "null"}, ASSUMED)
+        assert found.event is not None
+        assert found.event.request_parameters is None
+
+    @pytest.mark.parametrize("broken", [{"requestParameters": "tableName=prod-orders"}, {"errorCode": 403}])
+    def test_what_is_of_the_call_may_not(self, broken):
+        """Parameters or an outcome that cannot be read make no call of it: without them it would be another."""
+        found = explained(trail_record(denied=False) | broken | {"eventTime": 0})
+        assert (found["operation"], found["parameters"]) == (None, None)
+
+    def test_a_call_that_lacks_only_what_no_record_shows_is_told(self):
+        """What botocore's validator misses is told from what the converter did not understand."""
+        found = explanation.explain(
+            trail_record(denied=False)
+            | {"eventSource": "iam.amazonaws.com", "eventName": "CreateLoginProfile", "requestParameters": {"userName": "ann"}},
+            ASSUMED,
+        )
+        assert (found.clean, found.told) == (True, True)
+        found = explanation.explain(
+            trail_record(denied=False)
+            | {
+                "eventSource": "kms.amazonaws.com",
+                "eventName": "Sign",
+                "requestParameters": {"keyId": "k", "signingAlgorithm": "x"},
+            },
+            ASSUMED,
+        )
+        assert (found.clean, found.told) == (False, True)
+        found = explanation.explain(
+            trail_record(denied=False)
+            | {"eventSource": "iam.amazonaws.com", "eventName": "DeleteUser", "requestParameters": {"userName": ""}},
+            ASSUMED,
+        )
+        assert (found.clean, found.told) == (False, False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 import yaml
@@ -12,8 +13,9 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from approvals import authority, genesis
+from approvals.authority import codes
 from approvals.errors import AlreadySealed, BadAuthority, BadManifest
-from approvals.models import AuthorityLink, GuardrailUserPermission, GuardrailVersion, Passkey, Person
+from approvals.models import AuthorityLink, GuardrailUserPermission, GuardrailVersion, Invitation, Passkey, Person
 from executor.demo import people
 from executor.demo.state import StateFolder
 from tests import cast as the_cast
@@ -63,7 +65,10 @@ def changed(manifest, path, value):
         (("grants", 0, "group"), "Approvers", "one person or one group"),
         (("grants",), [], "asks for 1 approvals and 0 persons"),
         (("guardrails", 0, "approvals"), 2, "asks for 2 approvals and 1 persons"),
-        (("guardrails", 0, "operations"), [], "operations"),
+        (("guardrails", 0, "operations"), [], r"Line \d+: Guardrail dynamodb-production: operations"),
+        (("guardrails", 0, "groups"), {"Approvers": 2}, "asks for 2 approvals from Approvers and 1 of its members may"),
+        (("guardrails", 0, "groups"), {"Nobody": 1}, "0 of its members"),
+        (("guardrails", 0, "windows"), [{"days": ["mon"], "from": "9"}], "windows"),
     ],
 )
 def test_each_wrong_field_is_named(manifest, path, value, says):
@@ -77,6 +82,24 @@ def test_a_text_that_is_no_manifest_is_refused(text):
     """Neither empty, broken, duplicate nor code-carrying YAML is read."""
     with pytest.raises(BadManifest):
         genesis.read(text)
+
+
+def test_a_guardrail_that_everybody_holds_needs_one_more(manifest):
+    """Whoever asks may not approve: where everybody holds the right, as many as there are is one too many."""
+    humans = [person["handle"] for person in manifest["persons"]]
+    name = manifest["guardrails"][0]["name"]
+    grants = [{"guardrail": name, "person": handle} for handle in humans]
+    others = [grant for grant in manifest["grants"] if grant["guardrail"] != name]
+    text = changed(manifest | {"grants": grants + others}, ("guardrails", 0, "approvals"), len(humans) - 1)
+    assert genesis.read(text).guardrails[0].approvals == len(humans) - 1
+    with pytest.raises(BadManifest, match="whoever asks may not approve"):
+        genesis.read(changed(manifest | {"grants": grants + others}, ("guardrails", 0, "approvals"), len(humans)))
+
+
+def test_what_is_no_yaml_is_told_by_its_line(manifest):
+    """The person who wrote it is led to the place, and a key that stands twice is none that is overwritten."""
+    with pytest.raises(BadManifest, match=r"[Ll]ine 3 .*'schema' twice"):
+        genesis.read("# a comment\nschema: x\nschema: y\n")
 
 
 def test_sealing_happens_once(cast, manifest):
@@ -98,6 +121,48 @@ def test_the_command_checks_seals_and_seals_itself(db, manifest, tmp_path):
     with pytest.raises(CommandError) as refusal:
         call_command("bootstrap", str(path))
     assert refusal.value.returncode == 1
+
+
+class TestEnrolmentLinks:
+    """What `bootstrap` prints for whoever has no passkey yet."""
+
+    @pytest.fixture
+    def path(self, manifest, tmp_path):
+        path = tmp_path / "genesis.yaml"
+        path.write_text(changed(manifest, ("persons", 2, "passkeys"), ...))
+        return path
+
+    def test_a_line_for_each_person_without_a_passkey(self, db, path, settings):
+        """The link with its code, until when, once; the code opens that invitation."""
+        settings.ORIGIN = "https://countersign.example.com"
+        out = io.StringIO()
+        call_command("bootstrap", str(path), stdout=out)
+        invitation = Invitation.objects.get()
+        (line,) = [line for line in out.getvalue().splitlines() if line.startswith("carol")]
+        found = re.fullmatch(
+            rf"carol  https://countersign.example.com/enrol/{invitation.pk}/#([A-Z2-7-]{{39}})  until (.+) UTC", line
+        )
+        assert found is not None, line
+        assert codes.fingerprint(found[1]).hex() in invitation.codes
+        assert found[2] == f"{invitation.until:%Y-%m-%d %H:%M}"
+        assert "COUNTERSIGN_ORIGIN" not in out.getvalue()
+
+    def test_without_an_origin_the_path_is_printed_and_said_to_be_one(self, db, path, settings):
+        """The owner's process needs no address of the portal; then the link cannot be whole."""
+        settings.ORIGIN = "https://countersign.invalid"
+        out = io.StringIO()
+        call_command("bootstrap", str(path), stdout=out)
+        assert f"carol  /enrol/{Invitation.objects.get().pk}/#" in out.getvalue()
+        assert "COUNTERSIGN_ORIGIN is not set" in out.getvalue()
+
+    def test_as_json(self, db, path, settings):
+        """For a program that hands the links on."""
+        settings.ORIGIN = "https://countersign.example.com"
+        out = io.StringIO()
+        call_command("bootstrap", str(path), "--json", stdout=out)
+        (one,) = json.loads(out.getvalue())["enrolment"]
+        assert (one["handle"], one["until"]) == ("carol", Invitation.objects.get().until.isoformat())
+        assert one["link"].startswith(f"https://countersign.example.com/enrol/{Invitation.objects.get().pk}/#")
 
 
 @pytest.mark.parametrize("content", [None, "junk: ["])

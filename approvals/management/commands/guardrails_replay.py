@@ -65,7 +65,7 @@ class Command(BaseCommand):
             raise CommandError(f"{said}; {far:,} times the quorum is out of reach{unread}.", returncode=1)
 
     def _lines(self, file: GuardrailFile, world: World, summary: Summary, options: dict[str, Any]) -> Iterator[str]:
-        replay = Replay(file.rules, world.current, world.around, roles=world.roles, persons=world.principals)
+        replay = Replay(file.rules, world.current, world.around, roles=world.roles, who=world.who)
         for found in counted(explained(options["events"], ASSUMED), "records", self.stderr):
             judged = replay.judge(found)
             summary.add(found, judged)

@@ -106,6 +106,7 @@ class Summary:
         self.completeness: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
         self.causes: Counter[str] = Counter()
+        self.told = 0
 
     def add(self, found: Explanation) -> None:
         """Count one."""
@@ -126,12 +127,13 @@ class Summary:
         else:
             clean = found.clean
             self.writes["changing, converted cleanly" if clean else "changing, not converted cleanly"] += 1
+            self.told += found.told
             if not clean:
                 what = ", ".join(found.conversion.unknown) or found.conversion.why
                 self.causes[f"{found.operation.full_name}: {what}"] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """The counts as one object; `clean_share` is of the records that change something and came with parameters."""
+        """The counts as one object; the shares are of the records that change something and came with parameters."""
         return {
             "records": self.seen - len(self.unread),
             "unreadable": len(self.unread),
@@ -141,14 +143,23 @@ class Summary:
             "completeness": {str(one): self.completeness[str(one)] for one in Completeness},
             "kinds": dict(self.writes),
             "clean_share": self.clean_share,
+            "told_share": self.told_share,
             "causes": dict(self.causes.most_common()),
         }
 
     @property
     def clean_share(self) -> float | None:
         """How many of the changing records with parameters convert with no unknown key and fit their operation; None of none."""
-        clean, not_clean = self.writes["changing, converted cleanly"], self.writes["changing, not converted cleanly"]
-        return clean / (clean + not_clean) if clean + not_clean else None
+        return self.writes["changing, converted cleanly"] / self._converted if self._converted else None
+
+    @property
+    def told_share(self) -> float | None:
+        """The same with those that lack nothing but members that the record does not show and that are named as missing."""
+        return self.told / self._converted if self._converted else None
+
+    @property
+    def _converted(self) -> int:
+        return self.writes["changing, converted cleanly"] + self.writes["changing, not converted cleanly"]
 
     def in_words(self) -> str:
         """The counts as a table for a person."""
@@ -162,7 +173,8 @@ class Summary:
             total = sum(counts.values())
             lines += [f"  {title:13} {name:42} {count:7}  {count / total:6.1%}" for name, count in counts.most_common()]
         if self.clean_share is not None:
-            lines.append(f"{self.clean_share:.1%} of the changing records with parameters convert cleanly.")
+            lines.append(f"{self.clean_share:.1%} of the changing records with parameters convert cleanly,")
+            lines.append(f"{self.told_share:.1%} but for members that the record does not show and that are named as missing.")
         if self.causes:
             lines.append("Not cleanly, by cause:")
             lines += [f"  {count:5}  {words.visible(cause)}" for cause, count in self.causes.most_common()]

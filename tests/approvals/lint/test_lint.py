@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from approvals import lint
 from approvals.lint import Kind, Place, Surroundings
-from approvals.policies import Freeze, rules_from
+from approvals.operations.facts import RISK_CLASSES
+from approvals.policies import Freeze, Operator, files, rules_from, schema
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "guardrails.md"
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PLAIN = {
@@ -186,3 +190,23 @@ def test_windows_that_never_open_are_found():
     """A freeze over everything is no delay but an end."""
     frozen = replace(rules_from(PLAIN), freezes=(Freeze("2026-01-01T00:00", "2029-01-01T00:00", "UTC", "retired"),))
     assert [one.kind for one in lint.check([frozen], AROUND, NOW)] == [Kind.NEVER_OPEN]
+
+
+def test_the_documented_example_is_sound():
+    """What operators copy has no finding."""
+    text = re.search(r"```yaml\n(schema: countersign/guardrails/1\n.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert text
+    assert lint.check(files.read(text[1], "guardrails.md").rules, Surroundings(), NOW) == []
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_is_documented(kind):
+    """Whoever reads --json finds in the docs what a kind means."""
+    said = DOCUMENT.read_text()
+    assert f"`{kind}`" in said or (kind.startswith("unknown-") and f"`{kind.removeprefix('unknown')}`" in said)
+
+
+@pytest.mark.parametrize("name", sorted({*schema.GUARDRAIL.fields, *RISK_CLASSES, *map(str, Operator)} - {"schema"}))
+def test_every_field_is_documented(name):
+    """docs/guardrails.md names each field, class and operator that can be written."""
+    assert re.search(rf"`{name}[:`]", DOCUMENT.read_text())

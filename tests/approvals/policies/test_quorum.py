@@ -130,21 +130,3 @@ def test_an_approval_always_has_every_number_and_two_signers(cast_votes, one, tw
     may = confirmed_by is not None or (one.unconfirmed and two.unconfirmed)
     assert (found.outcome is Outcome.DENIED) == denied
     assert (found.outcome is Outcome.APPROVED) == (enough and may and len(signers) >= 2 and not denied)
-
-
-@given(votes, rules, rules, st.booleans(), st.sampled_from(["alice", None]))
-def test_two_versions_together_ask_for_what_each_asks(cast_votes, signed, current, irreversible, confirmed_by):
-    """At the claim the version that was signed and the current one must hold: the merged rules approve what both approve."""
-    merged = policies.both(signed, current)
-    found = [
-        resolve(cast_votes, confirmed_by=confirmed_by, irreversible=irreversible, one=one).outcome
-        for one in (merged, signed, current)
-    ]
-    assert (found[0] is Outcome.APPROVED) == (found[1] is found[2] is Outcome.APPROVED)
-
-
-def test_two_versions_together_hold_as_long_as_the_longer():
-    """The hold and the typed name of either count; clocks are those that were signed."""
-    current = replace(RULES, irreversible=Irreversible(extra_approvals=0, typed_name=True, hold=600))
-    merged = policies.both(replace(RULES, irreversible=Irreversible(0, typed_name=False, hold=0)), current)
-    assert merged.irreversible == Irreversible(0, typed_name=True, hold=600)
