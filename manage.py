@@ -13,6 +13,7 @@ OWNERS = frozenset(
         "audit_verify",
         "bootstrap",
         "database_roles",
+        "guardrails_apply",
         "migrate",
         "mirror_rewrite",
         "requests_export",
