@@ -8,7 +8,7 @@ chain. Later links carry signatures of a quorum over (new state, previous hash).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import Group
@@ -52,6 +52,11 @@ class Authority:
     guardrails: Mapping[str, tuple[int, str, Rules]]
     versions: Mapping[tuple[str, int], tuple[str, Rules]]
     accounts: Mapping[str, KnownAccount]
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def groups_of(self, person: str) -> frozenset[str]:
+        """The names of the groups that a login of this person is in."""
+        return self.groups.get(person, frozenset())
 
     def is_voter(self, person: str) -> bool:
         """Whether this is an active human."""
@@ -134,7 +139,15 @@ def _read(text: str) -> Authority:
             )
             for row in state["accounts"]
         },
+        groups=_groups_of(state, persons),
     )
+
+
+def _groups_of(state: dict[str, Any], persons: Mapping[str, Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    return {
+        person: frozenset(name for name, logins in state["groups"].items() if set(logins) & set(found["logins"]))
+        for person, found in persons.items()
+    }
 
 
 def _rights(state: dict[str, Any], persons: Mapping[str, Mapping[str, Any]]) -> dict[str, frozenset[str]]:

@@ -7,9 +7,10 @@ the authority chain, over the digest of the very bytes that are about to be pars
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NoReturn
 from uuid import UUID
 
 from fido2.utils import websafe_decode
@@ -36,6 +37,7 @@ from approvals.plan import Plan, Step, parse
 from approvals.policies import Call, Mode, Outcome, Resolution, Rules, Vote
 from approvals.signatures import Assertion, RelyingParty
 from approvals.states import RequestState, Verdict
+from approvals.terms import hold_of, opens_at, term_of, why_closed
 
 # Clocks of several web processes differ a little, and a nonce counts milliseconds.
 _SKEW: Final = timedelta(seconds=30)
@@ -47,34 +49,145 @@ class Forged(BadAuthority):
     """Rows that claim a decision which signatures and authority do not bear out. The gravest alert."""
 
 
-def clear(execution: Execution, authority: Authority, party: RelyingParty, *, now: datetime) -> Plan:
-    """The plan to carry out, if everything holds.
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the signatures bear out: the plan, every rule set that must hold, and who signed when. Persons are ids as text."""
 
-    Raises WrongState or Expired when it was ended meanwhile, StaleRevision when it was edited, Refused when a right or a
-    guardrail no longer holds, and Forged (a BadAuthority) when rows do not verify.
+    plan: Plan
+    digest: str
+    rules: tuple[Rules, ...]
+    confirmed_by: str | None
+    approved_by: frozenset[str]
+    broken_by: str | None
+    moments: Mapping[str, datetime]
+    resolved: datetime
+    hold: int
+
+
+def clear(
+    execution: Execution, authority: Authority, party: RelyingParty, *, now: datetime, told_at: datetime | None = None
+) -> Plan:
+    """The plan to carry out, if everything holds, the clocks too.
+
+    Raises WrongState or Expired when it was ended meanwhile, StaleRevision when it was edited, NotYet when it is too early,
+    Refused when a right or a guardrail no longer holds, and Forged (a BadAuthority) when rows do not verify.
     """
+    verified = verify(execution, authority, party, now=now)
+    must_be_in_time(verified, now=now, told_at=told_at)
+    if execution.not_before > now:
+        raise NotYet("The hold has not ended yet.", until=execution.not_before)
+    return verified.plan
+
+
+def verify(execution: Execution, authority: Authority, party: RelyingParty, *, now: datetime) -> Verified:
+    """The same but for being too early: what the executor may tell everybody of while it waits. Raises as `clear` does."""
     revision = execution.revision
     request = revision.request
     _still_wanted(execution, request, revision, now)
     plan = _plan(request, revision)
-    guardrails = _guardrails(plan, authority)
-    votes, confirmed_by, moments = _votes(revision, authority, party)
-    resolution = policies.resolve(
-        votes,
-        guardrails=guardrails,
-        confirmed_by=confirmed_by,
-        barred=frozenset(str(person) for person in request.editors()),
-        irreversible=risk.irreversible(plan.steps),
-    )
-    if resolution.outcome is Outcome.APPROVED:
-        _in_time(plan, guardrails, resolution, confirmed_by, moments, now)
-        return plan
-    if resolution.outcome is Outcome.DENIED:
+    signed, current = _guardrails(plan, authority)
+    rules = (*signed.values(), *current.values())
+    votes, by_verdict, moments = _votes(revision, authority, party)
+    irreversible = risk.irreversible(plan.steps)
+    hold = hold_of(rules, irreversible=irreversible)
+    broken_by = by_verdict.get(Verdict.BREAK_GLASS)
+    if broken_by is not None:
+        _may_break(broken_by, rules, request, authority, votes, irreversible=irreversible)
+        return Verified(plan, revision.digest, rules, None, frozenset(), broken_by, moments, moments[broken_by], hold)
+    confirmed_by = by_verdict.get(Verdict.CONFIRM)
+    # Both what was signed and what the authority asks for now must be met; each is a quorum of its own.
+    found = [
+        policies.resolve(
+            votes,
+            guardrails=demanded,
+            confirmed_by=confirmed_by,
+            barred=frozenset(str(person) for person in request.editors()),
+            irreversible=irreversible,
+        )
+        for demanded in (signed, current)
+        if demanded
+    ]
+    if any(one.outcome is Outcome.DENIED for one in found):
         raise WrongState("A reviewer denied it.")
+    if not all(one.outcome is Outcome.APPROVED for one in found):
+        _refuse(found, moments)
+    if confirmed_by is None:
+        _may_be_unconfirmed(plan, revision, request, authority)
+    voters = frozenset(person for one in found for progress in one.progress for person in progress.have)
+    # A fresh confirmation revives no old approval; only where approvers may go first can it be what completed the quorum.
+    last = {confirmed_by} if confirmed_by is not None and policies.unconfirmed_may_be_decided(rules) else set()
+    resolved = max(moments[person] for person in voters | last)
+    return Verified(plan, revision.digest, rules, confirmed_by, voters, None, moments, resolved, hold)
+
+
+def _refuse(found: Sequence[Resolution], moments: Mapping[str, datetime]) -> NoReturn:
     if len(moments) < _LEAST_SIGNERS:
         raise Forged("The request says that it is approved, and fewer than two persons have signed it.")
-    lacking = [f"{one.guardrail} has {len(one.have)} of {one.need}" for one in resolution.progress if not one.met]
-    raise Refused(f"The approvals no longer suffice: {'; '.join(lacking)}. A right was taken away, or a signature is missing.")
+    lacking = dict.fromkeys(f"{one.guardrail} has {one.lacking}" for each in found for one in each.progress if one.lacking)
+    said = "; ".join(lacking) or "its requester does not stand behind it"
+    raise Refused(f"The approvals no longer suffice: {said}. A right was taken away, or a signature is missing.")
+
+
+def _may_be_unconfirmed(plan: Plan, revision: Revision, request: ApprovalRequest, authority: Authority) -> None:
+    """Nobody confirmed it, and every guardrail lets two approvers decide such: it is what was recorded, of an active human."""
+    if plan.revision != 1 or revision.signatures.filter(verdict=Verdict.CONFIRM).exists():
+        raise Refused("The approvals no longer suffice: its requester does not stand behind it, or was switched off.")
+    caller = request.requester_id
+    if caller is None or not authority.is_voter(str(caller)) or caller not in permissions.active_among([caller]):
+        raise Refused("Nobody confirmed it, and the person behind the denied call is no active one: a person adopts it first.")
+
+
+def _may_break(
+    person: str,
+    rules: Sequence[Rules],
+    request: ApprovalRequest,
+    authority: Authority,
+    votes: Sequence[Vote],
+    *,
+    irreversible: bool,
+) -> None:
+    """One signature is enough where every guardrail has a break-glass for a group of that person, then and now."""
+    if request.requester_id != UUID(person):
+        raise Forged("The glass was broken by somebody who is not the requester.")
+    if irreversible:
+        raise Forged("The glass was broken for what cannot be undone.")
+    names = {one.name for one in rules}
+    if any(vote.verdict is Verdict.DENY and vote.rights & names for vote in votes):
+        raise WrongState("A reviewer denied it.")
+    groups = authority.groups_of(person) & permissions.groups_of([UUID(person)])[UUID(person)]
+    for one in rules:
+        if one.break_glass is None or not groups & set(one.break_glass.groups):
+            raise Refused(f"Guardrail {one.name} does not let this person break the glass. It takes its usual approvals.")
+
+
+def must_be_in_time(verified: Verified, *, now: datetime, told_at: datetime | None = None) -> None:
+    """The clocks from what was signed, not from columns that could be moved. Raises NotYet, Expired.
+
+    The approval was resolved by its newest counted vote; the confirmation and the other votes must be of the same pending time. A
+    hold counts from `told_at`, when everybody concerned was told, and never less than from the resolution. The glass is broken
+    whatever window or freeze there is.
+    """
+    ready = max([verified.resolved, *([told_at] if told_at else [])]) + timedelta(seconds=verified.hold)
+    if now < ready:
+        raise NotYet("The hold that the guardrail asks for has not ended yet.", until=ready)
+    if verified.broken_by is not None:
+        until = verified.resolved + timedelta(seconds=verified.plan.valid_for)
+    else:
+        term = term_of(verified.rules, resolved=verified.resolved, hold=verified.hold, valid_for=verified.plan.valid_for)
+        until = term.until if term else verified.resolved
+    if now > until:
+        raise Expired("The approval was good for a time that has run out.")
+    _are_of_one_time(verified)
+    if verified.broken_by is None and (closed := why_closed(verified.rules, now)):
+        raise NotYet(f"Nothing is carried out yet: {closed}.", until=opens_at(verified.rules, now))
+
+
+def _are_of_one_time(verified: Verified) -> None:
+    pending = max(rules.clocks.pending for rules in verified.rules)
+    signers = verified.approved_by | ({verified.confirmed_by} if verified.confirmed_by else set())
+    for person in signers:
+        if abs(verified.resolved - verified.moments[person]) > timedelta(seconds=pending) + signatures.LIFETIME:
+            raise Expired("The signatures are not of one time: one of them is older than a pending request may be.")
 
 
 def _still_wanted(execution: Execution, request: ApprovalRequest, revision: Revision, now: datetime) -> None:
@@ -82,8 +195,6 @@ def _still_wanted(execution: Execution, request: ApprovalRequest, revision: Revi
         raise WrongState(f"The request is {request.state}. {request.ended_why}".strip())
     if revision.number != request.revision_number:
         raise StaleRevision("The plan was edited after it was approved.")
-    if execution.not_before > now:
-        raise NotYet("The hold has not ended yet.")
     if execution.valid_until <= now or (request.approved_until is not None and request.approved_until <= now):
         raise Expired("The approval was good for a time that has run out.")
 
@@ -100,8 +211,8 @@ def _plan(request: ApprovalRequest, revision: Revision) -> Plan:
     return plan
 
 
-def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
-    """Every rule set that must hold: the versions that were signed, and the newest ones that match now."""
+def _guardrails(plan: Plan, authority: Authority) -> tuple[dict[str, Rules], dict[str, Rules]]:
+    """Every rule set that must hold, by name: the versions that were signed, and the newest ones that match now."""
     account = authority.accounts.get(plan.account)
     if account is None or account.executor_role_arn != plan.role or account.partition != plan.partition:
         raise Forged("The plan's account or role is not one that the authority knows.")
@@ -112,21 +223,21 @@ def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
             raise Forged(f"The plan pins guardrail {pin.name} version {pin.number}, which the authority does not know so.")
         demanded[pin.name] = known[1]
     calls = _calls(plan, account.regions)
+    current: dict[str, Rules] = {}
     for name, (_, _, rules) in authority.guardrails.items():
         if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
-            signed = demanded.get(name)
-            if signed is None:
+            if name not in demanded:
                 raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
-            if rules.approvals > signed.approvals or rules.irreversible.extra_approvals > signed.irreversible.extra_approvals:
-                demanded[name] = rules
+            current[name] = rules
     if not demanded:
         raise Refused("No guardrail protects this call any more; it needs no approval here.")
     for call in calls:
-        if catalog.get(call.operation).facts.irreversible and not any(policies.matches(one, call) for one in demanded.values()):
+        named = any(policies.matches(one, call) for one in (*demanded.values(), *current.values()))
+        if catalog.get(call.operation).facts.irreversible and not named:
             raise Refused(
                 f"No guardrail protects {call.operation} in this plan, and it cannot be undone. Review it again without it."
             )
-    return demanded
+    return demanded, current
 
 
 def _calls(plan: Plan, used: Sequence[str]) -> list[Call]:
@@ -160,30 +271,35 @@ def _callable(operation: Operation, step: Step, where: Where) -> None:
         raise Forged(f"The plan's {step.name} does not name its target plainly.")
 
 
-def _votes(revision: Revision, authority: Authority, party: RelyingParty) -> tuple[list[Vote], str | None, dict[str, datetime]]:
-    """Votes from verified signatures alone; who confirmed as the requester; when each signer signed, counted or not."""
+def _votes(
+    revision: Revision, authority: Authority, party: RelyingParty
+) -> tuple[list[Vote], dict[Verdict, str], dict[str, datetime]]:
+    """Votes from verified signatures alone; who signed as the requester, by verdict; when each signed, counted or not."""
     stored = list(revision.signatures.all())
-    live = permissions.rights_of([signature.person_id for signature in stored])
-    active = permissions.active_among([signature.person_id for signature in stored])
+    signers = [signature.person_id for signature in stored]
+    live, grouped = permissions.rights_of(signers), permissions.groups_of(signers)
+    active = permissions.active_among(signers)
     moments: dict[str, datetime] = {}
     votes: list[Vote] = []
-    confirmed_by: str | None = None
+    as_requester: dict[Verdict, str] = {}
     for signature in stored:
         person = _verified(signature, revision, authority, party)
         moments[person] = signature.created_at
         # A person counts when the signed authority and today's tables both say so: switching one off needs no quorum.
         if not authority.is_voter(person) or signature.person_id not in active:
             continue
-        if signature.verdict == Verdict.CONFIRM:
-            confirmed_by = person
+        if signature.verdict in (Verdict.CONFIRM, Verdict.BREAK_GLASS):
+            as_requester[Verdict(signature.verdict)] = person
             continue
-        # A right counts when both the signed authority and today's tables have it: taking one away needs no quorum.
+        # A right or a group counts when both the signed authority and today's tables have it: taking one away needs no quorum.
         rights = authority.rights.get(person, frozenset()) & live[signature.person_id]
-        votes.append(Vote(person, Verdict(signature.verdict), rights))
+        groups = authority.groups_of(person) & grouped[signature.person_id]
+        votes.append(Vote(person, Verdict(signature.verdict), rights, groups))
     _reviews_are_signed(revision, stored)
+    confirmed_by = as_requester.get(Verdict.CONFIRM)
     if confirmed_by is not None and revision.request.requester_id != UUID(confirmed_by):
         raise Forged("The plan was confirmed by somebody who is not its requester.")
-    return votes, confirmed_by, moments
+    return votes, as_requester, moments
 
 
 def _verified(signature: Signature, revision: Revision, authority: Authority, party: RelyingParty) -> str:
@@ -208,28 +324,3 @@ def _reviews_are_signed(revision: Revision, stored: list[Signature]) -> None:
     for review in revision.reviews.all():
         if (review.signature_id, review.person_id, review.verdict) not in signed:
             raise Forged("A review does not rest on a signature of the same person, verdict and revision.")
-
-
-def _in_time(
-    plan: Plan,
-    guardrails: dict[str, Rules],
-    resolution: Resolution,
-    confirmed_by: str | None,
-    moments: dict[str, datetime],
-    now: datetime,
-) -> None:
-    """The clocks from what was signed, not from columns that could be moved: the hold, and how long the approval is good.
-
-    The approval was resolved by its newest counted vote; the confirmation and the other votes must be of the same pending time.
-    """
-    voters = {person for progress in resolution.progress for person in progress.have}
-    resolved = max(moments[person] for person in voters)
-    hold = max(rules.irreversible.hold for rules in guardrails.values()) if risk.irreversible(plan.steps) else 0
-    pending = max(rules.clocks.pending for rules in guardrails.values())
-    if now < resolved + timedelta(seconds=hold):
-        raise NotYet("The hold that the guardrail asks for has not ended yet.")
-    if now > resolved + timedelta(seconds=hold + plan.valid_for):
-        raise Expired("The approval was good for a time that has run out.")
-    for person in voters | ({confirmed_by} if confirmed_by else set()):
-        if abs(resolved - moments[person]) > timedelta(seconds=pending) + signatures.LIFETIME:
-            raise Expired("The signatures are not of one time: one of them is older than a pending request may be.")

@@ -1,5 +1,9 @@
 """What can go wrong in a judgement: one class a cause, each saying what happened and what to do next."""
 
+from __future__ import annotations
+
+from datetime import datetime
+
 
 class CountersignError(Exception):
     """The root. `str(error)` is a sentence for a person: what happened and what to do next."""
@@ -40,7 +44,11 @@ class BadTrailEvent(CountersignError):
 
 
 class BadGuardrail(CountersignError):
-    """Guardrail rules that cannot be read, or that nobody could satisfy."""
+    """Guardrail rules that cannot be read, or that nobody could satisfy. `path` leads to the field (keys and indexes)."""
+
+    def __init__(self, said: str, *, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(said)
+        self.path = path
 
 
 class BadManifest(CountersignError):
@@ -60,7 +68,11 @@ class Refused(CountersignError):
 
 
 class NotYet(Refused):
-    """The hold has not ended; nothing is wrong, it is only too early."""
+    """The hold has not ended, or no window is open; nothing is wrong, it is only too early. `until`: when it may be, if known."""
+
+    def __init__(self, said: str, *, until: datetime | None = None) -> None:
+        self.until = until
+        super().__init__(said)
 
 
 class NotAllowed(Refused):

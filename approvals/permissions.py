@@ -10,9 +10,17 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from approvals.models import Guardrail, GuardrailGroupPermission, GuardrailUserPermission, Login, Person
+from approvals.models import (
+    ApprovalRequest,
+    Guardrail,
+    GuardrailGroupPermission,
+    GuardrailUserPermission,
+    Login,
+    Person,
+    RevisionGuardrail,
+)
 
 REVIEW = "review_guardrail"
 
@@ -45,6 +53,17 @@ def rights_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
     return {person: frozenset(found.get(person, ())) for person in persons}
 
 
+def groups_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
+    """For each person, the names of the groups that an active login of theirs is in: active humans only. One query."""
+    found: dict[UUID, set[str]] = defaultdict(set)
+    logins = Login.objects.filter(
+        person__in=persons, person__is_active=True, person__is_human=True, user__is_active=True, user__groups__isnull=False
+    )
+    for person, name in logins.values_list("person_id", "user__groups__name"):
+        found[person].add(name)
+    return {person: frozenset(found.get(person, ())) for person in persons}
+
+
 def active_among(persons: Collection[UUID]) -> frozenset[UUID]:
     """Those of the persons who are active humans with an active login."""
     found = Person.objects.filter(pk__in=persons, is_active=True, is_human=True, logins__user__is_active=True)
@@ -63,3 +82,34 @@ def reviewers_of(guardrails: Collection[str]) -> QuerySet[Person]:
     groups = GuardrailGroupPermission.objects.filter(permission__codename=REVIEW, content_object__in=named).values("group")
     through = Q(logins__user__in=users) | Q(logins__user__groups__in=groups)
     return Person.objects.filter(through, logins__user__is_active=True, is_active=True, is_human=True).distinct()
+
+
+def members_of(groups: Collection[str]) -> QuerySet[Person]:
+    """Every active human with an active login in at least one of the named groups."""
+    through = {"logins__user__groups__name__in": groups, "logins__user__is_active": True}
+    return Person.objects.filter(is_active=True, is_human=True, **through).distinct()
+
+
+def requests_seen_by(person: Person, guardrails: Collection[int]) -> QuerySet[ApprovalRequest]:
+    """The requests that a person may read, given the ids of the guardrails that he reviews under (see `reviewable_by`).
+
+    His own, and what touches those guardrails; everything for administrators and auditors. Reading gives no right to decide.
+    """
+    every = ApprovalRequest.objects.all()
+    if person.is_administrator or person.is_auditor:
+        return every
+    mine = every.filter(requester=person)
+    if not guardrails:
+        return mine
+    return mine | every.filter(Exists(RevisionGuardrail.objects.filter(request=OuterRef("pk"), guardrail__in=guardrails)))
+
+
+def waiting_to_be_adopted() -> QuerySet[ApprovalRequest]:
+    """Drafts that no person stands behind: of a bot, or of an AWS identity of nobody's. Whoever may ask may adopt one."""
+    return ApprovalRequest.objects.filter(Q(requester=None) | Q(requester__is_human=False), state="draft")
+
+
+def may_read(person: Person, request: ApprovalRequest) -> bool:
+    """Whether the person may read this request, and so take part in its thread."""
+    guardrails = list(Guardrail.objects.filter(name__in=reviewable_by(person)).values_list("pk", flat=True))
+    return (requests_seen_by(person, guardrails) | waiting_to_be_adopted()).filter(pk=request.pk).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -69,6 +70,15 @@ def _nothing_rides_along(calls: Sequence[Call], versions: Sequence[GuardrailVers
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """What is known of a denied call beside its steps: who made it, what it merges with, whether it is decided unconfirmed."""
+
+    principal: str = ""
+    merge_key: str = ""
+    unconfirmed: bool = False
+
+
 def new_request(
     source: Source,
     account: Account,
@@ -79,10 +89,14 @@ def new_request(
     now: datetime,
     *,
     about: int = 0,
-    principal: str = "",
-    merge_key: str = "",
+    denied: Denied | None = None,
 ) -> ApprovalRequest:
-    """A draft without its revision. `about` is the step that the request is named after."""
+    """A draft without its revision. `about` is the step that the request is named after.
+
+    What approvers may decide although nobody confirms it is pending from the start.
+    """
+    denied = denied or Denied()
+    pending = now + timedelta(seconds=min(version.rules.clocks.pending for version in versions))
     return ApprovalRequest.objects.create(
         id=uuid4(),
         source=source,
@@ -91,10 +105,13 @@ def new_request(
         operation=steps[about].name,
         target=target_of(steps[about]),
         requester=requester,
-        principal=principal,
-        merge_key=merge_key,
+        principal=denied.principal,
+        merge_key=denied.merge_key,
         created_at=now,
         draft_until=now + timedelta(seconds=min(version.rules.clocks.draft for version in versions)),
+        unconfirmed=denied.unconfirmed,
+        state=RequestState.PENDING if denied.unconfirmed else RequestState.DRAFT,
+        pending_until=pending if denied.unconfirmed else None,
     )
 
 
@@ -146,6 +163,29 @@ def _plan(request: ApprovalRequest, steps: Sequence[Step], versions: Sequence[Gu
         ),
         valid_for=min(version.rules.clocks.approval for version in versions),
     )
+
+
+def back_to_draft(request: ApprovalRequest, why: str, now: datetime) -> Revision:
+    """Draft again, as a new revision with the same calls: every signature is void. The row is locked."""
+    former = request.current_revision()
+    steps = list(former.plan.steps)
+    # Nothing may match any more; then the draft stays as it is until somebody ends it.
+    try:
+        versions: Sequence[GuardrailVersion] = matching(calls_of(steps, request.account, request.region))
+    except NothingMatches:
+        versions = ()
+    move_to_draft(request, versions, now)
+    request.revision_number += 1
+    request.save(update_fields=["revision_number"])
+    return revise(request, steps, former.author, Completeness.EXACT, why, now, versions=versions)
+
+
+def move_to_draft(request: ApprovalRequest, versions: Sequence[GuardrailVersion], now: datetime) -> None:
+    """From pending or approved to draft, with the clock of a fresh draft; its requester has to sign again."""
+    draft = min([version.rules.clocks.draft for version in versions], default=policies.Clocks().draft)
+    until = now + timedelta(seconds=draft)
+    cleared = {"pending_until": None, "approved_until": None, "unconfirmed": False, "break_glass": False}
+    move(request, RequestState.DRAFT, draft_until=until, **cleared)
 
 
 def move(request: ApprovalRequest, state: RequestState, **fields: Any) -> None:

@@ -4,12 +4,12 @@ from approvals.models.alerts import Alert, AlertKind
 from approvals.models.audit import AuditEntry, AuditKind, ChainHead
 from approvals.models.authority import AuthorityLink
 from approvals.models.events import FeedBatch, QuarantinedMessage, TrailRecord
-from approvals.models.executions import Attempt, Execution, Observation, Proof
+from approvals.models.executions import Attempt, Execution, Notice, Observation, Proof
 from approvals.models.guardrails import Account, Guardrail, GuardrailGroupPermission, GuardrailUserPermission, GuardrailVersion
 from approvals.models.outbox import OutboxKind, OutboxMessage
 from approvals.models.people import Login, Passkey, Person, Principal
 from approvals.models.requests import ApprovalRequest, Revision, RevisionGuardrail, Source
-from approvals.models.reviews import Review, Signature, SignatureChallenge
+from approvals.models.reviews import Comment, Review, Signature, SignatureChallenge
 from approvals.models.sealing import SealedKey
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "AuditKind",
     "AuthorityLink",
     "ChainHead",
+    "Comment",
     "Execution",
     "FeedBatch",
     "Guardrail",
@@ -29,6 +30,7 @@ __all__ = [
     "GuardrailUserPermission",
     "GuardrailVersion",
     "Login",
+    "Notice",
     "Observation",
     "OutboxKind",
     "OutboxMessage",

@@ -14,6 +14,18 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
+# What guardrails may ask for as `risk`. A call may be of several classes.
+RISK_CLASSES: Final = (
+    "irreversible",  # nothing undoes it
+    "destructive",  # it takes something away that was there
+    "availability",  # something stops, restarts or fails over
+    "exposure",  # something is shown to others
+    "escalation",  # somebody can do more than before
+    "weakening",  # a protection goes
+    "silence",  # what tells of trouble falls silent
+    "undescribed",  # the table has no row of it, and it does more than read
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Danger:

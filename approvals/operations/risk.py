@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from approvals.operations import catalog
+from approvals.operations import catalog, iam
 from approvals.operations.catalog import Operation
 from approvals.plan import Step
+
+# The class that the end of a family's name stands for.
+_OF_FAMILY: Final = {
+    "availability": "availability",
+    "stop": "availability",
+    "failover": "availability",
+    "exposure": "exposure",
+    "sharing": "exposure",
+    "escalation": "escalation",
+    "weakening": "weakening",
+    "protection-loss": "weakening",
+    "guardrail-loss": "weakening",
+    "silence": "silence",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +40,20 @@ def of(operation: Operation) -> Risk:
     facts = operation.facts
     why = {name: danger.why for name, danger in facts.dangerous.items()}
     return Risk(facts.destroys, facts.irreversible, facts.undo, why)
+
+
+def classes(operation: Operation) -> frozenset[str]:
+    """The classes (`facts.RISK_CLASSES`) that the operation is of. One without a row is judged by its name, as everywhere."""
+    facts = operation.facts
+    found = {"irreversible"} if facts.irreversible else set()
+    if not facts.curated:
+        return frozenset(
+            found | ({"destructive"} if found else set()) | (set() if iam.only_reads(operation) else {"undescribed"})
+        )
+    if facts.destroys and not facts.destroys.startswith("nothing"):
+        found.add("destructive")
+    found |= {name for end, name in _OF_FAMILY.items() if facts.family == end or facts.family.endswith(f"-{end}")}
+    return frozenset(found)
 
 
 def irreversible(steps: tuple[Step, ...]) -> bool:
