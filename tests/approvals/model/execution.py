@@ -19,7 +19,7 @@ ABORTED = ExecutionState.ABORTED
 
 
 class Worker(NamedTuple):
-    """A process with a claim in its hands. `phase` is what it did last; `name` and `token` its claim's; `bad` what was wrong then.
+    """A process with a claim in its hands. `phase` is what it did last, `name` and `token` are its claim's, `bad` what was wrong.
 
     judged (holds the locks), claimed, outside (its claim is written outside), sent, then the answer in memory alone: yes, no,
     silence; answered, settled.
@@ -52,6 +52,7 @@ class Execution(NamedTuple):
     effects: tuple[int, ...] = ()
     outside: tuple[bool, ...] = ()
     restored: bool = False
+    former: int = 0  # the name of one that was made for a revision which was sent back since: its row stays, and its promise
 
     @property
     def revision(self) -> int:
@@ -95,8 +96,9 @@ def made(execution: Execution, revision: int) -> Execution:
 
 
 def gone(execution: Execution) -> Execution:
-    """The request has another revision, which has no execution yet."""
-    return execution._replace(state="", name=0, token=0, lapsed=False, attempt="")
+    """The request has another revision, which has no execution yet; one that nobody claimed is left behind."""
+    former = execution.name if execution.state == READY else execution.former
+    return execution._replace(state="", name=0, token=0, lapsed=False, attempt="", former=former)
 
 
 def restored(then: Execution, now: Execution) -> Execution:
@@ -158,6 +160,12 @@ def _steps(scope: Scope, guards: Guards, execution: Execution, view: View) -> It
 
 
 def _taken(guards: Guards, execution: Execution, view: View) -> Iterator[Step]:
+    if execution.former:
+        if "only_the_current_revision_is_claimed" not in guards.out:
+            yield Step("a worker finds that a former execution is of another revision", execution._replace(former=0))
+        else:
+            again = execution._replace(state=READY, name=execution.former, token=0, lapsed=False, attempt="", former=0)
+            yield Step("a worker comes to a former execution", again)
     if execution.state == READY:
         under_way = False
     elif execution.state in (CLAIMED, RUNNING, UNKNOWN):
@@ -227,7 +235,7 @@ def _claimed_outside(
         lost = now("", state=UNKNOWN, lapsed=False) if current else now("")
         yield Step("the worker finds another's claim outside: unknown", lost)
     else:
-        yield Step("the worker writes its claim outside", now("outside", outside=_with(execution.outside, at, True)))
+        yield Step("the worker writes its claim outside", now("outside", outside=_with(execution.outside, at, value=True)))
 
 
 def _called(execution: Execution, worker: Worker, now: Now, view: View, *, alive: bool) -> Iterator[Step]:
@@ -241,7 +249,7 @@ def _called(execution: Execution, worker: Worker, now: Now, view: View, *, alive
         breach = worker.bad or ("I12" if view.no else "")
     if done == 2 and not breach:
         breach = "I10" if execution.restored else "I3"
-    effects = _with(execution.effects, at, done)
+    effects = _with(execution.effects, at, value=done)
     yield Step("AWS carries it out and says so", now("yes", effects=effects), breach=breach)
     yield Step("AWS carries it out and its answer is lost", now("silence", effects=effects), breach=breach)
 
@@ -287,5 +295,5 @@ def _sorted(*workers: Worker) -> tuple[Worker, ...]:
     return tuple(sorted(workers))
 
 
-def _with(row: tuple, at: int, value: object) -> tuple:
+def _with(row: tuple, at: int, *, value: object) -> tuple:
     return (*row[:at], value, *row[at + 1 :])

@@ -1,7 +1,7 @@
 """The guards of the model, one table: a name, the rule in words, what holds it, and what the product says when it does not.
 
-A test takes guards out by name and the search shows what breaks. The same rule often stands in several places (at the decision, in
-the quorum, at the claim, in the database); each place is a guard of its own, so that a test can show that the next one holds.
+A test takes guards out by name and the search shows what breaks. The same rule often stands in several places (at the decision,
+in the quorum, at the claim, in the database); each place is a guard of its own, so that a test can show that the next one holds.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from approvals.errors import (
     OwnRequest,
     Refused,
     StaleRevision,
+    Unmapped,
     WrongState,
 )
 from approvals.states import REVIEWABLE_STATES, RequestState
-from tests.approvals.model.people import ALIASES, BOTS, LOGINS
+from tests.approvals.model.people import ALIASES, BOTS, LOGINS, OWNERS
 
 DRAFT, PENDING, APPROVED = RequestState.DRAFT, RequestState.PENDING, RequestState.APPROVED
 
 
 class Who(NamedTuple):
-    """Somebody who does something: by which login, as which person, with the right or not, and whether a worker has claimed it."""
+    """Somebody who does something: by which login, as which person, with the right or not, when it is claimed or not."""
 
     login: str
     person: str
@@ -82,15 +83,18 @@ class Guards:
         return next((name for name in names.split() if not self[name](request, *facts)), "")
 
 
-REVIEW: Final = (
-    "reviewer_is_active reviewer_is_human reviewer_is_not_requester reviewer_is_no_editor reviewer_has_right "
-    "drafts_are_not_reviewed only_what_is_open_is_reviewed review_is_in_time claimed_is_settled one_review_a_person"
+RETURN: Final = (
+    "reviewer_is_active reviewer_is_human reviewer_is_not_requester reviewer_is_no_editor a_draft_is_somebodys "
+    "reviewer_has_right drafts_are_not_reviewed only_what_is_open_is_reviewed review_is_in_time claimed_is_settled"
 )
+REVIEW: Final = f"{RETURN} one_review_a_person"
 SIGN: Final = "one_signature_a_person"
 APPROVE: Final = "digest_is_compared only_pending_is_approved requester_stands_behind_it"
-CONFIRM: Final = "only_the_requester requester_is_human only_a_draft_is_confirmed confirmation_is_in_time"
+CONFIRM: Final = "only_the_requester requester_is_human only_the_open_is_confirmed confirmation_is_in_time confirmed_once"
 EDIT: Final = "editor_is_active only_open_is_edited edit_is_in_time"
-ADOPT: Final = "only_a_draft_of_nobody_is_adopted adopter_is_eligible"
+ADOPT: Final = "adopter_is_eligible only_a_draft_is_adopted a_draft_has_a_clock only_what_is_nobodys_is_adopted"
+STOP: Final = "who_stops_is_active who_stops_is_concerned only_approved_is_stopped claimed_is_settled"
+BREAK: Final = "glass_by_the_requester glass_on_a_draft_in_time break_glass_is_off"
 
 
 def _reviewed_already(request: Any, who: Who) -> bool:
@@ -99,16 +103,21 @@ def _reviewed_already(request: Any, who: Who) -> bool:
     return any(vote for login, vote in zip(LOGINS, request.votes, strict=True) if login in same)
 
 
+def _voted(request: Any, who: Who) -> bool:
+    return bool(request.votes[LOGINS.index(who.login)])
+
+
 REVIEWING: Final = {
     "aliases_are_merged": Guard("A login counts as the person behind it.", lambda login: ALIASES.get(login, login), None, str),
     "only_humans_hold_rights": Guard("A bot's grant counts nowhere.", lambda login: login not in BOTS),
-    "reviewer_is_active": Guard(
-        "Somebody switched off reviews nothing.", lambda r, who: who.person in r.active, NotAllowed
-    ),
+    "reviewer_is_active": Guard("Somebody switched off reviews nothing.", lambda r, who: who.person in r.active, NotAllowed),
     "reviewer_is_human": Guard("Bots ask, they never decide.", lambda r, who: who.login not in BOTS, NotAllowed),
     "reviewer_is_not_requester": Guard("Who asked does not review.", lambda r, who: who.person != r.requester, OwnRequest),
     "reviewer_is_no_editor": Guard("Who wrote a revision reviews none.", lambda r, who: who.person not in r.authors, OwnRequest),
     "reviewer_has_right": Guard("The right is read at the decision.", lambda r, who: who.right, NotAllowed),
+    "a_draft_is_somebodys": Guard(
+        "Nobody approves what belongs to nobody.", lambda r, who: r.state is not DRAFT or bool(r.requester), Unmapped
+    ),
     "drafts_are_not_reviewed": Guard("Nothing to decide until it is signed.", lambda r, who: r.state is not DRAFT, WrongState),
     "only_what_is_open_is_reviewed": Guard(
         "What has ended is not reviewed.", lambda r, who: r.state in REVIEWABLE_STATES, WrongState
@@ -128,7 +137,9 @@ REVIEWING: Final = {
     ),
     "only_pending_is_approved": Guard("Approved is not approved again.", lambda r, _: r.state is PENDING, WrongState),
     "requester_stands_behind_it": Guard(
-        "What a switched-off requester asked for is only denied.", lambda r, _: not r.requester or r.requester in r.active, Refused
+        "What a switched-off requester asked for is only denied.",
+        lambda r, _: not r.requester or r.requester in r.active,
+        Refused,
     ),
 }
 ASKING: Final = {
@@ -136,26 +147,54 @@ ASKING: Final = {
         "The requester alone confirms.", lambda r, who: who.person == r.requester and who.person in r.active, NotAllowed
     ),
     "requester_is_human": Guard("A bot may ask; only a person signs.", lambda r, who: who.login not in BOTS, NotAllowed),
-    "only_a_draft_is_confirmed": Guard("What is confirmed was a draft.", lambda r, who: r.state is DRAFT, WrongState),
-    "confirmation_is_in_time": Guard("A draft has a clock.", lambda r, who: not r.late, Expired),
+    "only_the_open_is_confirmed": Guard(
+        "What is confirmed is a draft, or pending and not confirmed.",
+        lambda r, who: r.state is DRAFT or (r.unconfirmed and r.state is PENDING),
+        WrongState,
+    ),
+    "confirmation_is_in_time": Guard("The clock counts at the confirmation.", lambda r, who: not r.late, Expired),
+    "confirmed_once": Guard("A revision is confirmed once.", lambda r, who: r.confirmed in ("", f"{who.person}!"), WrongState),
     "editor_is_active": Guard("Somebody switched off edits nothing.", lambda r, who: who.person in r.active, NotAllowed),
     "only_open_is_edited": Guard("Approved is not edited.", lambda r, who: r.state in (DRAFT, PENDING), WrongState),
     "edit_is_in_time": Guard("The clock counts at the edit.", lambda r, who: not r.late, Expired),
     "editing_voids_reviews": Guard("Another plan begins without reviews.", always, without=never),
-    "only_a_draft_of_nobody_is_adopted": Guard(
-        "Only a draft of a bot or of an unmapped principal is adopted, in time.",
-        lambda r, who: r.state is DRAFT and r.source == "event" and r.requester in {"", *BOTS} and not r.late,
-        WrongState,
-    ),
     "adopter_is_eligible": Guard("Who adopts is an active human.", lambda r, who: who.person in r.active, NotAllowed),
+    "only_a_draft_is_adopted": Guard("Only a draft is adopted.", lambda r, who: r.state is DRAFT, WrongState),
+    "a_draft_has_a_clock": Guard("A draft is adopted in time.", lambda r, who: not r.late, Expired),
+    "only_what_is_nobodys_is_adopted": Guard(
+        "Only what a bot or nobody known asked for is adopted.", lambda r, who: r.requester in {"", *BOTS}, WrongState
+    ),
+    "glass_by_the_requester": Guard(
+        "The requester alone breaks the glass: a human, not switched off.",
+        lambda r, rule, who: who.person == r.requester and who.person in r.active and who.login not in BOTS,
+        NotAllowed,
+    ),
+    "glass_on_a_draft_in_time": Guard(
+        "The glass is broken for a draft, in time.", lambda r, rule, who: r.state is DRAFT and not r.late, WrongState
+    ),
+    "break_glass_is_off": Guard(
+        "Nobody acts alone unless the guardrail says so.", lambda r, rule, who: rule.break_glass, NotAllowed
+    ),
 }
 SETTLING: Final = {
     "persons_are_counted": Guard("Distinct persons are counted, not reviews.", always, without=never),
     "requester_and_editors_are_barred": Guard("The quorum leaves out who asked or edited.", always, without=never),
     "nobody_confirmed_wants_two": Guard("What nobody confirmed takes two approvers at least.", always, without=never),
+    "groups_are_counted": Guard("So many of the group that the guardrail names.", always, without=never),
+    "silence_of_the_caller_alone": Guard(
+        "Undecided by its requester is only what was recorded, of an active human who signed nothing.",
+        lambda r, active: r.unconfirmed and not r.confirmed and r.requester in active,
+    ),
     "a_denial_ends_what_is_approved": Guard("Deny beats approve until the claim.", always, without=never),
-    "a_stop_ends_it": Guard("In the hold anybody concerned stops it.", always, without=never),
-    "break_glass_is_off": Guard("Nobody acts alone unless the guardrail says so.", always, without=never),
+    "one_execution_a_revision": Guard("A revision has one execution.", lambda existing, revision: existing != revision),
+    "who_stops_is_active": Guard("Somebody switched off stops nothing.", lambda r, who: who.person in r.active, NotAllowed),
+    "who_stops_is_concerned": Guard(
+        "Who signed it or may review it stops it.",
+        lambda r, who: who.right or who.person == r.confirmed or (r.glass and who.person == r.requester) or _voted(r, who),
+        NotAllowed,
+    ),
+    "only_approved_is_stopped": Guard("What is stopped is approved.", lambda r, who: r.state is APPROVED, WrongState),
+    "a_stop_ends_it": Guard("What was stopped is denied.", always, without=never),
 }
 CLAIMING: Final = {
     "only_approved_is_claimed": Guard("What has ended is not claimed.", lambda r, _: r.state is APPROVED, WrongState),
@@ -169,11 +208,16 @@ CLAIMING: Final = {
         lambda r, _: "s" not in r.votes and not r.confirmed.endswith("!"),
         BadAuthority,
     ),
+    "glass_at_the_claim": Guard(
+        "The guardrail lets that person break the glass at the claim too.",
+        lambda r, rule: rule.break_glass and r.requester in r.active,
+        Refused,
+    ),
     "the_quorum_is_computed_again": Guard("Reviews are added up again at the claim.", always, Refused, never),
     "rights_are_read_at_the_claim": Guard(
         "Rights and persons count as they are at the claim.",
-        lambda r: (r.rights, r.active),
-        without=lambda r: (r.rights | {"bob", "carol"}, frozenset(LOGINS)),
+        lambda r: (r.rights, r.owners, r.active),
+        without=lambda r: (r.rights | {"bob", "carol"}, r.owners | OWNERS, frozenset(LOGINS)),
     ),
     "two_sign": Guard(
         "Whatever the guardrail says, two persons have signed.",

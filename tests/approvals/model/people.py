@@ -14,6 +14,8 @@ EDITORS: Final = ("alice", "erin")
 APPROVERS: Final = ("bob", "carol")
 # The requester, the editor and the bot hold the right too: it must not help them.
 RIGHTS: Final = frozenset({"alice", "al", "erin", "bob", "carol", "robo"})
+# The group of which a guardrail may want some.
+OWNERS: Final = frozenset({"carol"})
 
 
 def human_behind(login: str) -> str:

@@ -1,4 +1,4 @@
-"""What the suite searches to the end: together more than two million states."""
+"""What the suite searches to the end: the first scope alone has more than a million states."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from tests.approvals.model.faults import RESTORED
 from tests.approvals.model.request import Rule, Scope
 
 WIDE: Final = (
-    Scope("one approver; filed, or a denied call", begins=(("filed", "alice"), ("event", "alice"))),
+    Scope("one approver; filed, or a denied call", begins=(("filed", "alice"), ("event", "alice")), claims=3),
     Scope("two approvers and a hold", Rule(approvals=2, hold=True)),
     Scope(
-        "nobody confirmed; a bot, or nobody known",
+        "a denied call that nobody need confirm, of alice's; a bot's; nobody's",
         Rule(unconfirmed=True),
-        begins=(("event", ""), ("event", "robo")),
+        begins=(("event", "alice"), ("event", "robo"), ("event", "")),
         losing_rights=("bob",),
-        switched_off=("bob", "erin"),
+        switched_off=("alice", "erin"),
         sending_back=False,
     ),
+    Scope("two approvers, one of them an owner", Rule(approvals=2, owners=1), losing_rights=(), leaving_owners=("carol",)),
+    Scope("break-glass", Rule(break_glass=True), losing_rights=("bob",), signing=()),
     replace(
         RESTORED,
         name="a backup of any state restored at any later one, with the claim outside",

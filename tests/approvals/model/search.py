@@ -1,4 +1,4 @@
-"""Breadth-first search over every interleaving. A state is one integer: the numbers of its halves and of the backup that was made.
+"""Breadth-first search over every interleaving. A state is one integer: the numbers of its halves and of the backup made.
 
 The halves are values (`Request`, `Execution`); each distinct one gets a number, and its moves are worked out once. What one half
 does may depend on a little of the other (claimed? locked? the verdict), which is part of the key under which they are remembered.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple, cast
 
 from approvals.policies import Outcome
 from approvals.states import RequestState
 from tests.approvals.model import execution as workers
-from tests.approvals.model import invariants, request, verdicts
+from tests.approvals.model import invariants, verdicts
+from tests.approvals.model import request as requests
 from tests.approvals.model.execution import Execution, View
 from tests.approvals.model.guards import Guards
 from tests.approvals.model.request import Request, Scope
@@ -79,7 +81,7 @@ class Search:
     def begin(self) -> list[int]:
         """The states that it starts from."""
         idle = self.executions(workers.nothing(self.scope))
-        return [self.requests(first) << BITS | idle for first in request.beginnings(self.scope)]
+        return [self.requests(first) << BITS | idle for first in requests.beginnings(self.scope)]
 
     def run(self, *, most: int = 3_000_000, trace: bool = False) -> Found:
         """Search until everything is seen or an invariant breaks. With `trace` it is remembered how each state was reached."""
@@ -118,7 +120,8 @@ class Search:
         reached = [bits | low for bits in of_request.alone]
         reached += [held | bits for bits in of_workers.alone]
         for bits, what in of_request.both:
-            reached.append(high | bits | self._execution_after(e, what, bits >> BITS))
+            if what != "ready" or self._may_be_made(facts[1], bits >> BITS):
+                reached.append(high | bits | self._execution_after(e, what, bits >> BITS))
         for bits, _ in of_workers.both:
             reached.append(high | self._reopened(r) << BITS | bits)
         if self.scope.restores and backup != RESTORED:
@@ -138,9 +141,9 @@ class Search:
     def execution(self, number: int) -> Execution:
         return self.executions.values[number]  # type: ignore[return-value]
 
-    def moves_of_request(self, r: int, facts: int) -> Iterator[request.Move]:
+    def moves_of_request(self, r: int, facts: int) -> Iterator[requests.Move]:
         """What persons, clocks and the sweep do; while a worker holds the lock only what needs none."""
-        for move in request.moves(self.scope, self.guards, self.request(r), claimed=bool(facts & 1)):
+        for move in requests.moves(self.scope, self.guards, self.request(r), claimed=bool(facts & 1)):
             if not (move.locks and facts & 2):
                 yield move
 
@@ -179,25 +182,28 @@ class Search:
     def _judged(self, seen: Request, revision: int) -> View:
         if not revision:
             return View("ended", "", seen.no)
-        return View(judged(self.scope, self.guards, seen, revision), invariants.wrong_with_a_claim(self.scope, seen, revision), seen.no)
+        return View(
+            judged(self.scope, self.guards, seen, revision), invariants.wrong_with_a_claim(self.scope, seen, revision), seen.no
+        )
+
+    def _may_be_made(self, existing: int, r: int) -> bool:
+        return bool(self.guards["one_execution_a_revision"](existing, self.request(r).revision))
 
     def _execution_after(self, e: int, what: str, r: int) -> int:
         value = self.execution(e)
-        return self.executions(
-            workers.made(value, self.request(r & MASK).revision) if what == "ready" else workers.gone(value)
-        )
+        return self.executions(workers.made(value, self.request(r & MASK).revision) if what == "ready" else workers.gone(value))
 
     def _reopened(self, r: int) -> int:
         value = self.request(r)
         if value.revision >= self.scope.revisions:
             # The search goes no further than so many revisions: here it ends.
             return self.requests(value._replace(state=RequestState.EXPIRED, no="expired"))
-        return self.requests(request.next_revision(value, self.guards))
+        return self.requests(requests.next_revision(value, self.guards))
 
     def _restored(self, e: int, r: int, backup: int) -> int:
         if not backup:
             return self.backups((r, e)) << 2 * BITS | r << BITS | e
-        then_r, then_e = self.backups.values[backup]  # type: ignore[misc]
+        then_r, then_e = cast("tuple[int, int]", self.backups.values[backup])
         now = workers.restored(self.execution(then_e), self.execution(e))
         return RESTORED << 2 * BITS | then_r << BITS | self.executions(now)
 
@@ -208,9 +214,11 @@ class Search:
         while came[way[-1]] >= 0:
             way.append(came[way[-1]])
         way.reverse()
-        lines = [next(self._labels(old, new)) for old, new in zip(way, way[1:], strict=False)]
+        lines = [next(self._labels(old, new)) for old, new in pairwise(way)]
         e, r = state & MASK, state >> BITS & MASK
-        last = next(step.label for step in self.steps_of_workers(e, self.view(r, self.execution(e).revision)) if step.breach == breach)
+        last = next(
+            step.label for step in self.steps_of_workers(e, self.view(r, self.execution(e).revision)) if step.breach == breach
+        )
         return tuple(f"{number}. {line}" for number, line in enumerate([*lines, last], 1))
 
     def _labels(self, old: int, new: int) -> Iterator[str]:
@@ -222,7 +230,9 @@ class Search:
                 yield move.label
         for step in self.steps_of_workers(e, self.view(r, revision)):
             into = self._reopened(r) if step.reopens else r
-            if (into << BITS | self.executions(step.execution)) == new & (1 << 2 * BITS) - 1 and old >> 2 * BITS == new >> 2 * BITS:
+            if (into << BITS | self.executions(step.execution)) == new & (
+                1 << 2 * BITS
+            ) - 1 and old >> 2 * BITS == new >> 2 * BITS:
                 yield step.label
         yield "a backup of the database is made" if not old >> 2 * BITS else "the backup is restored"
 
@@ -238,10 +248,9 @@ def judged(scope: Scope, guards: Guards, seen: Request, revision: int) -> str:
     if guards.refused("the_claim_is_in_time signatures_are_over_this_digest", seen, revision):
         return "ended"
     if seen.glass:
-        return "clear"
+        return "lost" if guards.refused("glass_at_the_claim", seen, scope.rule) else "clear"
     if guards["the_quorum_is_computed_again"]():
-        rights, active = guards["rights_are_read_at_the_claim"](seen)
-        found = verdicts.outcome(guards, seen, scope.rule, rights, active)
+        found = verdicts.outcome(guards, seen, scope.rule, *guards["rights_are_read_at_the_claim"](seen))
         if found is not Outcome.APPROVED:
             return "ended" if found is Outcome.DENIED else "lost"
     return "ended" if guards.refused("two_sign", seen, guards.signers(seen)) else "clear"
