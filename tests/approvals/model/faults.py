@@ -91,7 +91,7 @@ FAULTS: Final = (
     Fault("nobody of the group has to approve", "groups_are_counted", "I1", OWNED),
     Fault("the glass is broken where it is off", "break_glass_is_off glass_at_the_claim", "I1"),
     Fault("the glass is not looked at again at the claim", "glass_at_the_claim", "I11", GLASS),
-    Fault("the glass is broken twice", "glass_on_a_draft_in_time one_execution_a_revision", "I3", GLASS),
+    Fault("the glass is broken twice", "glass_on_a_draft only_the_open_is_confirmed one_execution_a_revision", "I3", GLASS),
     Fault("rights are not read again at the claim", "rights_are_read_at_the_claim", "I11"),
     Fault("a denial after the approval is only noted", "a_denial_ends_what_is_approved", "I12"),
     Fault("the clock is not asked at the review", "review_is_in_time", "I12"),

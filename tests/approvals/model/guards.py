@@ -85,7 +85,8 @@ class Guards:
 
 RETURN: Final = (
     "reviewer_is_active reviewer_is_human reviewer_is_not_requester reviewer_is_no_editor a_draft_is_somebodys "
-    "reviewer_has_right drafts_are_not_reviewed only_what_is_open_is_reviewed review_is_in_time claimed_is_settled"
+    "a_draft_is_no_bots reviewer_has_right drafts_are_not_reviewed only_what_is_open_is_reviewed review_is_in_time "
+    "claimed_is_settled"
 )
 REVIEW: Final = f"{RETURN} one_review_a_person"
 SIGN: Final = "one_signature_a_person"
@@ -94,7 +95,7 @@ CONFIRM: Final = "only_the_requester requester_is_human only_the_open_is_confirm
 EDIT: Final = "editor_is_active only_open_is_edited edit_is_in_time"
 ADOPT: Final = "adopter_is_eligible only_a_draft_is_adopted a_draft_has_a_clock only_what_is_nobodys_is_adopted"
 STOP: Final = "who_stops_is_active who_stops_is_concerned only_approved_is_stopped claimed_is_settled"
-BREAK: Final = "glass_by_the_requester glass_on_a_draft_in_time break_glass_is_off"
+GLASS: Final = "glass_on_a_draft break_glass_is_off"
 
 
 def _reviewed_already(request: Any, who: Who) -> bool:
@@ -104,7 +105,7 @@ def _reviewed_already(request: Any, who: Who) -> bool:
 
 
 def _voted(request: Any, who: Who) -> bool:
-    return bool(request.votes[LOGINS.index(who.login)])
+    return any(vote for login, vote in zip(LOGINS, request.votes, strict=True) if ALIASES.get(login, login) == who.person)
 
 
 REVIEWING: Final = {
@@ -117,6 +118,9 @@ REVIEWING: Final = {
     "reviewer_has_right": Guard("The right is read at the decision.", lambda r, who: who.right, NotAllowed),
     "a_draft_is_somebodys": Guard(
         "Nobody approves what belongs to nobody.", lambda r, who: r.state is not DRAFT or bool(r.requester), Unmapped
+    ),
+    "a_draft_is_no_bots": Guard(
+        "Nobody approves what a bot asked for.", lambda r, who: r.state is not DRAFT or r.requester not in BOTS, WrongState
     ),
     "drafts_are_not_reviewed": Guard("Nothing to decide until it is signed.", lambda r, who: r.state is not DRAFT, WrongState),
     "only_what_is_open_is_reviewed": Guard(
@@ -158,23 +162,16 @@ ASKING: Final = {
     "only_open_is_edited": Guard("Approved is not edited.", lambda r, who: r.state in (DRAFT, PENDING), WrongState),
     "edit_is_in_time": Guard("The clock counts at the edit.", lambda r, who: not r.late, Expired),
     "editing_voids_reviews": Guard("Another plan begins without reviews.", always, without=never),
-    "adopter_is_eligible": Guard("Who adopts is an active human.", lambda r, who: who.person in r.active, NotAllowed),
+    "adopter_is_eligible": Guard(
+        "Who adopts is an active human.", lambda r, who: who.person in r.active and who.login not in BOTS, NotAllowed
+    ),
     "only_a_draft_is_adopted": Guard("Only a draft is adopted.", lambda r, who: r.state is DRAFT, WrongState),
     "a_draft_has_a_clock": Guard("A draft is adopted in time.", lambda r, who: not r.late, Expired),
     "only_what_is_nobodys_is_adopted": Guard(
         "Only what a bot or nobody known asked for is adopted.", lambda r, who: r.requester in {"", *BOTS}, WrongState
     ),
-    "glass_by_the_requester": Guard(
-        "The requester alone breaks the glass: a human, not switched off.",
-        lambda r, rule, who: who.person == r.requester and who.person in r.active and who.login not in BOTS,
-        NotAllowed,
-    ),
-    "glass_on_a_draft_in_time": Guard(
-        "The glass is broken for a draft, in time.", lambda r, rule, who: r.state is DRAFT and not r.late, WrongState
-    ),
-    "break_glass_is_off": Guard(
-        "Nobody acts alone unless the guardrail says so.", lambda r, rule, who: rule.break_glass, NotAllowed
-    ),
+    "glass_on_a_draft": Guard("The glass is broken for a draft.", lambda r, rule: r.state is DRAFT, WrongState),
+    "break_glass_is_off": Guard("Nobody acts alone unless the guardrail says so.", lambda r, rule: rule.break_glass, NotAllowed),
 }
 SETTLING: Final = {
     "persons_are_counted": Guard("Distinct persons are counted, not reviews.", always, without=never),
