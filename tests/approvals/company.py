@@ -20,7 +20,7 @@ from tests.cast import ACCOUNT, Cast, table_arn
 
 _ALICE: Final = UUID("a11ce000-0000-4000-8000-000000000001")
 # Reviewers beside bob and carol, for crowds.
-MORE: Final = tuple(f"reviewer-{number:02}" for number in range(1, 13))
+MORE: Final = tuple(f"reviewer-{number:02}" for number in range(1, 7))
 _KEYS: Final = {handle: people._new_key() for handle in (*(person.handle for person in people.PEOPLE), "robo", *MORE)}
 # Table -> what its guardrail asks for beside one approval.
 TABLES: Final[Mapping[str, Mapping[str, Any]]] = {
