@@ -83,9 +83,9 @@ $(VENV)/bin/python:
 
 requirements:
 	@command -v uv >/dev/null || { echo 'This needs uv (pip install uv).'; exit 2; }
-	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url requirements.in -o requirements.txt
-	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url requirements-demo.in -o requirements-demo.txt
-	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url --no-strip-extras requirements.in -o requirements.txt
+	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url --no-strip-extras requirements-demo.in -o requirements-demo.txt
+	uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url --no-strip-extras requirements-dev.in -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache htmlcov .coverage* staticfiles

@@ -17,7 +17,8 @@ WEB: Final = "countersign_web"
 FEED: Final = "countersign_feed"
 DELIVERY: Final = "countersign_delivery"
 EXECUTION: Final = "countersign_execution"
-ROLES: Final = (WEB, FEED, DELIVERY, EXECUTION)
+AUTHORITY: Final = "countersign_authority"
+ROLES: Final = (WEB, FEED, DELIVERY, EXECUTION, AUTHORITY)
 
 _READ: Final = "SELECT"
 _ADD: Final = "SELECT, INSERT"
@@ -28,6 +29,9 @@ _REQUEST_MOVES: Final = (
 )
 _AUTHORITY: Final = (
     "approvals.Account",
+    "approvals.AuthoritySettings",
+    "approvals.Invitation",
+    "socialaccount.SocialAccount",
     "approvals.Guardrail",
     "approvals.GuardrailVersion",
     "approvals.GuardrailUserPermission",
@@ -85,6 +89,11 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.Execution": _ADD,
         "approvals.Alert": "SELECT, INSERT, UPDATE (closed_at, closed_by_id, closed_why)",
         "approvals.OutboxMessage": _ADD,
+        # It proposes changes of authority and collects signatures; whether they are applied is not its to write.
+        "approvals.AuthorityChange": "SELECT, INSERT, UPDATE (state, ended_at, ended_why)",
+        "approvals.ChangeChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
+        "approvals.ChangeSignature": _ADD,
+        "approvals.RegistrationChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
         # It seals; what it sealed it knows by the mark. What opens is for the executor's eyes alone.
         "approvals.SealedKey": "SELECT (id, mark, sealed_by_id), INSERT",
         # Sign-in: sessions, factors and single sign-on accounts; of a user only when he last came.
@@ -116,6 +125,7 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.Proof": _ADD,
         "approvals.TrailRecord": "SELECT, UPDATE (fate, why)",
         "approvals.Alert": _ADD,
+        "approvals.AuthorityChange": _READ,
         # Expiry by beat.
         "approvals.ApprovalRequest": "SELECT, UPDATE (state, version, ended_at, ended_why)",
     },
@@ -135,6 +145,33 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.Notice": _ADD,
         "approvals.SealedKey": "SELECT, UPDATE (wrapped, fingerprint, rewrapped_at)",
         "approvals.Alert": _ADD,
+    },
+    # The only role that writes authority. It has no AWS credentials, and believes nothing but the signed chain.
+    AUTHORITY: {
+        **dict.fromkeys(_AUTHORITY, _READ),
+        "approvals.AuthorityLink": _ADD,
+        "approvals.AuthoritySettings": "SELECT, INSERT, UPDATE",
+        "approvals.Account": "SELECT, INSERT, UPDATE",
+        "approvals.Person": "SELECT, INSERT, UPDATE",
+        "approvals.Login": "SELECT, INSERT, DELETE",
+        "approvals.Principal": "SELECT, INSERT, DELETE",
+        "approvals.Passkey": "SELECT, INSERT, DELETE",
+        "approvals.Invitation": "SELECT, INSERT, UPDATE, DELETE",
+        "approvals.RegistrationChallenge": "SELECT, DELETE",
+        "approvals.Guardrail": _ADD,
+        "approvals.GuardrailVersion": _ADD,
+        "approvals.GuardrailUserPermission": "SELECT, INSERT, DELETE",
+        "approvals.GuardrailGroupPermission": "SELECT, INSERT, DELETE",
+        "auth.Group": _ADD,
+        "portal.User": "SELECT, INSERT, UPDATE (password, is_active, email)",
+        "portal.User.groups": "SELECT, INSERT, DELETE",
+        "socialaccount.SocialAccount": "SELECT, INSERT, DELETE",
+        "approvals.AuthorityChange": "SELECT, UPDATE (state, ended_at, ended_why)",
+        "approvals.ChangeSignature": _READ,
+        "approvals.OutboxMessage": _OUTBOX_KEPT,
+        "approvals.Alert": _ADD,
+        "approvals.ApprovalRequest": _READ,
+        "approvals.TrailRecord": _READ,
     },
 }
 

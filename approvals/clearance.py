@@ -15,38 +15,31 @@ from uuid import UUID
 
 from fido2.utils import websafe_decode
 
-from approvals import canonical, permissions, policies, signatures
+from approvals import permissions, policies, signatures
 from approvals.authority import Authority
+from approvals.demands import Forged, guardrails_of, signed_plan
 from approvals.errors import (
-    BadAuthority,
-    BadParameters,
-    BadPlan,
     BadSignature,
     Expired,
     NotYet,
     Refused,
     StaleRevision,
-    UnknownOperation,
     WrongState,
 )
 from approvals.models import ApprovalRequest, Execution, Revision, Signature
-from approvals.operations import catalog, inputs, regions, resources, risk, sources
-from approvals.operations.catalog import Operation
-from approvals.operations.resources import Where
-from approvals.plan import Plan, Step, parse
-from approvals.policies import Call, Mode, Outcome, Resolution, Rules, Vote
+from approvals.operations import risk
+from approvals.plan import Plan
+from approvals.policies import Outcome, Resolution, Rules, Vote
 from approvals.signatures import Assertion, RelyingParty
 from approvals.states import RequestState, Verdict
 from approvals.terms import hold_of, opens_at, term_of, why_closed
+
+__all__ = ["Forged", "Verified", "clear", "must_be_in_time", "verify"]
 
 # Clocks of several web processes differ a little, and a nonce counts milliseconds.
 _SKEW: Final = timedelta(seconds=30)
 # Whatever a guardrail says: nobody acts alone.
 _LEAST_SIGNERS: Final = 2
-
-
-class Forged(BadAuthority):
-    """Rows that claim a decision which signatures and authority do not bear out. The gravest alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +77,18 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
     revision = execution.revision
     request = revision.request
     _still_wanted(execution, request, revision, now)
-    plan = _plan(request, revision)
-    signed, current = _guardrails(plan, authority)
+    plan = signed_plan(request, revision)
+    signed, current = guardrails_of(plan, authority)
     rules = (*signed.values(), *current.values())
-    votes, by_verdict, moments = _votes(revision, authority, party)
+    votes, by_verdict, moments = _votes(revision, authority, party, now)
     irreversible = risk.irreversible(plan.steps)
     hold = hold_of(rules, irreversible=irreversible)
     broken_by = by_verdict.get(Verdict.BREAK_GLASS)
     if broken_by is not None:
         _may_break(broken_by, rules, request, authority, votes, irreversible=irreversible)
         return Verified(plan, revision.digest, rules, None, frozenset(), broken_by, moments, moments[broken_by], hold)
+    if revision.signatures.filter(verdict=Verdict.BREAK_GLASS).exists():
+        raise Refused("Who broke the glass was switched off since, so nobody stands behind it. It takes its usual approvals.")
     confirmed_by = by_verdict.get(Verdict.CONFIRM)
     # Both what was signed and what the authority asks for now must be met; each is a quorum of its own.
     found = [
@@ -199,85 +194,16 @@ def _still_wanted(execution: Execution, request: ApprovalRequest, revision: Revi
         raise Expired("The approval was good for a time that has run out.")
 
 
-def _plan(request: ApprovalRequest, revision: Revision) -> Plan:
-    if canonical.digest(revision.text) != revision.digest:
-        raise Forged("The revision's text does not have its digest: the row was changed.")
-    try:
-        plan = parse(revision.text)
-    except BadPlan as error:
-        raise Forged(f"The revision's text is no plan: {error}") from error
-    if (plan.request_id, plan.revision, plan.account) != (str(request.pk), revision.number, request.account_id):
-        raise Forged("The plan belongs to another request, revision or account.")
-    return plan
-
-
-def _guardrails(plan: Plan, authority: Authority) -> tuple[dict[str, Rules], dict[str, Rules]]:
-    """Every rule set that must hold, by name: the versions that were signed, and the newest ones that match now."""
-    account = authority.accounts.get(plan.account)
-    if account is None or account.executor_role_arn != plan.role or account.partition != plan.partition:
-        raise Forged("The plan's account or role is not one that the authority knows.")
-    demanded: dict[str, Rules] = {}
-    for pin in plan.guardrails:
-        known = authority.versions.get((pin.name, pin.number))
-        if known is None or known[0] != pin.hash or canonical.digest(known[1].text()) != pin.hash:
-            raise Forged(f"The plan pins guardrail {pin.name} version {pin.number}, which the authority does not know so.")
-        demanded[pin.name] = known[1]
-    calls = _calls(plan, account.regions)
-    current: dict[str, Rules] = {}
-    for name, (_, _, rules) in authority.guardrails.items():
-        if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
-            if name not in demanded:
-                raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
-            current[name] = rules
-    if not demanded:
-        raise Refused("No guardrail protects this call any more; it needs no approval here.")
-    for call in calls:
-        named = any(policies.matches(one, call) for one in (*demanded.values(), *current.values()))
-        if catalog.get(call.operation).facts.irreversible and not named:
-            raise Refused(
-                f"No guardrail protects {call.operation} in this plan, and it cannot be undone. Review it again without it."
-            )
-    return demanded, current
-
-
-def _calls(plan: Plan, used: Sequence[str]) -> list[Call]:
-    """What guardrails are held against, one a step; every step must be one that could have been filed."""
-    where = Where(plan.account, plan.region, plan.partition)
-    calls = []
-    for step in plan.steps:
-        try:
-            operation = catalog.get(step.name)
-        except UnknownOperation as error:
-            raise Forged(f"The plan holds a call that nobody could have filed. {error}") from error
-        _callable(operation, step, where)
-        touched = resources.arns(operation, step.parameters, where)
-        recorded = regions.recorded_in(operation, plan.partition, plan.region)
-        calls.append(Call(plan.account, recorded, step.name, touched, sources.other_names(step.name)))
-    if not regions.are_used(plan.region, used, [catalog.get(step.name) for step in plan.steps], plan.partition):
-        # A denied call may have been tried in a region that the account is not used in; nobody forged that.
-        raise Refused(f"The account is not used in {plan.region}, so nothing is carried out there.")
-    return calls
-
-
-def _callable(operation: Operation, step: Step, where: Where) -> None:
-    """The signed step is a call of this account and region, with its target named plainly."""
-    try:
-        inputs.check(operation, step.parameters)
-        plain = resources.normalised(operation, step.parameters, where) == step.parameters
-    except BadParameters as error:
-        raise Forged(f"The plan's {step.name} cannot be called: {error}") from error
-    # Where AWS knows no resource for the action there is none to be named.
-    if not plain or (operation.facts.resources and not resources.arns(operation, step.parameters, where)):
-        raise Forged(f"The plan's {step.name} does not name its target plainly.")
-
-
 def _votes(
-    revision: Revision, authority: Authority, party: RelyingParty
+    revision: Revision, authority: Authority, party: RelyingParty, now: datetime
 ) -> tuple[list[Vote], dict[Verdict, str], dict[str, datetime]]:
     """Votes from verified signatures alone; who signed as the requester, by verdict; when each signed, counted or not."""
     stored = list(revision.signatures.all())
     signers = [signature.person_id for signature in stored]
-    live, grouped = permissions.rights_of(signers), permissions.groups_of(signers)
+    behind_it = revision.request.editors()
+    apart_from = frozenset(str(person) for person in behind_it)
+    live = permissions.rights_of(signers, at=now, apart_from=behind_it)
+    grouped = permissions.groups_of(signers)
     active = permissions.active_among(signers)
     moments: dict[str, datetime] = {}
     votes: list[Vote] = []
@@ -292,7 +218,7 @@ def _votes(
             as_requester[Verdict(signature.verdict)] = person
             continue
         # A right or a group counts when both the signed authority and today's tables have it: taking one away needs no quorum.
-        rights = authority.rights.get(person, frozenset()) & live[signature.person_id]
+        rights = authority.rights_at(person, now, apart_from=apart_from) & live[signature.person_id]
         groups = authority.groups_of(person) & grouped[signature.person_id]
         votes.append(Vote(person, Verdict(signature.verdict), rights, groups))
     _reviews_are_signed(revision, stored)

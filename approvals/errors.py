@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 
@@ -49,6 +51,27 @@ class BadGuardrail(CountersignError):
     def __init__(self, said: str, *, path: tuple[str | int, ...] = ()) -> None:
         super().__init__(said)
         self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong in a file, where: the line counts from 1, the field is dotted (`guardrails[1].windows[0].zone`) or empty."""
+
+    file: str
+    line: int
+    field: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}{f', {self.field}' if self.field else ''}: {self.said}"
+
+
+class BadGuardrailFile(CountersignError):
+    """A guardrails file that cannot be read. `problems` are all that were found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
 
 
 class BadManifest(CountersignError):
@@ -113,3 +136,11 @@ class BadSignature(Refused):
 
 class AuditUnavailable(CountersignError):
     """The audit trail could not be written, so nothing happened."""
+
+
+class BadChange(Refused):
+    """A change of authority that cannot be made; the message says which edit and why. Nothing was written."""
+
+
+class StaleChange(Refused):
+    """Another change of authority was applied first: what was read and signed follows nothing any more."""

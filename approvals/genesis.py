@@ -7,40 +7,31 @@ not known is refused, so that a misspelt one cannot be silently ignored.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import yaml
-from django.apps import apps
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.utils import timezone
 from fido2.utils import websafe_decode
 
 from approvals import audit, canonical
-from approvals.authority import link_hash, state_of_tables
-from approvals.errors import AlreadySealed, BadGuardrail, BadManifest
-from approvals.models import (
-    Account,
-    AuditKind,
-    AuthorityLink,
-    Guardrail,
-    GuardrailGroupPermission,
-    GuardrailUserPermission,
-    GuardrailVersion,
-    Login,
-    Passkey,
-    Person,
-    Principal,
-)
-from approvals.permissions import REVIEW
-from approvals.policies import Mode, Rules, rules_from
+from approvals.authority import codes, link_hash, soundness, state, tables
+from approvals.authority.soundness import LEAST_ADMINISTRATORS
+from approvals.errors import AlreadySealed, BadChange, BadGuardrail, BadManifest
+from approvals.models import AuditKind, AuthorityLink, Principal
+from approvals.policies import Rules, marked, rules_from
+from approvals.policies.marked import BadYaml, Marked
+from approvals.policies.reading import dotted
 from approvals.signatures import cose_key
 
 SCHEMA: Final = "countersign/genesis/1"
-LEAST_ADMINISTRATORS: Final = 3
+# A change of authority takes as many administrators at least.
+LEAST_SIGNERS: Final = 2
+# How long the enrolment links that `bootstrap` prints are good.
+INVITED_FOR: Final = timedelta(days=14)
 _HANDLE: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
@@ -53,33 +44,45 @@ class Manifest:
     groups: dict[str, tuple[str, ...]]
     guardrails: tuple[Rules, ...]
     grants: tuple[dict[str, str], ...]
+    settings: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """An enrolment link of somebody who has no passkey yet. `code` opens it once; it is stored nowhere."""
+
+    handle: str
+    id: UUID
+    code: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What `seal` did: the genesis hash to pin in the executor's configuration, and the persons who have no passkey yet."""
+    """What `seal` did: the hash to pin in the executor's configuration, who has no passkey yet, and their enrolment links."""
 
     hash: str
     without_passkey: tuple[str, ...]
+    invited: tuple[Invited, ...] = ()
 
 
 def read(text: str) -> Manifest:
     """Read a manifest. Raises BadManifest naming the field, or the line that is no YAML."""
     try:
-        found = yaml.load(text, Loader=_Strict)  # noqa: S506 - a safe loader, only stricter
-    except yaml.YAMLError as error:
-        raise BadManifest(f"The manifest is no YAML that can be read: {error}") from error
-    root = _fields(found, "the manifest", {"schema", "accounts", "persons", "guardrails"}, {"groups", "grants"})
+        marks = marked.load(text)
+    except BadYaml as error:
+        raise BadManifest(
+            f"Line {error.line} of the manifest{f', {dotted(error.path)},' if error.path else ''} {error}."
+        ) from error
+    found = marks.value
+    root = _fields(found, "the manifest", {"schema", "accounts", "persons", "guardrails"}, {"groups", "grants", "settings"})
     if root["schema"] != SCHEMA:
         raise BadManifest(f"The manifest says schema {root['schema']!r}; this program reads {SCHEMA!r}.")
     persons = tuple(_person(item, index) for index, item in enumerate(_list(root, "persons")))
     handles = [person["handle"] for person in persons]
     _once(handles, "person")
     groups = _groups(root.get("groups", {}), set(handles))
-    try:
-        guardrails = tuple(rules_from(item) for item in _list(root, "guardrails"))
-    except BadGuardrail as error:
-        raise BadManifest(str(error)) from error
+    guardrails = tuple(_guardrail(item, index, marks) for index, item in enumerate(_list(root, "guardrails")))
     _once([rules.name for rules in guardrails], "guardrail")
     accounts = tuple(_account(item, index) for index, item in enumerate(_list(root, "accounts")))
     _once([account["id"] for account in accounts], "account")
@@ -87,44 +90,107 @@ def read(text: str) -> Manifest:
         _grant(item, index, {r.name for r in guardrails}, set(handles), groups)
         for index, item in enumerate(root.get("grants", []))
     )
-    manifest = Manifest(accounts, persons, groups, guardrails, grants)
+    manifest = Manifest(accounts, persons, groups, guardrails, grants, _settings(root.get("settings", {})))
     _consistent(manifest)
     return manifest
 
 
-def seal(manifest: Manifest) -> Sealed:
-    """Write the manifest's authority and link 0 of the chain, once. Raises AlreadySealed."""
+def seal(manifest: Manifest, *, now: datetime | None = None) -> Sealed:
+    """Write the manifest's authority and link 0 of the chain, once. Raises AlreadySealed.
+
+    Every human without a passkey gets an invitation: the codes are returned, and only their fingerprints are stored.
+    """
+    now = now or timezone.now()
+    made = [
+        Invited(person["handle"], uuid4(), codes.new_code(), now + INVITED_FOR)
+        for person in manifest.persons
+        if person["human"] and not person["passkeys"]
+    ]
     with audit.recorded() as trail:
         with connection.cursor() as cursor:
             cursor.execute("LOCK TABLE approvals_authoritylink IN EXCLUSIVE MODE")
         if AuthorityLink.objects.exists():
             raise AlreadySealed("This installation was bootstrapped already. From now on nobody changes authority alone.")
-        for account in manifest.accounts:
-            Account.objects.create(**account)
-        users = {person["handle"]: _write_person(person) for person in manifest.persons}
-        for name, members in manifest.groups.items():
-            group = Group.objects.create(name=name)
-            group.user_set.set([users[handle] for handle in members])
-        _write_guardrails(manifest, users)
-        state = state_of_tables()
-        link = AuthorityLink.objects.create(number=0, state=state, hash=link_hash(0, "", state), created_at=timezone.now())
-        trail.add(AuditKind.GENESIS, actor="process:bootstrap", hash=link.hash, persons=sorted(users))
-    return Sealed(link.hash, tuple(person["handle"] for person in manifest.persons if not person["passkeys"] and person["human"]))
+        document = document_of(manifest, made)
+        tables.write(_EMPTY, document)
+        text = state.text_of(document)
+        if tables.state_of_tables() != text:
+            raise BadManifest("The tables of authority hold rows that no manifest put there. Begin with an empty database.")
+        link = AuthorityLink.objects.create(number=0, state=text, hash=link_hash(0, "", text), created_at=now)
+        handles = sorted(person["handle"] for person in manifest.persons)
+        trail.add(AuditKind.GENESIS, actor="process:bootstrap", hash=link.hash, persons=handles)
+    return Sealed(link.hash, tuple(one.handle for one in made), tuple(made))
 
 
-class _Strict(yaml.SafeLoader):
-    """Safe YAML in which a key that occurs twice is an error, and 012 stays what was written."""
+def document_of(manifest: Manifest, invited: Sequence[Invited] = ()) -> state.Document:
+    """The state of authority that a manifest says."""
+    ids = {person["handle"]: str(person["id"]) for person in manifest.persons}
+    return {
+        "schema": state.SCHEMA,
+        "settings": {"checkpoint_bucket": "", "checkpoint_every": 3600, **manifest.settings},
+        "accounts": [{**account, "tags": account.get("tags", {})} for account in manifest.accounts],
+        "persons": [_person_row(person) for person in manifest.persons],
+        "groups": {name: list(members) for name, members in manifest.groups.items()},
+        "grants": [
+            {
+                "guardrail": grant["guardrail"],
+                **({"login": grant["person"]} if "person" in grant else {"group": grant["group"]}),
+                "starts": None,
+                "ends": None,
+                "delegated_by": None,
+            }
+            for grant in manifest.grants
+        ],
+        "guardrails": [
+            {"name": rules.name, "number": 1, "hash": canonical.digest(rules.text()), "text": rules.text()}
+            for rules in manifest.guardrails
+        ],
+        "invitations": [
+            {
+                "id": str(one.id),
+                "person": ids[one.handle],
+                "until": state.text_of_moment(one.until),
+                "codes": [codes.fingerprint(one.code).hex()],
+            }
+            for one in invited
+        ],
+    }
 
 
-def _mapping(loader: _Strict, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} occurs twice", node.start_mark)
-    return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
+def _person_row(person: dict[str, Any]) -> dict[str, Any]:
+    sign_on = person.get("single_sign_on")
+    return {
+        "id": str(person["id"]),
+        "handle": person["handle"],
+        "name": person["name"],
+        "email": person.get("email", ""),
+        "human": person["human"],
+        "active": True,
+        "administrator": person["administrator"],
+        "auditor": person["auditor"],
+        "logins": [person["handle"]],
+        "sign_on": [{"login": person["handle"], **sign_on}] if sign_on else [],
+        "principals": person["principals"],
+        "passkeys": person["passkeys"],
+    }
 
 
-_Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_EMPTY: Final[state.Document] = {
+    "settings": {},
+    "accounts": [],
+    "persons": [],
+    "groups": {},
+    "grants": [],
+    "guardrails": [],
+    "invitations": [],
+}
+
+
+def _guardrail(item: Any, index: int, marks: Marked) -> Rules:
+    try:
+        return rules_from(item)
+    except BadGuardrail as error:
+        raise BadManifest(f"Line {marks.line(('guardrails', index, *error.path))}: {error}") from error
 
 
 def _fields(found: Any, where: str, needed: set[str], optional: set[str]) -> dict[str, Any]:
@@ -152,7 +218,7 @@ def _once(names: list[str], what: str) -> None:
 
 def _account(item: Any, index: int) -> dict[str, Any]:
     needed = {"id", "alias", "regions", "executor_role_arn", "external_id"}
-    found = dict(_fields(item, f"account {index + 1}", needed, {"partition", "environment"}))
+    found = dict(_fields(item, f"account {index + 1}", needed, {"partition", "environment", "tags"}))
     if not isinstance(found["id"], str) or not re.fullmatch(r"\d{12}", found["id"]):
         raise BadManifest(f"Account {index + 1}: the id is 12 digits in quotes.")
     if not isinstance(found["regions"], list) or not found["regions"]:
@@ -161,6 +227,9 @@ def _account(item: Any, index: int) -> dict[str, Any]:
         raise BadManifest(f"Account {found['id']}: executor_role_arn is the ARN of a role in this account.")
     found.setdefault("partition", "aws")
     found.setdefault("environment", "")
+    tags = found.setdefault("tags", {})
+    if not isinstance(tags, dict) or not all(isinstance(text, str) and text for pair in tags.items() for text in pair):
+        raise BadManifest(f"Account {found['id']}: tags map texts to texts.")
     return found
 
 
@@ -193,15 +262,26 @@ def _uuid(value: Any, handle: str) -> UUID:
         raise BadManifest(f"Person {handle}: the id is a UUID.") from error
 
 
-def _principal(text: Any, handle: str) -> tuple[str, str]:
-    kind, _, value = str(text).partition(":")
+def _principal(found: Any, handle: str) -> dict[str, Any]:
+    """`kind:value`, or an object with kind, value and precedence."""
+    precedence = 0
+    text = str(found)
+    if isinstance(found, dict):
+        whole = _fields(found, f"person {handle}'s principal", {"kind", "value"}, {"precedence"})
+        text, precedence = f"{whole['kind']}:{whole['value']}", whole.get("precedence", 0)
+    kind, _, value = text.partition(":")
+    if type(precedence) is not int or not -1000 <= precedence <= 1000:
+        raise BadManifest(f"Person {handle}: a principal's precedence is a whole number from -1000 to 1000.")
     if kind not in Principal.Kind.values or not value:
         raise BadManifest(
             f"Person {handle}: a principal is written kind:value with a kind of {', '.join(Principal.Kind.values)}."
         )
-    if kind == Principal.Kind.IAM_USER and not re.fullmatch(r"arn:[\w-]+:iam::\d{12}:user/\S+", value):
-        raise BadManifest(f"Person {handle}: {value} is no IAM user's ARN.")
-    return kind, value
+    path = {Principal.Kind.IAM_USER: "user", Principal.Kind.ROLE: "role"}.get(Principal.Kind(kind))
+    if path and not re.fullmatch(rf"arn:[\w*?-]+:iam::[\d*?]{{1,12}}:{path}/\S+", value):
+        raise BadManifest(f"Person {handle}: {value} is no IAM {path}'s ARN.")
+    if not value.strip("*?"):
+        raise BadManifest(f"Person {handle}: a pattern of stars alone would make everybody this person.")
+    return {"kind": kind, "value": value, "precedence": precedence}
 
 
 def _passkey(key: Any, handle: str) -> dict[str, str]:
@@ -243,6 +323,13 @@ def _grant(item: Any, index: int, guardrails: set[str], handles: set[str], group
     return found
 
 
+def _settings(found: Any) -> dict[str, int]:
+    settings = {"signers": LEAST_SIGNERS, **_fields(found, "settings", set(), {"signers"})}
+    if type(settings["signers"]) is not int or not LEAST_SIGNERS <= settings["signers"] <= 20:
+        raise BadManifest(f"settings.signers is a whole number from {LEAST_SIGNERS} to 20: how many administrators sign.")
+    return settings
+
+
 def _consistent(manifest: Manifest) -> None:
     administrators = [person for person in manifest.persons if person["administrator"] and person["human"]]
     if len(administrators) < LEAST_ADMINISTRATORS:
@@ -250,63 +337,10 @@ def _consistent(manifest: Manifest) -> None:
             f"The manifest has {len(administrators)} administrators; at least {LEAST_ADMINISTRATORS} persons are needed, so that "
             "a lost key does not lock everybody out."
         )
-    _once([f"{kind}:{value}" for person in manifest.persons for kind, value in person["principals"]], "principal")
-    _once([key["credential_id"] for person in manifest.persons for key in person["passkeys"]], "passkey")
-    _once([account["alias"] for account in manifest.accounts], "account alias")
-    signs_on = [person["single_sign_on"] for person in manifest.persons if "single_sign_on" in person]
-    _once([f"{one['provider']}:{one['subject']}" for one in signs_on], "single sign-on subject")
-    humans = {person["handle"] for person in manifest.persons if person["human"]}
-    for rules in manifest.guardrails:
-        if rules.mode is Mode.OBSERVE:
-            continue
-        voters = {
-            handle
-            for grant in manifest.grants
-            if grant["guardrail"] == rules.name
-            for handle in ([grant["person"]] if "person" in grant else manifest.groups[grant["group"]])
-        } & humans
-        if len(voters) < rules.approvals:
-            raise BadManifest(
-                f"Guardrail {rules.name} asks for {rules.approvals} approvals and {len(voters)} persons may give one."
-            )
-
-
-def _write_person(person: dict[str, Any]) -> Any:
-    row = Person.objects.create(
-        id=person["id"],
-        handle=person["handle"],
-        name=person["name"],
-        email=person.get("email", ""),
-        is_human=person["human"],
-        is_administrator=person["administrator"],
-        is_auditor=person["auditor"],
-    )
-    user = get_user_model().objects.create_user(
-        person["handle"], person.get("email") or None, None, first_name=person["name"][:150], is_staff=person["human"]
-    )
-    Login.objects.create(user=user, person=row)
-    if sign_on := person.get("single_sign_on"):
-        # By name: this room judges and knows no sign-in library.
-        account = apps.get_model("socialaccount", "SocialAccount")
-        account._default_manager.create(user=user, provider=sign_on["provider"], uid=sign_on["subject"], extra_data={})
-    for kind, value in person["principals"]:
-        Principal.objects.create(person=row, kind=kind, value=value)
-    for key in person["passkeys"]:
-        Passkey.objects.create(person=row, **key)
-    return user
-
-
-def _write_guardrails(manifest: Manifest, users: dict[str, Any]) -> None:
-    permission = Permission.objects.get(content_type__app_label="approvals", codename=REVIEW)
-    rows = {}
-    for rules in manifest.guardrails:
-        rows[rules.name] = Guardrail.objects.create(name=rules.name)
-        text = rules.text()
-        GuardrailVersion.objects.create(guardrail=rows[rules.name], number=1, text=text, hash=canonical.digest(text))
-    for grant in manifest.grants:
-        guardrail = rows[grant["guardrail"]]
-        if "person" in grant:
-            GuardrailUserPermission.objects.create(user=users[grant["person"]], permission=permission, content_object=guardrail)
-        else:
-            group = Group.objects.get(name=grant["group"])
-            GuardrailGroupPermission.objects.create(group=group, permission=permission, content_object=guardrail)
+    humans = [person["handle"] for person in manifest.persons if person["human"] and not person["passkeys"]]
+    someday = datetime(2999, 1, 1, tzinfo=UTC)
+    invited = [Invited(handle, uuid4(), "", someday) for handle in humans]
+    try:
+        soundness.must_be_sound(document_of(manifest, invited), timezone.now())
+    except BadChange as error:
+        raise BadManifest(str(error)) from error

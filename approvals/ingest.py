@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
-from approvals import audit, canonical, explanation, outbox, trail_event, watch
+from approvals import audit, canonical, explanation, outbox, principals, trail_event, watch
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.decisions import submit
@@ -32,12 +32,10 @@ from approvals.models import (
     FeedBatch,
     GuardrailVersion,
     OutboxKind,
-    Person,
-    Principal,
     QuarantinedMessage,
     TrailRecord,
 )
-from approvals.operations import agreement, catalog, resources, trail, words
+from approvals.operations import words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.operations.trail import Conversion
@@ -74,9 +72,10 @@ class _Guard:
     versions: dict[Rules, GuardrailVersion]
 
     @classmethod
-    def now(cls) -> _Guard:
+    def now(cls, accounts: Iterable[Account]) -> _Guard:
         versions = {version.rules: version for version in GuardrailVersion.objects.current().select_related("guardrail")}
-        return cls(watch.over(tuple(versions)), versions)
+        tags = tuple((account.pk, tuple(sorted(account.tags.items()))) for account in accounts)
+        return cls(watch.over(tuple(versions), tags), versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,8 @@ def _take(messages: Sequence[Message], now: datetime) -> Batch:
     batch = Batch(received=len(messages))
     with audit.recorded() as entries:
         accounts = {account.pk: account for account in Account.objects.all()}
-        guard = _Guard.now()
+        guard = _Guard.now(accounts.values())
+        found: list[_Protected] = []
         for message in messages:
             try:
                 event = trail_event.from_message(message.body)
@@ -133,24 +133,39 @@ def _take(messages: Sequence[Message], now: datetime) -> Batch:
                 _quarantine(message, str(reason), now)
                 batch.fates["quarantined"] += 1
                 continue
-            batch.fates[_one(entries, event, accounts, guard, now)] += 1
+            protected = _protected(event, accounts, guard)
+            if protected is None:
+                batch.fates["ignored"] += 1
+            else:
+                found.append(protected)
+        batch.fates += _judged(entries, found, now)
         _account_for(batch, now)
     return batch
 
 
-def _one(entries: Trail, event: TrailEvent, accounts: dict[str, Account], guard: _Guard, now: datetime) -> str:
-    protected = _protected(event, accounts, guard)
-    if protected is None:
-        return "ignored"
-    record = _record(event, now)
-    if record is None:
-        same = TrailRecord.objects.filter(event_id=event.event_id, account=event.account, sha256=event.sha256)
-        same.update(duplicates=F("duplicates") + 1)
-        return "duplicates"
-    _same_id_other_content(entries, record)
-    fate, why, request = _judge(entries, protected, record, now)
-    TrailRecord.objects.filter(pk=record.pk).update(fate=fate, why=why, request=request)
-    return _COLUMNS[fate]
+def _judged(entries: Trail, found: Sequence[_Protected], now: datetime) -> Counter[str]:
+    """Keep the records of a batch and judge those that are new.
+
+    Several feeds hold the same events in any order. Each writes all its records first and then opens or counts requests, both in
+    an order that is everybody's: otherwise they would wait for one another in a circle, and again when the batches come back.
+    """
+    fates: Counter[str] = Counter()
+    fresh: list[tuple[str, _Protected, TrailRecord]] = []
+    for protected in sorted(found, key=lambda one: (one.event.event_id, one.event.account, one.event.sha256)):
+        event = protected.event
+        record = _record(event, now)
+        if record is None:
+            same = TrailRecord.objects.filter(event_id=event.event_id, account=event.account, sha256=event.sha256)
+            same.update(duplicates=F("duplicates") + 1)
+            fates["duplicates"] += 1
+        else:
+            fresh.append((_merge_key(protected), protected, record))
+    for key, protected, record in sorted(fresh, key=lambda one: one[0]):
+        _same_id_other_content(entries, record)
+        fate, why, request = _judge(entries, protected, record, key, now)
+        TrailRecord.objects.filter(pk=record.pk).update(fate=fate, why=why, request=request)
+        fates[_COLUMNS[fate]] += 1
+    return fates
 
 
 _COLUMNS = {
@@ -167,24 +182,16 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
     account = accounts.get(event.account)
     if account is None or not guard.watch.may_concern(event):
         return None
-    where = Where(account.pk, event.region, account.partition)
-    operations = catalog.all_of_event(event.event_source, event.event_name, event.request_parameters)
-    # Services that share an API (rds, docdb, neptune) have the same call by several names. A guardrail matches it under any of
-    # them; what is drafted is called as the guardrail calls it, if it may be.
-    named = {name for rules in guard.versions for name in rules.operations}
-    for operation in sorted(operations, key=lambda one: one.full_name not in named):
-        conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
-        conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
-        open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}
-        touched = () if open_ends & set(operation.facts.identifies) else resources.arns(operation, conversion.parameters, where)
-        matching = guard.watch.matching(event, operation, touched)
-        if matching:
-            enforcing = tuple(guard.versions[rules] for rules in matching if rules.mode is Mode.ENFORCE)
-            return _Protected(event, account, operation, conversion, touched, enforcing)
-    return None
+    meant, matching = guard.watch.read(event, Where(account.pk, event.region, account.partition))
+    if meant is None or not matching:
+        return None
+    enforcing = tuple(guard.versions[rules] for rules in matching if rules.mode is Mode.ENFORCE)
+    return _Protected(event, account, meant.operation, meant.conversion, meant.resources, enforcing)
 
 
-def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime) -> tuple[Fate, str, ApprovalRequest | None]:
+def _judge(
+    entries: Trail, found: _Protected, record: TrailRecord, merge_key: str, now: datetime
+) -> tuple[Fate, str, ApprovalRequest | None]:
     event = found.event
     if not found.enforcing:
         return Fate.OBSERVED, "Only observing guardrails match.", None
@@ -206,9 +213,9 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
         operation=found.operation.full_name,
         conversion=found.conversion,
         account=found.account,
-        requester=_person(event),
+        requester=principals.behind(event.caller).person,
         versions=found.enforcing,
-        merge_key=_merge_key(found),
+        merge_key=merge_key,
         now=now,
     )
     return (
@@ -262,15 +269,6 @@ def _bypass(entries: Trail, found: _Protected, record: TrailRecord, *, what: str
         actor="process:feed",
         record=record,
     )
-
-
-def _person(event: TrailEvent) -> Person | None:
-    """The active person behind the caller, by the best identity that can be trusted; None when nobody is mapped."""
-    for kind, value in event.caller.principals():
-        mapped = Principal.objects.select_related("person").filter(kind=kind, value=value).first()
-        if mapped is not None:
-            return mapped.person if mapped.person.is_active else None
-    return None
 
 
 def _merge_key(found: _Protected) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
 from approvals.models import (
     ApprovalRequest,
@@ -33,24 +35,59 @@ def person_of(user: object) -> Person | None:
     return login.person if login is not None and login.person.is_active else None
 
 
-def rights_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
-    """For each person, the names of the guardrails reviewable now: active humans with an active login only. Two queries."""
-    found: dict[UUID, set[str]] = defaultdict(set)
+def rights_of(
+    persons: Collection[UUID], *, at: datetime | None = None, apart_from: Collection[UUID] = ()
+) -> Mapping[UUID, frozenset[str]]:
+    """For each person, the names of the guardrails reviewable at the moment (now): active humans with an active login only.
+
+    A delegation holds while whoever delegated is such a person too and holds a right of his own, and never by one of
+    `apart_from`: whoever asks for something does not choose by delegation who decides it. Three queries at most.
+    """
+    moment = at or timezone.now()
+    own, lent = _grants_of(persons, moment)
+    if lent:
+        # Whoever delegated may be none of the persons that were asked for.
+        lenders, _ = _grants_of({lender for lenders in lent.values() for lender, _ in lenders}, moment)
+        for person, grants in lent.items():
+            own[person] |= {
+                name
+                for lender, name in grants
+                if lender not in apart_from and lender != person and name in lenders.get(lender, ())
+            }
+    return {person: frozenset(own.get(person, ())) for person in persons}
+
+
+Lent = dict[UUID, set[tuple[UUID, str]]]
+
+
+def _grants_of(persons: Collection[UUID], moment: datetime) -> tuple[dict[UUID, set[str]], Lent]:
+    """What the persons hold themselves, and what was delegated to them as (by whom, guardrail)."""
+    own: dict[UUID, set[str]] = defaultdict(set)
+    lent: Lent = defaultdict(set)
     active = {
         "user__login__person__in": persons,
         "user__is_active": True,
         "user__login__person__is_active": True,
         "user__login__person__is_human": True,
     }
-    direct = GuardrailUserPermission.objects.filter(permission__codename=REVIEW, **active)
-    for person, name in direct.values_list("user__login__person_id", "content_object__name"):
-        found[person].add(name)
+    direct = GuardrailUserPermission.objects.filter(holding(moment), permission__codename=REVIEW, **active)
+    for person, name, lender in direct.values_list("user__login__person_id", "content_object__name", "delegated_by_id"):
+        if lender is None:
+            own[person].add(name)
+        else:
+            lent[person].add((lender, name))
     grouped = GuardrailGroupPermission.objects.filter(
-        permission__codename=REVIEW, **{f"group__{key}": value for key, value in active.items()}
+        holding(moment), permission__codename=REVIEW, **{f"group__{key}": value for key, value in active.items()}
     )
     for person, name in grouped.values_list("group__user__login__person_id", "content_object__name"):
-        found[person].add(name)
-    return {person: frozenset(found.get(person, ())) for person in persons}
+        own[person].add(name)
+    return own, lent
+
+
+def holding(moment: datetime) -> Q:
+    """Grants whose dates include the moment; the end does not count."""
+    began = Q(starts_at__isnull=True) | Q(starts_at__lte=moment)
+    return began & (Q(ends_at__isnull=True) | Q(ends_at__gt=moment))
 
 
 def groups_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
@@ -70,24 +107,23 @@ def active_among(persons: Collection[UUID]) -> frozenset[UUID]:
     return frozenset(found.values_list("pk", flat=True))
 
 
-def reviewable_by(person: Person) -> frozenset[str]:
-    """The names of the guardrails whose requests this person may review."""
-    return rights_of([person.pk])[person.pk]
+def reviewable_by(person: Person, *, apart_from: Collection[UUID] = ()) -> frozenset[str]:
+    """The names of the guardrails whose requests this person may review now; `apart_from` as in `rights_of`."""
+    return rights_of([person.pk], apart_from=apart_from)[person.pk]
 
 
 def reviewers_of(guardrails: Collection[str]) -> QuerySet[Person]:
-    """Every active human who may review under at least one of the named guardrails."""
+    """Every active human who may review now under at least one of the named guardrails."""
     named = Guardrail.objects.filter(name__in=guardrails)
-    users = GuardrailUserPermission.objects.filter(permission__codename=REVIEW, content_object__in=named).values("user")
-    groups = GuardrailGroupPermission.objects.filter(permission__codename=REVIEW, content_object__in=named).values("group")
-    through = Q(logins__user__in=users) | Q(logins__user__groups__in=groups)
-    return Person.objects.filter(through, logins__user__is_active=True, is_active=True, is_human=True).distinct()
-
-
-def members_of(groups: Collection[str]) -> QuerySet[Person]:
-    """Every active human with an active login in at least one of the named groups."""
-    through = {"logins__user__groups__name__in": groups, "logins__user__is_active": True}
-    return Person.objects.filter(is_active=True, is_human=True, **through).distinct()
+    now = holding(timezone.now())
+    users = GuardrailUserPermission.objects.filter(now, permission__codename=REVIEW, content_object__in=named)
+    groups = GuardrailGroupPermission.objects.filter(now, permission__codename=REVIEW, content_object__in=named).values("group")
+    through = Q(logins__user__in=users.values("user")) | Q(logins__user__groups__in=groups)
+    found = Person.objects.filter(through, logins__user__is_active=True, is_active=True, is_human=True).distinct()
+    if not users.filter(delegated_by__isnull=False).exists():
+        return found
+    rights = rights_of([person.pk for person in found])
+    return Person.objects.filter(pk__in=[person for person, names in rights.items() if names & set(guardrails)])
 
 
 def requests_seen_by(person: Person, guardrails: Collection[int]) -> QuerySet[ApprovalRequest]:

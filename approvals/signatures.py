@@ -19,16 +19,20 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from fido2 import cbor
 from fido2.cose import CoseKey
 from fido2.utils import websafe_decode, websafe_encode
-from fido2.webauthn import AuthenticatorData
+from fido2.webauthn import AttestationObject, AuthenticatorData
 
 from approvals.errors import BadSignature
 from approvals.states import Verdict
 
 DOMAIN: Final = b"countersign/decision/1"
+# A change of authority and a registration are no decisions: none of the three can ever be taken for another.
+AUTHORITY: Final = b"countersign/change/1"
+REGISTRATION: Final = b"countersign/registration/1"
 NONCE_BYTES: Final = 32
 # From the opening of a ceremony to its signature.
 LIFETIME: Final = timedelta(minutes=5)
 LARGEST: Final = 8192
+LARGEST_ATTESTATION: Final = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +53,22 @@ class RelyingParty:
     origin: str
 
 
-def challenge(digest: str, verdict: Verdict, nonce: bytes) -> bytes:
-    """The 32 bytes that the passkey is asked to sign, for a plan's digest (64 hexadecimal digits).
+def challenge(digest: str, verdict: Verdict, nonce: bytes, *, domain: bytes = DOMAIN) -> bytes:
+    """The 32 bytes that the passkey is asked to sign, for a plan's or a change's digest (64 hexadecimal digits).
 
     Every part has a fixed length or a terminator, so no two decisions share an input.
     """
     if len(digest) != 64 or len(nonce) != NONCE_BYTES:
         raise BadSignature("A decision is signed over a 32 byte digest and a 32 byte nonce; begin again from the request's page.")
-    return hashlib.sha256(DOMAIN + b"\0" + bytes.fromhex(digest) + verdict.encode() + b"\0" + nonce).digest()
+    return hashlib.sha256(domain + b"\0" + bytes.fromhex(digest) + verdict.encode() + b"\0" + nonce).digest()
 
 
-def new_nonce(moment: datetime) -> bytes:
-    """32 bytes that are used once: the moment (milliseconds since 1970, 8 bytes) and 24 random bytes.
+def new_nonce(moment: datetime, tail: bytes = b"") -> bytes:
+    """32 bytes that are used once: the moment (milliseconds since 1970, 8 bytes) and 24 random bytes, or those of `tail`.
 
     The moment is inside what is signed, so that whoever can write the database cannot make an old approval young again.
     """
-    return int(moment.timestamp() * 1000).to_bytes(8, "big") + secrets.token_bytes(NONCE_BYTES - 8)
+    return int(moment.timestamp() * 1000).to_bytes(8, "big") + (tail or secrets.token_bytes(NONCE_BYTES))[: NONCE_BYTES - 8]
 
 
 def moment_of(nonce: bytes) -> datetime:
@@ -107,6 +111,54 @@ def verify(assertion: Assertion, *, expected: bytes, public_key: bytes, party: R
     return int(authenticator.counter)
 
 
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A passkey that was made for a person: the new key, and what the authenticator said of it, each as base64url text."""
+
+    credential_id: str
+    public_key: str
+    label: str
+    nonce: str
+    client_data: str
+    attestation: str
+
+    def passkey(self) -> dict[str, str]:
+        """The key as the state of authority holds it."""
+        return {"credential_id": self.credential_id, "public_key": self.public_key, "label": self.label}
+
+
+def registration_challenge(invitation: str, nonce: bytes) -> bytes:
+    """The 32 bytes that a registration under this invitation answers."""
+    return hashlib.sha256(REGISTRATION + b"\0" + invitation.encode() + b"\0" + nonce).digest()
+
+
+def verify_registration(made: Registration, *, invitation: str, party: RelyingParty) -> None:
+    """Check that an authenticator made this key for this portal under this invitation, with user verification.
+
+    No attestation of its maker is asked for. Raises BadSignature with the reason. Source: W3C WebAuthn Level 3, section 7.1.
+    """
+    if len(made.client_data) > LARGEST or len(made.attestation) > LARGEST_ATTESTATION:
+        raise BadSignature("The authenticator's answer is too large to be a registration.")
+    said = _client_data(_decoded(made.client_data))
+    expected = registration_challenge(invitation, _decoded(made.nonce))
+    if said.get("type") != "webauthn.create" or not hmac.compare_digest(_decoded(said.get("challenge")), expected):
+        raise BadSignature("This is the answer to another ceremony than this registration. Begin again from the enrolment link.")
+    if said.get("origin") != party.origin or said.get("crossOrigin", False) is not False:
+        raise BadSignature(f"The passkey was made for {said.get('origin')!r}, not for this portal. Do not use that page again.")
+    try:
+        data = AttestationObject(_decoded(made.attestation)).auth_data
+        credential = data.credential_data
+        key = credential and (websafe_encode(credential.credential_id), websafe_encode(cbor.encode(credential.public_key)))
+    except Exception as error:  # fido2 raises several kinds for malformed bytes; none of them has an effect
+        raise BadSignature("The authenticator's answer cannot be read. Try again, or with another passkey.") from error
+    if not hmac.compare_digest(data.rp_id_hash, hashlib.sha256(party.id.encode()).digest()):
+        raise BadSignature("The passkey belongs to another site.")
+    if not data.is_user_present() or not data.is_user_verified():
+        raise BadSignature("The passkey did not verify that it was you (PIN or biometric). Use one that does.")
+    if key != (made.credential_id, made.public_key):
+        raise BadSignature("The passkey is not the one that the authenticator made.")
+
+
 def counter_went_back(last: int, now: int) -> bool:
     """Whether a counter shows a cloned authenticator. Synced passkeys report 0 for ever, so both being 0 says nothing."""
     return not (last == 0 and now == 0) and now <= last
@@ -137,6 +189,9 @@ def _parts(assertion: Assertion) -> tuple[bytes, bytes, bytes]:
 
 
 def _decoded(text: Any) -> bytes:
+    # A number would be taken for a length, and so many bytes be made of nothing.
+    if not isinstance(text, str):
+        raise BadSignature("The authenticator's answer is not base64url. Reload the page and sign again.")
     try:
         return bytes(websafe_decode(text))
     except (ValueError, TypeError, AttributeError) as error:

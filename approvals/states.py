@@ -51,6 +51,18 @@ class Verdict(StrEnum):
     BREAK_GLASS = "breakglass"
 
 
+class ChangeState(StrEnum):
+    """Where a change of authority stands. `stale`: another was applied first; `refused`: it did not verify."""
+
+    OPEN = "open"
+    APPLIED = "applied"
+    DENIED = "denied"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    STALE = "stale"
+    REFUSED = "refused"
+
+
 class Completeness(StrEnum):
     """How far a recorded call can be repeated."""
 

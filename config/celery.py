@@ -1,4 +1,4 @@
-"""Celery: three workers with a queue each, a beat, and the nudge that makes the outbox quick.
+"""Celery: four workers with a queue each, a beat, and the nudge that makes the outbox quick.
 
 A message carries a task's name and nothing that is believed: tasks take their work from verified rows. Losing a message
 is harmless (the next sweep does the work) and so is repeating one (the claim row is what protects).
@@ -28,6 +28,7 @@ DRAINS: Final = {
     "prove": "executor.tasks.deliver",
     "execute": "executor.tasks.execute_due",
     "inspect": "executor.tasks.execute_due",
+    "apply": "executor.tasks.apply_changes",
 }
 ROUTES: Final = {
     "executor.tasks.poll_queue": {"queue": "feed"},
@@ -35,6 +36,7 @@ ROUTES: Final = {
     "executor.tasks.expire": {"queue": "delivery"},
     "executor.tasks.execute_due": {"queue": "execution"},
     "executor.tasks.reconcile": {"queue": "execution"},
+    "executor.tasks.apply_changes": {"queue": "authority"},
 }
 # Task, seconds between two sweeps. A sweep that was not taken up before the next one is due is dropped (`expires`).
 SWEEPS: Final = {
@@ -43,6 +45,7 @@ SWEEPS: Final = {
     "executor.tasks.execute_due": 5,
     "executor.tasks.reconcile": 10,
     "executor.tasks.expire": 15,
+    "executor.tasks.apply_changes": 5,
 }
 # Seconds. Above the longest task (an execution that follows a resource until it is settled); below it, the broker would
 # hand the same message to a second worker while the first still works.
@@ -87,7 +90,7 @@ app.conf.update(
         name.rpartition(".")[2]: {"task": name, "schedule": float(seconds), "options": {"expires": seconds}}
         for name, seconds in SWEEPS.items()
     },
-    # In memory: the schedule is five fixed sweeps, and a file would have to live somewhere writable.
+    # In memory: the schedule is a few fixed sweeps, and a file would have to live somewhere writable.
     beat_scheduler="celery.beat:Scheduler",
     beat_max_loop_interval=1,
     # Reuse the database connection for this many tasks; Celery 5.7 would close it around every one (8.5 ms).
@@ -115,7 +118,7 @@ def _connection() -> Connection:
 
 
 def nudge(kind: str) -> None:
-    """Wake the worker that drains outbox rows of this kind: notify, mirror, prove, execute, inspect.
+    """Wake the worker that drains outbox rows of this kind: notify, mirror, prove, execute, inspect, apply.
 
     Called after a commit. The row is the promise and the sweep its guarantee; the nudge only makes it quick, so it
     never raises and never waits longer than about a second.

@@ -19,20 +19,20 @@ from django.core.exceptions import ImproperlyConfigured
 from approvals import sealing
 from approvals.errors import BadSealingKey
 
-Process = Literal["web", "feed", "delivery", "execution", "beat", "owner", "tool"]
+Process = Literal["web", "feed", "delivery", "execution", "authority", "beat", "owner", "tool"]
 SecondFactor = Literal["amr", "provider"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 PROCESSES: tuple[str, ...] = get_args(Process)
 # Who needs what. `tool` is no process of a deployment (linters, makemigrations, the demo's launcher) and needs nothing.
-WITH_DATABASE = frozenset({"web", "feed", "delivery", "execution", "owner"})
+WITH_DATABASE = frozenset({"web", "feed", "delivery", "execution", "authority", "owner"})
 # Only these sign or read signed values; a worker that reads hostile input is better off without the key.
 WITH_SIGNED_VALUES = frozenset({"web"})
 # Who needs no origin: nothing that it does is shown to a person or verified against a passkey.
 WITHOUT_ORIGIN = frozenset({"tool", "owner"})
-WITH_BROKER = frozenset({"web", "feed", "delivery", "execution", "beat"})
+WITH_BROKER = frozenset({"web", "feed", "delivery", "execution", "authority", "beat"})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-# Credentials that boto3 would pick up by itself; the web process must have none of them.
+# Credentials that boto3 would pick up by itself; web, authority and beat must have none of them.
 AWS_CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -269,7 +269,7 @@ def _read_database(reader: _Reader, process: str) -> Database | None:
 
 def _refuse_keys_in_web(reader: _Reader, process: str) -> None:
     found = [name for name in AWS_CREDENTIALS if reader.text(name)]
-    if process in {"web", "beat"} and found:
+    if process in {"web", "authority", "beat"} and found:
         reader.problems.append(
             f"{', '.join(found)} must not be set for the {process} process: it has no business with AWS. Unset them."
         )
@@ -335,8 +335,8 @@ def _wants(reader: _Reader, environment: Environment) -> None:
         reader.problems.append("COUNTERSIGN_QUEUE_URL is missing: the feed reads this SQS queue.")
     if environment.process == "delivery" and not environment.topic_arn:
         reader.problems.append("COUNTERSIGN_TOPIC_ARN is missing: delivery publishes notifications to this SNS topic.")
-    if environment.process == "execution" and not environment.genesis:
-        reader.problems.append("COUNTERSIGN_GENESIS is missing: the executor trusts only the authority that begins with it.")
+    if environment.process in ("execution", "authority") and not environment.genesis:
+        reader.problems.append("COUNTERSIGN_GENESIS is missing: this process trusts only the authority that begins with it.")
     if environment.opening_keys and environment.process != "execution":
         reader.problems.append(
             "COUNTERSIGN_OPENING_KEY opens every sealed secret and is for the execution process alone: unset it here."

@@ -132,7 +132,7 @@ def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: da
     """A check did not hold, so nothing is sent. A lost right or a changed plan goes back to draft; a forgery is an alert."""
     request = execution.revision.request
     under_way = execution.execution_state is ExecutionState.RUNNING
-    wanted = request.request_state is RequestState.APPROVED
+    wanted = request.request_state is RequestState.APPROVED and _is_current(execution)
     endings.end(
         trail,
         Claim(execution.pk, request.pk, execution.token),
@@ -150,7 +150,7 @@ def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: da
             request=request,
         )
         log.critical("nothing was executed: %s", reason)
-    elif isinstance(reason, Refused) and not isinstance(reason, WrongState) and not under_way and _is_current(execution):
+    elif isinstance(reason, Refused) and not isinstance(reason, WrongState) and not under_way and wanted:
         decisions.reopen(trail, request, str(reason), now=now)
 
 

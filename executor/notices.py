@@ -67,7 +67,7 @@ def _write(trail: Trail, execution: Execution, verified: Verified, authority: Au
     notice = Notice.objects.create(
         execution=execution,
         digest=verified.digest,
-        to=_concerned(verified, authority),
+        to=_concerned(verified, authority, now),
         text=text_of(verified.plan, verified.digest, verified.hold) + _signed_by(verified, authority),
         hold=verified.hold,
         created_at=now,
@@ -91,10 +91,15 @@ def _must_be_ours(notice: Notice, verified: Verified) -> None:
         raise Forged("The notice that was sent is not of the bytes that were signed: the row was changed.")
 
 
-def _concerned(verified: Verified, authority: Authority) -> list[str]:
+def _concerned(verified: Verified, authority: Authority, now: datetime) -> list[str]:
     """Handles of every signer and of everybody who may review under the guardrails, as the signed authority has them."""
     names = {rules.name for rules in verified.rules}
-    reviewers = [person for person, rights in authority.rights.items() if rights & names and authority.is_voter(person)]
+    apart_from = frozenset({verified.confirmed_by} if verified.confirmed_by else ())
+    reviewers = [
+        person
+        for person in authority.persons
+        if authority.is_voter(person) and authority.rights_at(person, now, apart_from=apart_from) & names
+    ]
     return _handles([*verified.moments, *reviewers], authority)
 
 

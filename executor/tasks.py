@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
+from uuid import UUID
 
 from celery import shared_task
 
-from approvals import decisions, outbox
+from approvals import changes, decisions, outbox
 from approvals.models import OutboxKind, OutboxMessage
 from executor import delivery, endings, feed, inspect, reconcile, run, stuck
 
@@ -43,6 +44,28 @@ def execute_due() -> None:
 def reconcile_open() -> None:
     """Look after executions without an owner and outcomes that are not known."""
     reconcile.sweep()
+
+
+@shared_task(name="executor.tasks.apply_changes")
+def apply_changes() -> None:
+    """Apply what administrators signed, and what invited persons registered; end what ran out of its clock."""
+    while due := outbox.take([OutboxKind.APPLY], most=1):
+        try:
+            change_id = _id(due[0].subject)
+            if change_id is not None:
+                changes.apply(change_id)
+            outbox.done(due[0])
+        except Exception as error:  # noqa: BLE001 - logged there; the next change must not wait for this one
+            stuck.put_off(due[0], error, actor=changes.ACTOR)
+    changes.expire()
+
+
+def _id(subject: str) -> UUID | None:
+    # Whoever can write the outbox can write anything into it; what is no id names no change.
+    try:
+        return UUID(subject)
+    except ValueError:
+        return None
 
 
 @shared_task(name="executor.tasks.expire")

@@ -6,6 +6,7 @@ The fixture `cast` (tests/conftest.py) seals the demo's world in the test's data
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -15,8 +16,8 @@ from uuid import uuid4
 import yaml
 from fido2.utils import websafe_encode
 
-from approvals import decisions, genesis, ingest
-from approvals.models import ApprovalRequest, Execution, Person
+from approvals import changes, decisions, genesis, ingest
+from approvals.models import ApprovalRequest, AuthorityChange, Execution, Person
 from approvals.signatures import Assertion
 from approvals.states import Verdict
 from executor.demo import people
@@ -117,7 +118,7 @@ class Cast:
             parameters=parameters or {"TableName": "prod-orders"},
         )
 
-    def assertion(self, handle: str, ceremony: decisions.Ceremony) -> Assertion:
+    def assertion(self, handle: str, ceremony: decisions.Ceremony | changes.Opened) -> Assertion:
         """What this person's passkey answers."""
         key = self.keys[handle]
         return software_authenticator.assertion(key["credential_id"], key["private_key"], ceremony)
@@ -158,6 +159,32 @@ class Cast:
         request = self.sign_review(self.pending(**filed))
         return Execution.objects.get(revision__request=request)
 
+    def sign_change(self, change: AuthorityChange, handle: str, verdict: Verdict = Verdict.APPROVE, reason: str = "") -> str:
+        """An administrator's signature under a change of authority; returns his code, where the change invites somebody."""
+        opened = changes.begin(change.pk, self.person(handle), verdict)
+        changes.sign(
+            change.pk,
+            self.person(handle),
+            digest=opened.digest,
+            verdict=verdict,
+            nonce=opened.nonce,
+            assertion=self.assertion(handle, opened),
+            reason=reason or ("looked at it" if verdict is Verdict.DENY else ""),
+        )
+        return opened.code
+
+    def proposed(self, *edits: dict[str, Any], by: str = "dana") -> AuthorityChange:
+        """A change of authority that nobody has signed."""
+        return changes.propose(self.person(by), list(edits), reason="it is time")
+
+    def changed(self, *edits: dict[str, Any], by: str = "dana", signers: tuple[str, ...] = ("dana", "erin")) -> AuthorityChange:
+        """A change of authority that was proposed, signed and applied."""
+        change = self.proposed(*edits, by=by)
+        for handle in signers:
+            self.sign_change(change, handle)
+        assert changes.apply(change.pk)
+        return AuthorityChange.objects.get(pk=change.pk)
+
 
 def forged(assertion: Assertion, **changes: str) -> Assertion:
     """The same assertion with parts replaced."""
@@ -174,8 +201,13 @@ def noise() -> str:
     return websafe_encode(b"\x30\x06\x02\x01\x01\x02\x01\x01")
 
 
-def seal(tmp_path: Any, settings: Any, *, whole: bool = False, **guardrail: Any) -> Cast:
-    """Seal the demo's world, the tables' guardrail alone or the `whole`; `guardrail` replaces fields of the first."""
+def seal(
+    tmp_path: Any, settings: Any, *, whole: bool = False, change: Callable[[dict[str, Any]], None] | None = None, **guardrail: Any
+) -> Cast:
+    """Seal the demo's world, the tables' guardrail alone or the `whole`; `guardrail` replaces fields of the first.
+
+    `change` may do anything to the manifest before it is sealed (`with_carol`, `with_a_bot`).
+    """
     path = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)  # type: ignore[arg-type]
     manifest = yaml.safe_load(path.read_text())
     manifest["guardrails"][0].update(guardrail)
@@ -183,10 +215,25 @@ def seal(tmp_path: Any, settings: Any, *, whole: bool = False, **guardrail: Any)
         del manifest["guardrails"][1:]
         name = DEMO.guardrails[0].name
         manifest["grants"] = [grant for grant in manifest["grants"] if grant["guardrail"] == name]
+    if change is not None:
+        change(manifest)
     text = yaml.safe_dump(manifest)
     sealed = genesis.seal(genesis.read(text))
     settings.GENESIS = sealed.hash
     return Cast(sealed.hash, _KEYS)
+
+
+def with_carol(manifest: dict[str, Any]) -> None:
+    """Carol may review too, and is of a group of her own, `Owners`."""
+    manifest["grants"] += [{"guardrail": one["name"], "person": "carol"} for one in manifest["guardrails"]]
+    manifest["groups"]["Owners"] = ["carol"]
+
+
+def with_a_bot(manifest: dict[str, Any]) -> None:
+    """A pipeline's IAM user, `deployer`, is known and no person; carol may review too."""
+    with_carol(manifest)
+    bot = {"handle": "deployer", "name": "Deployer", "human": False, "principals": [f"iam_user:{DEMO.iam_arn('user/deployer')}"]}
+    manifest["persons"].append(bot)
 
 
 def now() -> datetime:

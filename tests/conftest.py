@@ -160,7 +160,7 @@ def transactional_db(cloned_database: str) -> None:
 
 @pytest.fixture
 def role_url(database_cluster: databases.Cluster, django_db_setup: None) -> Callable[[str], str]:
-    """`role_url("web")`: the URL of that process's role (web, feed, delivery, execution) on the test's database."""
+    """`role_url("web")`: the URL of that process's role (web, feed, delivery, execution, authority) on the test's database."""
 
     def url(process: str) -> str:
         return database_cluster.role_url(process, _current_name())

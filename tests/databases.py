@@ -45,7 +45,7 @@ class Cluster:
         return asdict(self)
 
     def role_url(self, process: str, database: str) -> str:
-        """The URL of a process's role (web, feed, delivery, execution) on one of the run's databases."""
+        """The URL of a process's role (web, feed, delivery, execution, authority) on one of the run's databases."""
         return servers.with_login(self.owner_url, servers.ROLES[process], self.passwords[process], database)
 
     def clone(self, name: str) -> str:

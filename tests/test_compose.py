@@ -12,7 +12,15 @@ from config.environment import AWS_CREDENTIALS, read
 
 PROJECT = Path(__file__).resolve().parents[1]
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
-PROCESSES = {"migrate": "owner", "web": "web", "feed": "feed", "delivery": "delivery", "execution": "execution", "beat": "beat"}
+PROCESSES = {
+    "migrate": "owner",
+    "web": "web",
+    "feed": "feed",
+    "delivery": "delivery",
+    "execution": "execution",
+    "authority": "authority",
+    "beat": "beat",
+}
 _VARIABLE = re.compile(r"\$\$|\$\{(\w+)(:\?[^}]*|:-[^}]*)?\}")
 SET = {
     "COUNTERSIGN_ORIGIN": "https://countersign.example.com",
@@ -58,9 +66,11 @@ def test_the_web_container_has_no_aws_variable():
 
 def test_no_two_workers_share_a_key_or_a_password():
     keys = [environ(service)["AWS_ACCESS_KEY_ID"] for service in ("feed", "delivery", "execution")]
-    passwords = [read(environ(service)).database.password for service in ("migrate", "web", "feed", "delivery", "execution")]
+    passwords = [
+        read(environ(service)).database.password for service in ("migrate", "web", "feed", "delivery", "execution", "authority")
+    ]
     assert len(set(keys)) == 3
-    assert len(set(passwords)) == 5
+    assert len(set(passwords)) == 6
 
 
 def test_every_secret_must_be_given():
@@ -88,11 +98,11 @@ def test_the_image_holds_the_pinned_requirements_of_production():
 def test_the_script_of_the_roles_is_a_shell_script_that_makes_each_role():
     script = interpolated(COMPOSE["configs"]["database-roles"]["content"])
     subprocess.run(["sh", "-n"], input=script, text=True, check=True)
-    for process in ("owner", "web", "feed", "delivery", "execution"):
+    for process in ("owner", "web", "feed", "delivery", "execution", "authority"):
         assert f"CREATE ROLE countersign_{process} LOGIN" in script
     assert "SUPERUSER" not in script
 
 
 def test_no_credential_that_the_reader_knows_is_given_to_another_process():
-    for service in ("migrate", "web", "beat"):
+    for service in ("migrate", "web", "authority", "beat"):
         assert not set(AWS_CREDENTIALS) & COMPOSE["services"][service]["environment"].keys()

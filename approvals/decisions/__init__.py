@@ -5,6 +5,7 @@ writer of a request's state. Each verb is one transaction: lock the request, che
 append to the audit trail last. Constraints and triggers in the database stand behind each check.
 """
 
+from approvals.authority import relying_party
 from approvals.decisions.asking import adopt, complete, file, reopen, submit
 from approvals.decisions.ending import disown, expire, stop, withdraw
 from approvals.decisions.glass import break_glass, review_glass, why_not_review_glass
@@ -21,7 +22,7 @@ from approvals.decisions.offering import (
 )
 from approvals.decisions.quorum import editors_of, guardrails_of, resolution_of
 from approvals.decisions.reviewing import confirm, review, send_back
-from approvals.decisions.signing import Ceremony, begin, relying_party
+from approvals.decisions.signing import Ceremony, begin
 from approvals.decisions.steps import subject
 from approvals.decisions.talking import comment
 

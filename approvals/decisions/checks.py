@@ -57,7 +57,8 @@ def must_be_in(request: ApprovalRequest, states: Sequence[RequestState] | frozen
     """In one of these states. Raises WrongState, saying how it ended."""
     if request.request_state not in states:
         ended = f" {request.ended_why}" if request.ended_why else ""
-        raise WrongState(f"This request is {request.state}.{ended} Nothing was changed.")
+        stop = "." if ended and not ended.endswith((".", "!", "?")) else ""
+        raise WrongState(f"This request is {request.state}.{ended}{stop} Nothing was changed.")
 
 
 def must_be_in_time(request: ApprovalRequest, now: datetime) -> None:
@@ -122,7 +123,7 @@ def must_be_returnable(request: ApprovalRequest, revision: Revision, person: Per
         raise OwnRequest("You asked for this, or edited it. Somebody else must review it.")
     if request.request_state is RequestState.DRAFT:
         must_be_somebodys(request)
-    if not permissions.reviewable_by(person) & guardrails_of(revision).keys():
+    if not permissions.reviewable_by(person, apart_from=editors_of(request)) & guardrails_of(revision).keys():
         raise NotAllowed("You have no right to review requests under the guardrails that protect this resource.")
     if request.request_state is RequestState.DRAFT:
         raise WrongState(
@@ -139,22 +140,22 @@ def must_be_adoptable(request: ApprovalRequest, person: Person, now: datetime) -
 
     Whoever may ask may adopt: by adopting, a person asks, and is barred from deciding as any requester is.
     """
-    if person.pk not in permissions.active_among([person.pk]):
-        raise NotAllowed("Only an active person with a login here can adopt a draft.")
     must_be_in(request, (RequestState.DRAFT,))
-    must_be_in_time(request, now)
     if request.requester is not None and request.requester.is_human:
         raise WrongState(f"{request.requester.handle} stands behind this draft already; only a bot's or nobody's is adopted.")
+    must_be_in_time(request, now)
+    if person.pk not in permissions.active_among([person.pk]):
+        raise NotAllowed("Only an active person with a login here can adopt a draft.")
 
 
 def must_be_stoppable(request: ApprovalRequest, revision: Revision, person: Person) -> None:
     """Who signed this plan, or may review it, stops what is approved and not claimed. Raises NotAllowed, WrongState."""
+    must_be_in(request, (RequestState.APPROVED,))
     if person.pk not in permissions.active_among([person.pk]):
         raise NotAllowed("Only an active person can stop this.")
     signed = revision.signatures.filter(person=person).exists()
     if not signed and not permissions.reviewable_by(person) & guardrails_of(revision).keys():
         raise NotAllowed("Whoever signed this plan, or may review it, can stop it; you are neither.")
-    must_be_in(request, (RequestState.APPROVED,))
     must_be_unclaimed(request)
 
 

@@ -39,7 +39,8 @@ from approvals.states import RequestState, may_move
 
 def withdraw(request_id: UUID, person: Person, *, reason: str = "", now: datetime | None = None) -> ApprovalRequest:
     """The requester no longer wants it; possible until it is claimed. Raises NotAllowed, WrongState."""
-    why = f"Withdrawn by {person.handle}." + (f" {reason.strip()[:LONGEST_REASON]}" if reason.strip() else "")
+    said = reason.strip()[:LONGEST_REASON]
+    why = f"Withdrawn by {person.handle}: {said}" if said else f"Withdrawn by {person.handle}."
     return _end(request_id, person, RequestState.WITHDRAWN, AuditKind.REQUEST_WITHDRAWN, why, now)
 
 

@@ -20,7 +20,8 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
     guardrails = guardrails if guardrails is not None else guardrails_of(revision)
     reviews = list(revision.reviews.select_related("person"))
     voters = [review.person_id for review in reviews]
-    rights, groups = permissions.rights_of(voters), permissions.groups_of(voters)
+    rights = permissions.rights_of(voters, apart_from=editors_of(revision.request))
+    groups = permissions.groups_of(voters)
     votes = [
         Vote(str(review.person_id), Verdict(review.verdict), rights[review.person_id], groups[review.person_id])
         for review in reviews

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from fido2.utils import websafe_decode
 
 from approvals import signatures
+from approvals.authority import relying_party
+from approvals.counters import last_counter
 from approvals.decisions.checks import (
     must_be_breakable,
     must_be_confirmable,
@@ -76,11 +77,6 @@ def begin(request_id: UUID, person: Person, verdict: Verdict, *, now: datetime |
     return Ceremony(signatures.websafe(nonce), challenge, revision.digest, verdict, keys, relying_party())
 
 
-def relying_party() -> RelyingParty:
-    """Who asks for signatures here."""
-    return RelyingParty(settings.RP_ID, settings.ORIGIN)
-
-
 def consume(nonce: str, person: Person, now: datetime) -> None:
     """Use the nonce up, before and outside the decision's transaction, so that a refused signature cannot be tried again."""
     mine = SignatureChallenge.objects.filter(nonce=nonce, person=person, consumed_at__isnull=True)
@@ -108,13 +104,7 @@ def sign(revision: Revision, person: Person, verdict: Verdict, nonce: str, asser
         public_key=bytes(websafe_decode(passkey.public_key)),
         party=relying_party(),
     )
-    last = (
-        Signature.objects.filter(credential_id=passkey.credential_id)
-        .order_by("-counter")
-        .values_list("counter", flat=True)
-        .first()
-    )
-    if last is not None and signatures.counter_went_back(last, counter):
+    if signatures.counter_went_back(last_counter(passkey.credential_id), counter):
         raise BadSignature(
             "The passkey's counter went back: it may have been cloned. Tell the administrators before you sign again."
         )

@@ -20,10 +20,10 @@ from approvals.models import (
     RevisionGuardrail,
     Source,
 )
-from approvals.operations import catalog, regions, resources, sources
+from approvals.operations import catalog, regions, resources
 from approvals.operations.resources import Where
 from approvals.plan import GuardrailPin, Plan, Step
-from approvals.policies import Call, Mode
+from approvals.policies import Call, Mode, call_of, index_of
 from approvals.states import Completeness, RequestState, may_move
 
 
@@ -38,19 +38,29 @@ def calls_of(steps: Sequence[Step], account: Account, region: str) -> list[Call]
     calls = []
     for step in steps:
         operation = catalog.get(step.name)
-        touched = resources.arns(operation, step.parameters, where)
-        recorded = regions.recorded_in(operation, account.partition, region)
-        calls.append(Call(account.pk, recorded, step.name, touched, sources.other_names(step.name)))
+        calls.append(
+            call_of(
+                operation,
+                account=account.pk,
+                region=regions.recorded_in(operation, account.partition, region),
+                resources=resources.arns(operation, step.parameters, where),
+                tags=account.tags,
+                parameters=step.parameters,
+            )
+        )
     return calls
 
 
 def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:
     """The enforcing guardrail versions that protect at least one of the calls. Raises NothingMatches."""
-    found = [
-        version
+    enforcing = {
+        version.rules: version
         for version in GuardrailVersion.objects.current().select_related("guardrail")
-        if version.rules.mode is Mode.ENFORCE and any(policies.matches(version.rules, call) for call in calls)
-    ]
+        if version.rules.mode is Mode.ENFORCE
+    }
+    index = index_of(tuple(enforcing))
+    protecting = {rules for call in calls for rules in index.matching(call)}
+    found = [version for rules, version in enforcing.items() if rules in protecting]
     if not found:
         raise NothingMatches(
             "No guardrail protects this call. Check the name, the account and the region for a slip; if they are right, the call "
@@ -201,7 +211,11 @@ def move(request: ApprovalRequest, state: RequestState, **fields: Any) -> None:
 
 
 def locked(request_id: UUID) -> ApprovalRequest:
+    """The request with its row locked, as it is once the lock is ours. Raises Refused when there is none.
+
+    Without a join: after a wait PostgreSQL reads the locked row anew, and joined ones as they were when the wait began.
+    """
     try:
-        return ApprovalRequest.objects.select_for_update(of=("self",)).select_related("account", "requester").get(pk=request_id)
+        return ApprovalRequest.objects.select_for_update().get(pk=request_id)
     except ApprovalRequest.DoesNotExist:
         raise Refused("There is no such request.") from None

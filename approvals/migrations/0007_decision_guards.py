@@ -14,12 +14,14 @@ BEGIN
     FOR said IN SELECT * FROM (VALUES
         ('countersign_web', '^(person:.+|process:decisions)$',
             '^(request\\.(drafted|completed|confirmed|reviewed|approved|denied|withdrawn|disowned|sent-back|commented|adopted'
-            '|stopped|glass-broken|glass-reviewed)|alert\\.(raised|closed)|exported)$'),
+            '|stopped|glass-broken|glass-reviewed)|alert\\.(raised|closed)|exported|change\\.(proposed|signed|denied|withdrawn))$'),
         ('countersign_feed', '^process:feed$', '^(request\\.(drafted|repeated)|alert\\.raised)$'),
         ('countersign_delivery', '^process:(delivery|expiry)$',
             '^(request\\.expired|notification\\.sent|attempt\\.proven|alert\\.raised)$'),
         ('countersign_execution', '^process:execution$',
-            '^((execution|attempt|target)\\.[a-z-]+|request\\.reopened|alert\\.raised)$')
+            '^((execution|attempt|target)\\.[a-z-]+|request\\.reopened|alert\\.raised)$'),
+        ('countersign_authority', '^process:authority$',
+            '^(change\\.(applied|refused|stale|expired)|passkey\\.registered|alert\\.raised)$')
     ) AS rules (role, actors, kinds) LOOP
         IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = said.role) THEN
             IF pg_has_role(session_user, said.role, 'MEMBER') AND actor ~ said.actors AND kind ~ said.kinds THEN

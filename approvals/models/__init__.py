@@ -2,7 +2,15 @@
 
 from approvals.models.alerts import Alert, AlertKind
 from approvals.models.audit import AuditEntry, AuditKind, ChainHead
-from approvals.models.authority import AuthorityLink
+from approvals.models.authority import (
+    AuthorityChange,
+    AuthorityLink,
+    AuthoritySettings,
+    ChangeChallenge,
+    ChangeSignature,
+    Invitation,
+    RegistrationChallenge,
+)
 from approvals.models.events import FeedBatch, QuarantinedMessage, TrailRecord
 from approvals.models.executions import Attempt, Execution, Notice, Observation, Proof
 from approvals.models.guardrails import Account, Guardrail, GuardrailGroupPermission, GuardrailUserPermission, GuardrailVersion
@@ -20,8 +28,12 @@ __all__ = [
     "Attempt",
     "AuditEntry",
     "AuditKind",
+    "AuthorityChange",
     "AuthorityLink",
+    "AuthoritySettings",
     "ChainHead",
+    "ChangeChallenge",
+    "ChangeSignature",
     "Comment",
     "Execution",
     "FeedBatch",
@@ -29,6 +41,7 @@ __all__ = [
     "GuardrailGroupPermission",
     "GuardrailUserPermission",
     "GuardrailVersion",
+    "Invitation",
     "Login",
     "Notice",
     "Observation",
@@ -39,6 +52,7 @@ __all__ = [
     "Principal",
     "Proof",
     "QuarantinedMessage",
+    "RegistrationChallenge",
     "Review",
     "Revision",
     "RevisionGuardrail",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
+from approvals.models.people import Person
 from approvals.policies import Rules, rules_from_text
 
 
@@ -20,6 +21,7 @@ class Account(models.Model):
     executor_role_arn = models.CharField(max_length=2048)
     external_id = models.CharField(max_length=1224)
     environment = models.CharField(max_length=50, blank=True)
+    tags = models.JSONField(default=dict, help_text="The account's tags, which guardrails may name.")
 
     class Meta:
         constraints = (models.CheckConstraint(condition=models.Q(id__regex=r"^\d{12}$"), name="account_id_has_12_digits"),)
@@ -73,12 +75,32 @@ class GuardrailVersion(models.Model):
 
 
 class GuardrailUserPermission(UserObjectPermissionBase):
-    """A grant on one guardrail to one portal user (django-guardian, direct foreign key)."""
+    """A grant on one guardrail to one portal user (django-guardian, direct foreign key), for ever or between two dates.
+
+    With `delegated_by` it is a delegation: it holds while that person holds a right of his own, and not for his own requests.
+    """
 
     content_object: Any = models.ForeignKey(Guardrail, on_delete=models.CASCADE)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+    delegated_by = models.ForeignKey(Person, null=True, blank=True, on_delete=models.PROTECT, related_name="delegations")
+
+    class Meta(UserObjectPermissionBase.Meta):
+        # guardian's own would forbid a delegation to somebody who holds a right of his own.
+        unique_together: ClassVar[list[Any]] = []
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user", "permission", "content_object", "delegated_by"), nulls_distinct=False, name="grant_to_user_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(delegated_by__isnull=True) | models.Q(ends_at__isnull=False), name="delegation_is_dated"
+            ),
+        )
 
 
 class GuardrailGroupPermission(GroupObjectPermissionBase):
-    """A grant on one guardrail to a group of portal users (django-guardian, direct foreign key)."""
+    """A grant on one guardrail to a group of portal users (django-guardian, direct foreign key), dated or for ever."""
 
     content_object: Any = models.ForeignKey(Guardrail, on_delete=models.CASCADE)
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(null=True, blank=True)

@@ -39,15 +39,17 @@ class Login(models.Model):
 
 
 class Principal(models.Model):
-    """An AWS identity that a person acts as: an IAM user's ARN, a source identity, an Identity Center user name."""
+    """AWS identities that a person acts as: a value, or a pattern with `*` and `?` (approvals.principals says which one wins)."""
 
     class Kind(models.TextChoices):
         IAM_USER = "iam_user", "IAM user"
         SOURCE_IDENTITY = "source_identity", "source identity"
         SSO_USER = "sso_user", "Identity Center user"
+        ROLE = "role", "role of one person"
 
     kind = models.CharField(max_length=20, choices=Kind)
     value = models.CharField(max_length=2048)
+    precedence = models.SmallIntegerField(default=0, help_text="Among patterns that fit, the highest wins.")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="principals")
 
     class Meta:

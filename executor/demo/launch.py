@@ -29,7 +29,7 @@ ENVIRONMENT_FILE = "owner.env"
 # The part of the owner's environment that is not simply the shell's.
 OWNERS = frozenset({"COUNTERSIGN_PROCESS", "DATABASE_OWNER_URL"})
 # Process name -> (queue, tasks at once). Two executions may wait for AWS side by side; the others have one stream of work.
-WORKERS = {"feed": 1, "delivery": 1, "execution": 2}
+WORKERS = {"feed": 1, "delivery": 1, "execution": 2, "authority": 1}
 
 Say = Callable[[str], None]
 
@@ -119,7 +119,7 @@ class Launch:
                 Child(
                     name=process,
                     argv=_worker(python, process, concurrency),
-                    environ=environments.worker(process, keys[users[process]]),
+                    environ=environments.worker(process, keys[users[process]] if process in users else None),
                     cwd=PROJECT,
                     grace=5.0,
                 )

@@ -22,8 +22,8 @@ from executor.demo.state import StateFolder
 
 OWNER = "countersign_owner"
 DATABASE = "countersign"
-# The roles of the four processes that use the database, by the process's name.
-ROLES = {process: f"countersign_{process}" for process in ("web", "feed", "delivery", "execution")}
+# The roles of the five processes that use the database, by the process's name.
+ROLES = {process: f"countersign_{process}" for process in ("web", "feed", "delivery", "execution", "authority")}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def prepare(state: StateFolder, environ: Mapping[str, str], *, durable: bool = T
 
 
 def provision(servers: Servers) -> None:
-    """Once the database answers: the owner and its database where the server is ours, and the four login roles."""
+    """Once the database answers: the owner and its database where the server is ours, and the five login roles."""
     if servers.embedded:
         postgres.provision(servers.embedded, OWNER, servers.state.secret(OWNER), DATABASE)
     try:

@@ -72,7 +72,7 @@ class Story(Teller):
 
     def _workers(self) -> bool:
         sessions = "SELECT count(DISTINCT usename) AS n FROM pg_stat_activity WHERE usename = ANY (%s)"
-        return int(self.one_row(sessions, ["countersign_delivery", "countersign_execution"])["n"]) == 2
+        return int(self.one_row(sessions, ["countersign_delivery", "countersign_execution", "countersign_authority"])["n"]) == 3
 
     def the_denial(self) -> None:
         """2. DynamoDB refuses alice in its own format; what is not protected works."""

@@ -21,7 +21,7 @@ MISSING = (
 )
 # The web process only pushes nudges: what kombu needs to find a queue and append to it, and nothing that reads one.
 WEB_RIGHTS = (
-    "resetkeys ~_kombu.binding.* ~_kombu.binding_permanent.* ~delivery* ~execution* resetchannels "
+    "resetkeys ~_kombu.binding.* ~_kombu.binding_permanent.* ~delivery* ~execution* ~authority* resetchannels "
     "-@all +lpush +llen +sadd +smembers +exists +multi +exec +@connection"
 )
 

@@ -106,8 +106,8 @@ class Environments:
             **sealing_pair.sealing(self.state.path),
         }
 
-    def worker(self, process: str, key: AccessKey) -> dict[str, str]:
-        """For feed, delivery and execution, with the keys of the IAM user of that process."""
+    def worker(self, process: str, key: AccessKey | None) -> dict[str, str]:
+        """For feed, delivery and execution, with the keys of the IAM user of that process; authority has none."""
         special = {
             "feed": {"COUNTERSIGN_QUEUE_URL": DEMO.queue_url(self.aws_endpoint)},
             "delivery": {
@@ -115,11 +115,12 @@ class Environments:
                 "COUNTERSIGN_MIRROR_TABLE": DEMO.mirror_table,
             },
             "execution": {"COUNTERSIGN_GENESIS": self.genesis, **sealing_pair.opening(self.state.path)},
+            "authority": {"COUNTERSIGN_GENESIS": self.genesis},
         }
         return (
             self._countersign(process)
             | {"DATABASE_URL": servers.role_url(self.found, process), "REDIS_URL": self.found.redis_url}
-            | self.aws(key)
+            | (self.aws(key) if key else {})
             | special[process]
         )
 

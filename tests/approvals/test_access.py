@@ -160,6 +160,7 @@ OWN_WORK = {
     "feed": ("process:feed", "request.drafted"),
     "delivery": ("process:delivery", "notification.sent"),
     "execution": ("process:execution", "execution.succeeded"),
+    "authority": ("process:authority", "change.applied"),
 }
 
 
@@ -181,7 +182,7 @@ def test_every_process_appends_through_the_function_alone(as_role):
     from approvals import audit
 
     assert audit.verify().holds
-    roles = AuditEntry.objects.order_by("-sequence").values_list("role", flat=True)[:4]
+    roles = AuditEntry.objects.order_by("-sequence").values_list("role", flat=True)[:5]
     assert set(roles) == {f"countersign_{process}" for process in OWN_WORK}
     with pytest.raises(psycopg.errors.InvalidTextRepresentation):
         as_role("web", "SELECT approvals_audit_append(ARRAY['junk'])")

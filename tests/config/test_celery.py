@@ -32,7 +32,7 @@ def test_every_sweep_has_a_queue_of_its_worker_and_expires():
     for entry in celery.app.conf.beat_schedule.values():
         assert entry["task"] in celery.ROUTES
         assert 0 < entry["options"]["expires"] <= entry["schedule"]
-    assert {route["queue"] for route in celery.ROUTES.values()} == {"feed", "delivery", "execution"}
+    assert {route["queue"] for route in celery.ROUTES.values()} == {"feed", "delivery", "execution", "authority"}
     assert set(celery.DRAINS.values()) <= set(celery.SWEEPS)
 
 

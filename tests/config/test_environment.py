@@ -108,7 +108,12 @@ def test_the_owners_url_is_for_the_owner_alone():
 
 @pytest.mark.parametrize(
     ("process", "name"),
-    [("feed", "COUNTERSIGN_QUEUE_URL"), ("delivery", "COUNTERSIGN_TOPIC_ARN"), ("execution", "COUNTERSIGN_GENESIS")],
+    [
+        ("feed", "COUNTERSIGN_QUEUE_URL"),
+        ("delivery", "COUNTERSIGN_TOPIC_ARN"),
+        ("execution", "COUNTERSIGN_GENESIS"),
+        ("authority", "COUNTERSIGN_GENESIS"),
+    ],
 )
 def test_each_worker_says_what_it_cannot_work_without(process, name):
     with pytest.raises(WrongEnvironment, match=f"{name} is missing"):

@@ -43,7 +43,7 @@ def test_the_worker_database_is_back_after_a_clone():
     assert ContentType.objects.exists()
 
 
-@pytest.mark.parametrize("process", ["web", "feed", "delivery", "execution"])
+@pytest.mark.parametrize("process", ["web", "feed", "delivery", "execution", "authority"])
 def test_each_process_has_a_role_of_its_own(cloned_database, role_url, process):
     with psycopg.connect(role_url(process)) as other:
         assert other.execute("SELECT current_user").fetchone() == (f"countersign_{process}",)

@@ -142,7 +142,7 @@ def test_tools_need_no_environment(command):
 @pytest.mark.usefixtures("django_db_setup")
 @pytest.mark.parametrize(
     ("process", "expected"),
-    [(name, ["1min", "30s"]) for name in ("web", "feed", "delivery", "execution")] + [("owner", ["0", "0"])],
+    [(name, ["1min", "30s"]) for name in ("web", "feed", "delivery", "execution", "authority")] + [("owner", ["0", "0"])],
 )
 def test_no_process_holds_a_lock_or_waits_for_one_for_ever(role_url, process, expected):
     """PostgreSQL ends a transaction that stands still and a wait for a lock, except for the owner, whose migrations take long."""

@@ -14,7 +14,7 @@ class Command(BaseCommand):
     """Runs as the owner of the tables, after `migrate`. Safe to repeat."""
 
     help = (
-        "Create the database roles of web, feed, delivery and execution where they are missing, and give each the least rights "
+        "Create the database roles of the five processes where they are missing, and give each the least rights "
         "that its work needs. Run it as the owner after every migrate.\n\n"
         "Example: COUNTERSIGN_PROCESS=owner DATABASE_OWNER_URL=postgresql://owner@db/countersign manage.py database_roles\n\n"
         "Roles are created without the right to sign in; make your own logins members of them, or ALTER ROLE … LOGIN. "

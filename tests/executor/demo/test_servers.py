@@ -100,6 +100,7 @@ def test_the_owner_is_no_superuser_and_the_roles_may_only_sign_in(state):
             "SELECT rolname, rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname LIKE 'countersign%' ORDER BY 1"
         ).fetchall()
     assert rows == [
+        ("countersign_authority", False, False, False),
         ("countersign_delivery", False, False, False),
         ("countersign_execution", False, False, False),
         ("countersign_feed", False, False, False),

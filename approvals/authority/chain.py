@@ -1,0 +1,80 @@
+"""Walking the chain: from the genesis that the executor's own configuration pins, link by link, to what holds now."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Final
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from approvals.authority import links
+from approvals.authority.links import Link, Standing
+from approvals.authority.state import Authority
+from approvals.authority.tables import state_of_tables
+from approvals.errors import BadAuthority
+from approvals.models import AuthorityLink
+from approvals.signatures import RelyingParty
+
+# What was verified once need not be verified again: hash -> standing, for the newest link of each pin that was walked.
+_walked: Final[dict[tuple[str, RelyingParty], Standing]] = {}
+_lock: Final = Lock()
+# Of the advisory lock: "countersi" would be too long for 64 bits.
+_KEY: Final = int.from_bytes(b"csauth01", "big")
+
+
+def relying_party() -> RelyingParty:
+    """Who asks for signatures here."""
+    return RelyingParty(settings.RP_ID, settings.ORIGIN)
+
+
+def walk(pin: str) -> Authority:
+    """Walk the chain from the genesis whose hash is `pin` and return its newest state.
+
+    Raises BadAuthority when there is no pin, the genesis is another one, a link does not follow, or the tables say something else
+    than the newest link: then somebody wrote authority without the signatures for it.
+    """
+    with transaction.atomic():
+        held_still()
+        newest = standing(pin)
+        if state_of_tables() != newest.text:
+            raise BadAuthority(
+                "The tables of authority differ from the signed chain: somebody changed a person, key, grant or guardrail."
+            )
+        return newest.authority
+
+
+def held_still(*, to_change: bool = False) -> None:
+    """Nobody applies a change until the transaction ends, so chain and tables are of one moment; `to_change`: nobody looks."""
+    with connection.cursor() as cursor:
+        shared = "" if to_change else "_shared"
+        cursor.execute(f"SELECT pg_advisory_xact_lock{shared}(%s)", [_KEY])
+
+
+def standing(pin: str) -> Standing:
+    """The newest link, verified from the pinned genesis on; the tables are not looked at. Raises BadAuthority."""
+    if not pin:
+        raise BadAuthority(
+            "COUNTERSIGN_GENESIS is not set: the executor trusts no authority that its own configuration does not pin."
+        )
+    party = relying_party()
+    known = _still_there(_walked.get((pin, party)))
+    rows = AuthorityLink.objects.order_by("number")
+    for row in rows.filter(number__gt=known.number) if known else rows:
+        link = Link(row.number, row.previous, row.state, row.hash, row.proof)
+        known = links.follow(known, link, party) if known else links.begin(link, pin)
+    if known is None:
+        raise BadAuthority("There is no authority yet. Run `manage.py bootstrap MANIFEST` first.")
+    with _lock:
+        _walked.clear()
+        _walked[pin, party] = known
+    return known
+
+
+def _still_there(known: Standing | None) -> Standing | None:
+    """What was walked before, where the stored link is still the very same; else everything is walked anew."""
+    if known is None:
+        return None
+    row = AuthorityLink.objects.filter(number=known.number).first()
+    same = row is not None and row.state == known.text and row.hash == known.hash
+    return known if same else None

@@ -1,0 +1,149 @@
+"""What changes from one state of authority to another: in words for those who sign, and who gains by it. Knows no Django."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from approvals import canonical
+from approvals.authority.state import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is added, removed or changed: `subject` says of what, `field` which part; empty where there is nothing."""
+
+    subject: str
+    field: str
+    before: str
+    after: str
+
+
+def between(old: Document, new: Document) -> tuple[Difference, ...]:
+    """Every difference, in the order in which a person reads: settings, accounts, persons, groups, grants, guardrails."""
+    return tuple(_all(old, new))
+
+
+def gains(old: Document, new: Document) -> frozenset[str]:
+    """The ids of the persons of the old state to whom the new one gives something of their own.
+
+    A passkey, login, identity or principal, a flag, membership of a group, a grant to themselves, an invitation: whoever gains is
+    not counted among those who sign for it. What a whole group gains by a grant to the group is nobody's own.
+    """
+    before = {row["id"]: row for row in old["persons"]}
+    by_login = {login: row["id"] for row in new["persons"] for login in row["logins"]}
+    found = {row["id"] for row in new["persons"] if row["id"] in before and _gained(before[row["id"]], row)}
+    for name, members in new["groups"].items():
+        found |= {by_login[login] for login in set(members) - set(old["groups"].get(name, ())) if login in by_login}
+    known = {canonical.dumps(grant) for grant in old["grants"]}
+    for grant in new["grants"]:
+        if grant.get("login") in by_login and canonical.dumps(grant) not in known:
+            found.add(by_login[grant["login"]])
+    had = {row["id"] for row in old["invitations"]}
+    found |= {row["person"] for row in new["invitations"] if row["id"] not in had}
+    return frozenset(found & before.keys())
+
+
+_FLAGS: Final = ("active", "human", "administrator", "auditor")
+
+
+def _gained(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    more = any(new[flag] and not old[flag] for flag in _FLAGS)
+    for name in ("logins", "sign_on", "principals", "passkeys"):
+        had = {canonical.dumps(item) for item in old[name]}
+        more = more or any(canonical.dumps(item) not in had for item in new[name])
+    return more
+
+
+def _all(old: Document, new: Document) -> Iterator[Difference]:
+    yield from _fields("settings", old["settings"], new["settings"])
+    yield from _rows(old["accounts"], new["accounts"], lambda row: f"account {row['id']}")
+    yield from _persons(old, new)
+    for name in sorted({*old["groups"], *new["groups"]}):
+        before, after = old["groups"].get(name), new["groups"].get(name)
+        if before != after:
+            yield Difference(f"group {name}", "members", _text(before), _text(after))
+    yield from _grants(old, new)
+    yield from _guardrails(old, new)
+    yield from _rows(old["invitations"], new["invitations"], lambda row: f"invitation for {_handle(new, row['person'])}")
+
+
+def _persons(old: Document, new: Document) -> Iterator[Difference]:
+    before = {row["id"]: row for row in old["persons"]}
+    after = {row["id"]: row for row in new["persons"]}
+    for key in sorted({*before, *after}, key=lambda one: (after.get(one) or before[one])["handle"]):
+        was, now = before.get(key, {}), after.get(key, {})
+        subject = f"person {(now or was)['handle']}"
+        plain = {name: value for name, value in was.items() if not isinstance(value, list)}
+        yield from _fields(subject, plain, {name: value for name, value in now.items() if not isinstance(value, list)})
+        for name in ("logins", "sign_on", "principals", "passkeys"):
+            yield from _items(subject, name, was.get(name, []), now.get(name, []))
+
+
+def _items(subject: str, name: str, old: list[Any], new: list[Any]) -> Iterator[Difference]:
+    word = {"logins": "login", "sign_on": "sign-on", "principals": "principal", "passkeys": "passkey"}[name]
+    had, has = {_text(item) for item in old}, {_text(item) for item in new}
+    for item in sorted(had - has):
+        yield Difference(subject, word, item, "")
+    for item in sorted(has - had):
+        yield Difference(subject, word, "", item)
+
+
+def _grants(old: Document, new: Document) -> Iterator[Difference]:
+    had = {_grant(old, grant): grant for grant in old["grants"]}
+    has = {_grant(new, grant): grant for grant in new["grants"]}
+    for said in sorted(had.keys() - has.keys()):
+        yield Difference("right to review", had[said]["guardrail"], said, "")
+    for said in sorted(has.keys() - had.keys()):
+        yield Difference("right to review", has[said]["guardrail"], "", said)
+
+
+def _grant(document: Document, grant: Mapping[str, Any]) -> str:
+    who = f"login {grant['login']}" if grant.get("login") else f"group {grant['group']}"
+    dates = "".join(f", {word} {grant[key]}" for word, key in (("from", "starts"), ("until", "ends")) if grant[key])
+    lent = f", delegated by {_handle(document, grant['delegated_by'])}" if grant["delegated_by"] else ""
+    return f"{who} under {grant['guardrail']}{dates}{lent}"
+
+
+def _guardrails(old: Document, new: Document) -> Iterator[Difference]:
+    had = {(row["name"], row["number"]): row for row in old["guardrails"]}
+    newest: dict[str, Mapping[str, Any]] = {row["name"]: row for row in old["guardrails"]}
+    for row in new["guardrails"]:
+        known = had.get((row["name"], row["number"]))
+        if known == row:
+            continue
+        before = newest.get(row["name"]) if known is None else known
+        was = canonical.loads(before["text"]) if before else {}
+        yield from _fields(f"guardrail {row['name']} version {row['number']}", was, canonical.loads(row["text"]))
+    gone = had.keys() - {(row["name"], row["number"]) for row in new["guardrails"]}
+    for name, number in sorted(gone):
+        yield Difference(f"guardrail {name} version {number}", "", "kept", "forgotten")
+
+
+def _rows(old: list[Any], new: list[Any], title: Callable[[Any], str]) -> Iterator[Difference]:
+    before, after = {row["id"]: row for row in old}, {row["id"]: row for row in new}
+    for key in sorted({*before, *after}):
+        yield from _fields(title(after.get(key) or before[key]), before.get(key, {}), after.get(key, {}))
+
+
+def _fields(subject: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    for name in sorted({*old, *new}):
+        if old.get(name) != new.get(name):
+            yield Difference(subject, name.replace("_", " "), _text(old.get(name)), _text(new.get(name)))
+
+
+def _handle(document: Document, person: str) -> str:
+    return next((str(row["handle"]) for row in document["persons"] if row["id"] == person), person)
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value) or "nobody"
+    return canonical.dumps(value)

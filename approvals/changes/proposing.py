@@ -1,0 +1,107 @@
+"""Proposing a change of authority, and taking a proposal back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from django.utils import timezone
+
+from approvals import audit, canonical, outbox
+from approvals.authority import difference, links, soundness, state
+from approvals.authority.edits import apply as apply_edits
+from approvals.changes.writing import end, given_reason, head, locked
+from approvals.errors import NotAllowed, WrongState
+from approvals.models import AuditKind, AuthorityChange, OutboxKind, Person
+from approvals.states import ChangeState
+
+INVITED_FOR: Final = timedelta(days=7)
+
+
+def propose(person: Person, edits: Sequence[Mapping[str, Any]], *, reason: str, now: datetime | None = None) -> AuthorityChange:
+    """Propose the next state of authority. Nothing changes until enough administrators have signed it.
+
+    Any active person may propose; administrators sign. Raises BadChange when the edits do not fit together or would leave a
+    state that nobody could live with, NotAllowed, Refused without a reason.
+    """
+    now = now or timezone.now()
+    reason = given_reason(reason)
+    if not person.is_active or not person.is_human:
+        raise NotAllowed("Only an active person proposes a change of authority.")
+    with audit.recorded() as trail:
+        newest = head()
+        whole = [_filled_in(edit, now) for edit in edits]
+        after = apply_edits(newest.document, whole)
+        soundness.must_be_sound(after, now)
+        text = state.text_of(after)
+        change = AuthorityChange.objects.create(
+            kind=AuthorityChange.Kind.EDITS,
+            proposer=person,
+            reason=reason,
+            number=newest.number + 1,
+            previous=newest.hash,
+            edits=canonical.dumps(whole),
+            next_state=text,
+            digest=links.link_hash(newest.number + 1, newest.hash, text),
+            created_at=now,
+            open_until=now + links.LIFETIME,
+        )
+        trail.add(
+            AuditKind.CHANGE_PROPOSED,
+            actor=f"person:{person.handle}",
+            change=str(change.pk),
+            digest=change.digest,
+            reason=reason,
+            edits=whole,
+        )
+        outbox.put(OutboxKind.NOTIFY, change.pk, topic="change.proposed")
+    return change
+
+
+def propose_again(change_id: UUID, person: Person, *, now: datetime | None = None) -> AuthorityChange:
+    """The same edits over what holds now, after another change overtook them: a new proposal, to be read and signed anew."""
+    former = AuthorityChange.objects.get(pk=change_id)
+    if former.kind != AuthorityChange.Kind.EDITS or former.state not in (ChangeState.STALE, ChangeState.EXPIRED):
+        raise WrongState("Only a proposal that was overtaken, or that nobody signed in time, is proposed again.")
+    edits = [
+        {name: value for name, value in edit.items() if edit["edit"] != "invite" or name not in ("id", "until")}
+        for edit in canonical.loads(former.edits)
+    ]
+    return propose(person, edits, reason=former.reason, now=now)
+
+
+def withdraw(change_id: UUID, person: Person, *, now: datetime | None = None) -> AuthorityChange:
+    """The proposer no longer wants it. Raises NotAllowed, WrongState."""
+    now = now or timezone.now()
+    with audit.recorded() as trail:
+        change = locked(change_id, now)
+        if change.proposer_id != person.pk:
+            raise NotAllowed("Only who proposed a change takes it back; an administrator can deny it.")
+        end(trail, change, ChangeState.WITHDRAWN, f"Withdrawn by {person.handle}.", f"person:{person.handle}", now)
+    return change
+
+
+def differences(change: AuthorityChange) -> tuple[difference.Difference, ...]:
+    """What the change would change, against the state that it follows: what its signers read."""
+    before = links_state(change)
+    return difference.between(before, state.read(change.next_state))
+
+
+def links_state(change: AuthorityChange) -> state.Document:
+    """The state that the change follows."""
+    from approvals.models import AuthorityLink
+
+    return state.read(AuthorityLink.objects.get(number=change.number - 1).state)
+
+
+def _filled_in(edit: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """With what people do not name: ids, and until when an invitation is good."""
+    whole = dict(edit)
+    if edit.get("edit") == "add_person":
+        whole.setdefault("id", str(uuid4()))
+    if edit.get("edit") == "invite":
+        whole["id"] = str(uuid4())
+        whole.setdefault("until", str(state.text_of_moment(now + INVITED_FOR)))
+    return whole

@@ -1,0 +1,14 @@
+"""How far a passkey has counted: one counter, whatever it signed."""
+
+from __future__ import annotations
+
+from approvals.models import ChangeSignature, Signature
+
+
+def last_counter(credential_id: str) -> int:
+    """The highest counter that this passkey has shown under a decision or a change; -1 before its first signature."""
+    seen = [
+        model.objects.filter(credential_id=credential_id).order_by("-counter").values_list("counter", flat=True).first()
+        for model in (Signature, ChangeSignature)
+    ]
+    return max([-1, *(counter for counter in seen if counter is not None)])
