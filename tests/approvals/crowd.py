@@ -29,7 +29,7 @@ class Crowd:
         self.size = size
         self._given: list[queue.SimpleQueue[tuple[threading.Barrier, Call] | None]] = [queue.SimpleQueue() for _ in range(size)]
         self._back: queue.SimpleQueue[tuple[int, Came]] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(size)]
+        self._threads = [threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(size)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -40,7 +40,7 @@ class Crowd:
         for given in self._given:
             given.put(None)
         for thread in self._threads:
-            thread.join()
+            thread.join(timeout=60)
 
     def at_once(self, calls: Sequence[Call]) -> list[Came]:
         """What each call came to, in their order."""

@@ -1,4 +1,4 @@
-"""Fifty threads on one request, round after round: approve, deny, withdraw, edit, send back, stop, expire and claim at the same moment.
+"""Fifty threads on one request, round after round: approve, deny, withdraw, edit, send back, stop, expire, claim at once.
 
 SOAK_ROUNDS sets how many rounds (`make soak`: 1,000). A round that fails names its number, which is also its seed.
 """
@@ -52,7 +52,7 @@ def test_fifty_threads_on_one_request(crowded: Cast, fifty: Crowd) -> None:
     """Whatever the interleaving: one outcome, distinct persons, no claim without a quorum or after a no, and the trail holds."""
     ends: Counter[str] = Counter()
     for number in range(ROUNDS):
-        ends[_round(crowded, fifty, random.Random(number), number)] += 1
+        ends[_round(crowded, fifty, random.Random(number), number)] += 1  # noqa: S311 - a seed to repeat it by
         if ROUNDS <= 50 or number % 50 == 49:
             assert audit.verify().holds
     assert audit.verify().holds
@@ -102,7 +102,7 @@ def _mixed(cast: Cast, pk: UUID, dice: random.Random) -> list[tuple[str, Callabl
 def _reviewing(cast: Cast, pk: UUID, handle: str, verdict: Verdict) -> Callable[[], Any]:
     person = cast.person(handle)
     ceremony = decisions.begin(pk, person, verdict)
-    signed = {"digest": ceremony.digest, "nonce": ceremony.nonce, "assertion": cast.assertion(handle, ceremony)}
+    signed: dict[str, Any] = {"digest": ceremony.digest, "nonce": ceremony.nonce, "assertion": cast.assertion(handle, ceremony)}
     return partial(decisions.review, pk, person, verdict=verdict, reason="at once", **signed)
 
 
@@ -133,7 +133,9 @@ def _holds(pk: UUID, results: list[tuple[str, Came]]) -> str:
     assert all(one.signature.person_id == one.person_id and one.signature.verdict == one.verdict for one in reviews)
     executions = list(Execution.objects.filter(revision__request=pk).select_related("revision"))
     assert len(executions) <= 1
-    assert OutboxMessage.objects.filter(kind="execute", subject__in=[str(one.pk) for one in executions]).count() == len(executions)
+    assert OutboxMessage.objects.filter(kind="execute", subject__in=[str(one.pk) for one in executions]).count() == len(
+        executions
+    )
     won = [result.value for name, result in results if name == "claim" and isinstance(result.value, claim.Cleared)]
     claimed = [one for one in executions if one.state == "claimed"]
     assert len(won) == len(claimed)
@@ -173,7 +175,9 @@ def test_one_of_fifty_workers_wins_a_claim(crowded: Cast, fifty: Crowd) -> None:
 def test_one_assertion_in_sixteen_threads_is_one_signature(crowded: Cast, fifty: Crowd) -> None:
     """Row 15: the same assertion handed in sixteen times at once is one review, whatever it says; the rest is told so."""
     for verdict in (Verdict.APPROVE, Verdict.DENY) * 3:
-        request = crowded.sign_confirm(decisions.file(crowded.person("alice"), account_id=ACCOUNT, region=REGION, steps=[_step()]))
+        request = crowded.sign_confirm(
+            decisions.file(crowded.person("alice"), account_id=ACCOUNT, region=REGION, steps=[_step()])
+        )
         came = fifty.at_once([_reviewing(crowded, request.pk, "bob", verdict)] * 16)
         assert Counter(result.what for result in came) == {"done": 1, "BadSignature": 15}
         assert Review.objects.filter(revision__request=request).count() == 1
