@@ -93,8 +93,8 @@ SIGN: Final = "one_signature_a_person"
 APPROVE: Final = "digest_is_compared only_pending_is_approved requester_stands_behind_it"
 CONFIRM: Final = "only_the_requester requester_is_human only_the_open_is_confirmed confirmation_is_in_time confirmed_once"
 EDIT: Final = "editor_is_active only_open_is_edited edit_is_in_time"
-ADOPT: Final = "adopter_is_eligible only_a_draft_is_adopted a_draft_has_a_clock only_what_is_nobodys_is_adopted"
-STOP: Final = "who_stops_is_active who_stops_is_concerned only_approved_is_stopped claimed_is_settled"
+ADOPT: Final = "only_a_draft_is_adopted only_what_is_nobodys_is_adopted a_draft_has_a_clock adopter_is_eligible"
+STOP: Final = "only_approved_is_stopped who_stops_is_active who_stops_is_concerned claimed_is_settled"
 GLASS: Final = "glass_on_a_draft break_glass_is_off"
 
 
@@ -184,7 +184,11 @@ SETTLING: Final = {
     ),
     "a_denial_ends_what_is_approved": Guard("Deny beats approve until the claim.", always, without=never),
     "one_execution_a_revision": Guard("A revision has one execution.", lambda existing, revision: existing != revision),
-    "who_stops_is_active": Guard("Somebody switched off stops nothing.", lambda r, who: who.person in r.active, NotAllowed),
+    "who_stops_is_active": Guard(
+        "A bot, or somebody switched off, stops nothing.",
+        lambda r, who: who.person in r.active and who.login not in BOTS,
+        NotAllowed,
+    ),
     "who_stops_is_concerned": Guard(
         "Who signed it or may review it stops it.",
         lambda r, who: who.right or who.person == r.confirmed or (r.glass and who.person == r.requester) or _voted(r, who),
