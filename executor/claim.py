@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 # Longer than a session's assumption or one wire call can take; the owner renews it while a target settles.
 LEASE: Final = timedelta(seconds=120)
 EARLY: Final = timedelta(seconds=10)
+# A window may open, or a freeze be lifted, sooner than the rules of now say: look again after this at the latest.
+LATEST: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution))
         except NotYet as reason:
             # By the clocks of what was signed; the hosts' own may differ by seconds. Nothing is ended by being early.
-            return Later(max(reason.until or now, now + EARLY), str(reason))
+            return Later(min(max(reason.until or now, now + EARLY), now + LATEST), str(reason))
         except CountersignError as reason:
             _abort(trail, execution, reason, now)
             return None

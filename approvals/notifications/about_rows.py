@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.urls import reverse
 
+from approvals.authority import words as authority_words
 from approvals.models import Alert, ApprovalRequest, AuthorityChange, Comment, Notice, Revision
 from approvals.notifications.topics import (
     ALERT,
@@ -33,6 +34,7 @@ from approvals.notifications.wording import (
     who_asks,
     why,
 )
+from approvals.operations import words
 from approvals.states import RequestState
 
 
@@ -137,11 +139,13 @@ def change_of_authority(topic: str, change: AuthorityChange) -> Notification:
     """Administrators are told what is proposed; they and the proposer how it ended. Only the digest is told, never a code."""
     to = set(administrators())
     link = settings.ORIGIN + reverse("admin:approvals_authoritychange_change", args=[change.pk])
+    asked = authority_words.ENROLMENT if change.kind == "enrolment" else words.visible(authority_words.sentence_in(change.edits))
     if topic == CHANGE_PROPOSED:
         subject = "A change of authority waits for signatures"
-        body = f"{change.proposer.handle} proposes a change of authority.\nReason:\n{quoted(change.reason)}"
+        body = f"{change.proposer.handle} proposes to {asked}.\nReason:\n{quoted(change.reason)}"
     else:
         subject = f"Change of authority {change.get_state_display().lower()}"
-        body = f"The change of authority that {change.proposer.handle} proposed: {change.state}. {change.ended_why}"
+        why = "" if change.state == "applied" else f" {words.visible(change.ended_why)}"
+        body = f"{change.proposer.handle} proposed to {asked}: {change.state}.{why}"
         to.add(change.proposer.handle)
     return Notification(topic, tuple(sorted(to)), plain_subject(subject), f"{body}\nDigest: {change.digest}\n{link}", None)

@@ -7,18 +7,25 @@ from collections.abc import Iterable
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
 
+from approvals.errors import NotAllowed
 from approvals.models import Account, Guardrail, GuardrailVersion
 from approvals.operations import words
 from approvals.permissions import reviewers_of
 from approvals.policies import Condition, Mode, Operator, Rules
+from portal import refusals
 from portal.admin.base import Cell, Detail, ReadOnlyAdmin, Section
+from portal.proposing.accounts import AccountProposal, NewAccountProposal
+from portal.proposing.guardrails import GuardrailProposal, NewGuardrailProposal
+from portal.proposing.page import propose
+from portal.proposing.rights import DelegationProposal, RightsProposal, delegations_under
 from portal.viewer import viewer_of
 
 HOW_IT_CHANGES = (
-    "Guardrails are authority: a change is a new version that two persons sign. Until that flow is here, they come from the "
-    "genesis manifest and stay as they are."
+    "Guardrails are authority: a change is a new version, which is proposed here and signed by two administrators or more. "
+    "What is under way is judged by the version that was signed and by the one that holds."
 )
 
 
@@ -30,6 +37,26 @@ class GuardrailAdmin(ReadOnlyAdmin):
     sortable_by = ()
     list_lead = HOW_IT_CHANGES
     list_empty = "You review under no guardrail."
+    list_proposal = ("Propose a new guardrail", "approvals_guardrail_propose_new")
+
+    def more_urls(self) -> list[URLPattern]:
+        """The forms that propose; delegating is for everybody who reviews under the guardrail."""
+        return [
+            self.proposing("propose_new", "propose/", NewGuardrailProposal),
+            self.proposing("propose", "<int:object_id>/propose/", GuardrailProposal),
+            self.proposing("rights", "<int:object_id>/rights/", RightsProposal),
+            self._named("delegate", "<int:object_id>/delegate/", self.delegate_view),
+        ]
+
+    @refusals.shown
+    def delegate_view(self, http: HttpRequest, object_id: int) -> HttpResponse:
+        """Delegate one's own right."""
+        self._must_look(http)
+        found, viewer = self._found(http, str(object_id)), viewer_of(http)
+        if found.name not in viewer.guardrails:
+            raise NotAllowed("You hold no right to review under this guardrail, so there is none that you could delegate.")
+        back, frame = self.url_of("change", found.pk), self.admin_site.each_context(http)
+        return propose(http, frame, DelegationProposal, (found, viewer.person), back=back, for_all=True)
 
     def may_look(self, http: HttpRequest) -> bool:
         """Whoever reviews under one, and those who see everything."""
@@ -64,9 +91,18 @@ class GuardrailAdmin(ReadOnlyAdmin):
         rules = newest.rules
         versions = sorted(found.versions.all(), key=lambda version: -version.number)
         reviewers = reviewers_of([found.name]).order_by("handle")
+        viewer = viewer_of(http)
+        proposals = self.offered(
+            http,
+            ("Propose the next version", self.url_of("propose", found.pk)),
+            ("Propose who may review", self.url_of("rights", found.pk)),
+        )
+        if found.name in viewer.guardrails:
+            proposals += (("Delegate my right", self.url_of("delegate", found.pk)),)
         return Detail(
             title=f"Guardrail {found.name}",
             lead=HOW_IT_CHANGES,
+            proposals=proposals,
             sections=[
                 Section("What it asks for", facts=_in_words(rules)),
                 Section(
@@ -75,6 +111,20 @@ class GuardrailAdmin(ReadOnlyAdmin):
                     rows=[(Cell(person.handle), Cell(person.name)) for person in reviewers],
                     empty="Nobody: no request under it can be approved.",
                     lead="Never for a request that they asked for or edited themselves.",
+                ),
+                Section(
+                    "Delegations",
+                    columns=("Who reviews", "In place of", "From", "Until"),
+                    rows=[
+                        (
+                            Cell(one.login),
+                            Cell(one.lender),
+                            Cell(one.starts, "time") if one.starts else Cell("at once"),
+                            Cell(one.ends, "time"),
+                        )
+                        for one in delegations_under(found)
+                    ],
+                    empty="Nobody delegated a right under this guardrail.",
                 ),
                 Section(
                     "Versions",
@@ -170,7 +220,15 @@ class AccountAdmin(ReadOnlyAdmin):
     list_display = ("alias", "id", "partition", "regions_column", "environment")
     search_fields = ("id__startswith", "alias__istartswith")
     sortable_by = ()
-    list_lead = "Accounts are authority: they come from the genesis manifest, and a change needs two persons."
+    list_lead = "Accounts are authority: a change is proposed here, and two administrators or more sign it."
+    list_proposal = ("Propose a new account", "approvals_account_propose_new")
+
+    def more_urls(self) -> list[URLPattern]:
+        """The forms that propose."""
+        return [
+            self.proposing("propose_new", "propose/", NewAccountProposal),
+            self.proposing("propose", "<slug:object_id>/propose/", AccountProposal),
+        ]
 
     @admin.display(description="Regions")
     def regions_column(self, account: Account) -> str:
@@ -186,5 +244,11 @@ class AccountAdmin(ReadOnlyAdmin):
             ("Environment", Cell(found.environment or "(not said)")),
             ("The executor's role", Cell(found.executor_role_arn, "code")),
             ("External id", Cell(found.external_id, "code")),
+            ("Tags", Cell("\n".join(f"{key} = {value}" for key, value in sorted(found.tags.items())) or "(none)", "lines")),
         ]
-        return Detail(title=f"Account {found.alias}", lead=self.list_lead, sections=[Section("Account", facts=facts)])
+        return Detail(
+            title=f"Account {found.alias}",
+            lead=self.list_lead,
+            sections=[Section("Account", facts=facts)],
+            proposals=self.offered(http, ("Propose a change", self.url_of("propose", found.pk))),
+        )
