@@ -6,7 +6,7 @@
 #   make test            linters, types, import contract, checks, tests
 #   make lint            the same without the tests
 #   make bench           speed and memory, one line a goal; never fails a build
-#   make soak            100,000 spoilt CloudTrail records; 1,000 rounds of fifty threads on one request; long random walks (an hour)
+#   make soak            100,000 spoilt CloudTrail records; 1,000 rounds of fifty threads on one request; long random walks (half an hour)
 #   make requirements    compile requirements*.in to hash-pinned requirements*.txt (needs uv)
 
 PYTHON ?= python3
