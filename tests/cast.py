@@ -6,6 +6,7 @@ The fixture `cast` (tests/conftest.py) seals the demo's world in the test's data
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -174,8 +175,13 @@ def noise() -> str:
     return websafe_encode(b"\x30\x06\x02\x01\x01\x02\x01\x01")
 
 
-def seal(tmp_path: Any, settings: Any, *, whole: bool = False, **guardrail: Any) -> Cast:
-    """Seal the demo's world, the tables' guardrail alone or the `whole`; `guardrail` replaces fields of the first."""
+def seal(
+    tmp_path: Any, settings: Any, *, whole: bool = False, change: Callable[[dict[str, Any]], None] | None = None, **guardrail: Any
+) -> Cast:
+    """Seal the demo's world, the tables' guardrail alone or the `whole`; `guardrail` replaces fields of the first.
+
+    `change` may do anything to the manifest before it is sealed (`with_carol`, `with_a_bot`).
+    """
     path = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)  # type: ignore[arg-type]
     manifest = yaml.safe_load(path.read_text())
     manifest["guardrails"][0].update(guardrail)
@@ -183,6 +189,8 @@ def seal(tmp_path: Any, settings: Any, *, whole: bool = False, **guardrail: Any)
         del manifest["guardrails"][1:]
         name = DEMO.guardrails[0].name
         manifest["grants"] = [grant for grant in manifest["grants"] if grant["guardrail"] == name]
+    if change is not None:
+        change(manifest)
     text = yaml.safe_dump(manifest)
     sealed = genesis.seal(genesis.read(text))
     settings.GENESIS = sealed.hash
