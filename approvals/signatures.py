@@ -189,6 +189,9 @@ def _parts(assertion: Assertion) -> tuple[bytes, bytes, bytes]:
 
 
 def _decoded(text: Any) -> bytes:
+    # A number would be taken for a length, and so many bytes be made of nothing.
+    if not isinstance(text, str):
+        raise BadSignature("The authenticator's answer is not base64url. Reload the page and sign again.")
     try:
         return bytes(websafe_decode(text))
     except (ValueError, TypeError, AttributeError) as error:

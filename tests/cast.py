@@ -16,8 +16,8 @@ from uuid import uuid4
 import yaml
 from fido2.utils import websafe_encode
 
-from approvals import decisions, genesis, ingest
-from approvals.models import ApprovalRequest, Execution, Person
+from approvals import changes, decisions, genesis, ingest
+from approvals.models import ApprovalRequest, AuthorityChange, Execution, Person
 from approvals.signatures import Assertion
 from approvals.states import Verdict
 from executor.demo import people
@@ -118,7 +118,7 @@ class Cast:
             parameters=parameters or {"TableName": "prod-orders"},
         )
 
-    def assertion(self, handle: str, ceremony: decisions.Ceremony) -> Assertion:
+    def assertion(self, handle: str, ceremony: decisions.Ceremony | changes.Opened) -> Assertion:
         """What this person's passkey answers."""
         key = self.keys[handle]
         return software_authenticator.assertion(key["credential_id"], key["private_key"], ceremony)
@@ -158,6 +158,32 @@ class Cast:
         """The execution of a request that bob approved."""
         request = self.sign_review(self.pending(**filed))
         return Execution.objects.get(revision__request=request)
+
+    def sign_change(self, change: AuthorityChange, handle: str, verdict: Verdict = Verdict.APPROVE, reason: str = "") -> str:
+        """An administrator's signature under a change of authority; returns his code, where the change invites somebody."""
+        opened = changes.begin(change.pk, self.person(handle), verdict)
+        changes.sign(
+            change.pk,
+            self.person(handle),
+            digest=opened.digest,
+            verdict=verdict,
+            nonce=opened.nonce,
+            assertion=self.assertion(handle, opened),
+            reason=reason or ("looked at it" if verdict is Verdict.DENY else ""),
+        )
+        return opened.code
+
+    def proposed(self, *edits: dict[str, Any], by: str = "dana") -> AuthorityChange:
+        """A change of authority that nobody has signed."""
+        return changes.propose(self.person(by), list(edits), reason="it is time")
+
+    def changed(self, *edits: dict[str, Any], by: str = "dana", signers: tuple[str, ...] = ("dana", "erin")) -> AuthorityChange:
+        """A change of authority that was proposed, signed and applied."""
+        change = self.proposed(*edits, by=by)
+        for handle in signers:
+            self.sign_change(change, handle)
+        assert changes.apply(change.pk)
+        return AuthorityChange.objects.get(pk=change.pk)
 
 
 def forged(assertion: Assertion, **changes: str) -> Assertion:

@@ -54,10 +54,8 @@ def proof(code: str, invitation: str, passkeys: Sequence[Any]) -> dict[str, str]
 def verified(shown: Any, invitation: str, passkeys: Sequence[Any]) -> bytes:
     """The fingerprint of the code that a proof shows knowledge of. Raises BadSignature."""
     try:
-        public = bytes(websafe_decode(shown["public"]))
-        Ed25519PublicKey.from_public_bytes(public).verify(
-            bytes(websafe_decode(shown["signature"])), _statement(invitation, passkeys)
-        )
+        public, signature = (_decoded(shown[name]) for name in ("public", "signature"))
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, _statement(invitation, passkeys))
     except (InvalidSignature, ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadSignature("A code of this enrolment link does not fit the passkeys that are being registered.") from error
     return _fingerprint_of(public)
@@ -65,6 +63,13 @@ def verified(shown: Any, invitation: str, passkeys: Sequence[Any]) -> bytes:
 
 def _statement(invitation: str, passkeys: Sequence[Any]) -> bytes:
     return canonical.dumps({"schema": _STATEMENT, "invitation": invitation, "passkeys": list(passkeys)}).encode()
+
+
+def _decoded(text: Any) -> bytes:
+    # A number would be taken for a length, and so many bytes be made of nothing.
+    if not isinstance(text, str):
+        raise TypeError("no text")
+    return bytes(websafe_decode(text))
 
 
 def _key(code: str) -> Ed25519PrivateKey:

@@ -128,3 +128,15 @@ def test_a_key_that_is_none_verifies_nothing(public):
 def test_counters_are_compared_unless_both_are_zero(last, now, back):
     """A synced passkey reports 0 for ever; any other counter must grow."""
     assert signatures.counter_went_back(last, now) is back
+
+
+@pytest.mark.parametrize("said", [10**11, 2**31, -1, True, 1.5, [], {}, None])
+def test_a_challenge_that_is_no_text_is_refused_at_once(said):
+    """A number in the browser's part is never taken for a length: no memory is filled with zeros before the refusal."""
+    with pytest.raises(BadSignature, match="base64url"):
+        verify(_with_challenge(said))
+
+
+def _with_challenge(said):
+    client_data = json.dumps({"type": "webauthn.get", "challenge": said, "origin": PARTY.origin, "crossOrigin": False})
+    return Assertion("id", websafe_encode(client_data.encode()), ONE.authenticator_data, ONE.signature)
