@@ -22,6 +22,11 @@ from approvals.errors import (
     WrongState,
 )
 
+
+class ProviderAway(CountersignError):
+    """The identity provider does not answer, so nobody was signed in by it."""
+
+
 # The first class that fits wins, so the narrow ones come first.
 _STATUS: tuple[tuple[type[CountersignError], HTTPStatus], ...] = (
     (NotAllowed, HTTPStatus.FORBIDDEN),  # OwnRequest is one
@@ -32,6 +37,7 @@ _STATUS: tuple[tuple[type[CountersignError], HTTPStatus], ...] = (
     (BadSignature, HTTPStatus.BAD_REQUEST),
     (BadParameters, HTTPStatus.BAD_REQUEST),
     (AuditUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ProviderAway, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _TITLE = {
     HTTPStatus.FORBIDDEN: "You may not do this",

@@ -28,6 +28,7 @@ from approvals.models import (
     Alert,
     ApprovalRequest,
     AuditEntry,
+    AuthorityChange,
     Execution,
     FeedBatch,
     Guardrail,
@@ -40,6 +41,7 @@ from approvals.signatures import Assertion
 from approvals.states import Verdict
 from executor.demo import people
 from tests import cast as standing
+from tests.authenticators import registration
 from tests.portal.hands import session_for
 
 # Who is stopped before any page of the portal, and who is let in. `mallory` is a login that belongs to no person, `ivan` a person
@@ -47,8 +49,9 @@ from tests.portal.hands import session_for
 OUTSIDE = ("anonymous", "mallory", "ivan", "bob-without-factor", "dana-without-factor")
 INSIDE = ("alice", "bob", "carol", "dana", "olivia", "robot", "rosa")
 ROLES = OUTSIDE + INSIDE
-# Whose requests or guardrails these are, and who looks after the whole: the only ones for whom a request's state is more than a no.
-CONCERNED = ("alice", "bob", "dana", "olivia")
+# Who sees requests whatever their state, and of them those whose requests or guardrails these are.
+OVERSEERS = ("dana", "olivia")
+CONCERNED = ("alice", "bob")
 
 _handler = ClientHandler(enforce_csrf_checks=False)
 
@@ -146,7 +149,8 @@ def _happen(house: House) -> None:
     ingest.ingest(messages)
     closed = Alert.objects.order_by("pk").first()
     alerts.close(closed.pk, cast.person("dana"), "seen")
-    changes.propose(cast.person("dana"), [{"edit": "invite", "person": "olivia"}], reason="a second key")
+    cast.changed({"edit": "invite", "person": "carol"})
+    cast.proposed({"edit": "invite", "person": "olivia"})
 
 
 def _approved(house: House, table: str) -> ApprovalRequest:
@@ -180,8 +184,18 @@ def _misfits() -> None:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE portal_user DROP CONSTRAINT user_is_never_superuser")
     users.objects.filter(username="rosa").update(is_superuser=True)
+    # The portal opens for persons alone; here somebody opened it for the bot.
+    users.objects.filter(username="robot").update(is_staff=True)
     for user in users.objects.filter(username__in=["alice", "bob", "dana"]):
-        Authenticator.objects.create(user=user, type="webauthn", data={"name": "key", "credential": {}})
+        Authenticator.objects.create(user=user, type="webauthn", data={"name": "key", "credential": _sign_in_key()})
+
+
+def _sign_in_key() -> dict[str, Any]:
+    """A security key for signing in, as allauth keeps one."""
+    party = decisions.relying_party()
+    made = registration(changes.Enrolment("", "", "AAAA", "", "", (), party))
+    response = {"clientDataJSON": made.client_data, "attestationObject": made.attestation}
+    return {"id": made.credential_id, "rawId": made.credential_id, "type": "public-key", "response": response}
 
 
 def _things(house: House) -> dict[str, list[tuple[str, Any]]]:
@@ -202,18 +216,12 @@ def _things(house: House) -> dict[str, list[tuple[str, Any]]]:
         "auditentry": all_of(AuditEntry, 2),
         "feedbatch": all_of(FeedBatch, 1),
         "quarantinedmessage": all_of(QuarantinedMessage, 1),
-        "authoritychange": [(c.state, c.pk) for c in _changes()],
-        "invitation": [("open", one.pk) for one in Invitation.objects.all()] or [("unknown", uuid4())],
+        "authoritychange": [*((c.state, c.pk) for c in AuthorityChange.objects.order_by("number")), ("unknown", uuid4())],
+        "invitation": [("carol's", Invitation.objects.get().pk), ("unknown", uuid4())],
         "factor": [("bob's", Authenticator.objects.get(user=bob).pk), ("unknown", 4711)],
         "provider": [("ours", "oidc"), ("unknown", "nobody")],
         "nothing": [("", None)],
     }
-
-
-def _changes() -> list[Any]:
-    from approvals.models import AuthorityChange
-
-    return list(AuthorityChange.objects.order_by("created_at"))
 
 
 def _visitor(role: str) -> Visitor:
@@ -229,4 +237,3 @@ def _visitor(role: str) -> Visitor:
 def parts_of(assertion: Assertion) -> dict[str, str]:
     """An assertion as the form carries it."""
     return {name: getattr(assertion, name) for name in ("credential_id", "client_data", "authenticator_data", "signature")}
-

@@ -24,7 +24,7 @@ from approvals.states import Verdict
 from tests.fingerprint import changed, fingerprint
 from tests.portal import every_address
 from tests.portal.every_address import ADDRESSES, DECISIVE, Found
-from tests.portal.house import CONCERNED, INSIDE, OUTSIDE, ROLES, House, Visitor, build, parts_of
+from tests.portal.house import CONCERNED, INSIDE, OUTSIDE, OVERSEERS, ROLES, House, Visitor, build, parts_of
 
 # For those to whom the portal says no without looking at the state, a few states stand for all.
 FEW_STATES = ("pending", "approved", "draft", "unknown")
@@ -68,12 +68,12 @@ def places(house: House, one: Found) -> Iterator[tuple[str, str, Any]]:
             pytest.fail(f"{one.name} takes {one.captures}, and House.things[{address.takes!r}] does not fit it.")
 
 
-def visits(house: House, one: Found, role: str) -> Iterator[tuple[str, str, Any, bool]]:
-    """Which of them a role goes to, and whether by every method."""
+def visits(house: House, one: Found, role: str, sees: tuple[str, ...]) -> Iterator[tuple[str, str, Any, bool]]:
+    """Which of them a role goes to, and whether by every method. For `sees` a request's state makes a difference."""
     whole = True
     for label, url, thing in places(house, one):
         of_a_request = ADDRESSES[one.name].takes == "request"
-        if of_a_request and role not in CONCERNED and label not in FEW_STATES:
+        if of_a_request and role not in sees and label not in FEW_STATES:
             continue
         yield label, url, thing, whole
         whole = whole and not of_a_request
@@ -107,6 +107,7 @@ class TestTheTableIsWhole:
 
     def test_the_fingerprint_notices_a_change_of_any_table(self, house, before):
         """A row that is added, changed or taken away anywhere is noticed, and told by its table's name."""
+        watched = 0
         for table in before:
             with house.undone(), connection.cursor() as cursor:
                 cursor.execute(f'ALTER TABLE "{table}" DISABLE TRIGGER USER')
@@ -114,15 +115,16 @@ class TestTheTableIsWhole:
                 row = cursor.fetchone()
                 if row is None:
                     continue
-                cursor.execute("SET CONSTRAINTS ALL DEFERRED")
                 cursor.execute(
                     "SELECT column_name FROM information_schema.columns WHERE table_name = %s AND data_type IN "
-                    "('text', 'character varying', 'boolean', 'timestamp with time zone', 'integer', 'bigint') "
-                    "ORDER BY column_name LIKE '%%id', ordinal_position DESC",
+                    "('text', 'character varying', 'boolean', 'timestamp with time zone') ORDER BY ordinal_position DESC",
                     [table],
                 )
+                # A table of references alone loses a row instead.
                 columns = [name for (name,) in cursor.fetchall()]
-                assert any(_moved(cursor, table, column, row[0]) for column in columns), table
+                assert any(_moved(cursor, table, column, row[0]) for column in columns or [""]), table
+                watched += 1
+        assert watched > 30
         with house.undone(), connection.cursor() as cursor:
             cursor.execute("DELETE FROM mfa_authenticator WHERE id = (SELECT max(id) FROM mfa_authenticator)")
             assert changed(before, fingerprint()) == {"mfa_authenticator"}
@@ -152,7 +154,13 @@ class TestTheTableIsWhole:
             with house.undone():
                 verdict = Verdict.APPROVE if verb == "decide" else Verdict.CONFIRM
                 opened = decisions.begin(request.pk, house.cast.person(role), verdict)
-                form = {"step": "sign", "digest": opened.digest, "reason": "because", "nonce": opened.nonce, "verdict": str(verdict)}
+                form = {
+                    "step": "sign",
+                    "digest": opened.digest,
+                    "reason": "because",
+                    "nonce": opened.nonce,
+                    "verdict": str(verdict),
+                }
                 answer = visitor.ask("POST", url, {**form, **parts_of(house.cast.assertion(role, opened))})
                 assert answer.status_code == 302
                 assert ApprovalRequest.objects.get(pk=request.pk).state == moves
@@ -166,17 +174,17 @@ def _moved(cursor: Any, table: str, column: str, ctid: str) -> bool:
         "character varying": f"left(coalesce(\"{column}\", ''), 3) || 'x'",
         "boolean": f'NOT "{column}"',
         "timestamp with time zone": f"coalesce(\"{column}\", now()) + interval '1 second'",
-        "integer": f'coalesce("{column}", 0) + 1',
-        "bigint": f'coalesce("{column}", 0) + 1',
     }
-    cursor.execute(
-        "SELECT data_type FROM information_schema.columns WHERE table_name = %s AND column_name = %s", [table, column]
-    )
-    (kind,) = cursor.fetchone()
+    kind = "SELECT data_type FROM information_schema.columns WHERE table_name = %s AND column_name = %s"
     was = fingerprint()
     try:
         with transaction.atomic():
-            cursor.execute(f'UPDATE "{table}" SET "{column}" = {kinds[kind]} WHERE ctid = %s', [ctid])
+            if column:
+                cursor.execute(kind, [table, column])
+                (found,) = cursor.fetchone()
+                cursor.execute(f'UPDATE "{table}" SET "{column}" = {kinds[found]} WHERE ctid = %s', [ctid])
+            else:
+                cursor.execute(f'DELETE FROM "{table}" WHERE ctid = %s', [ctid])
             return changed(was, fingerprint()) == {table}
     except IntegrityError:
         return False
@@ -200,7 +208,7 @@ class TestEveryAddress:
         """GET and HEAD are answered without an error of ours and leave every table as it was; so do methods that mean nothing."""
         visitor = house.visitors[role]
         for one in group:
-            for label, url, _, whole in visits(house, one, role):
+            for label, url, _, whole in visits(house, one, role, CONCERNED + OVERSEERS):
                 for method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE") if whole else ("GET",):
                     self._answered(visitor, method, url, (one.name, label))
             self._unchanged(house, before, one, role)
@@ -210,12 +218,12 @@ class TestEveryAddress:
         for one in group:
             address = ADDRESSES[one.name]
             assert address.posts is not None, f"{one.name}: say what is posted to it, in ADDRESSES."
-            for label, url, thing, _ in visits(house, one, role):
+            for label, url, thing, _ in visits(house, one, role, CONCERNED):
                 with house.undone():
                     errors = _Errors()
                     with errors:
                         for answer in address.posts(house, house.visitors[role], url, thing):
-                            assert answer.status_code < 500, (one.name, label, role, errors.seen or answer.status_code)
+                            self._no_error(answer.status_code, errors, ("POST", one.name, label, role))
                     what = changed(before, fingerprint())
                     may = address.may_change(role, label)
                     assert what <= may, f"{role} changed {sorted(what - may)} by posting to {one.name} ({label}), {url}"
@@ -227,7 +235,11 @@ class TestEveryAddress:
     def _answered(self, visitor: Visitor, method: str, url: str, where: tuple[str, str]) -> None:
         with _Errors() as errors:
             status = visitor.ask(method, url).status_code
-        assert status < 500, (method, *where, visitor.role, errors.seen or status)
+        self._no_error(status, errors, (method, *where, visitor.role))
+
+    def _no_error(self, status: int, errors: _Errors, where: tuple[str, ...]) -> None:
+        # The provider of this world is away, and its pages say so.
+        assert status < 500 or (status == 503 and where[1].startswith("openid_connect")), (where, errors.seen or status)
 
     def _unchanged(self, house: House, before: dict[str, str], one: Found, role: str) -> None:
         what = changed(before, fingerprint())
