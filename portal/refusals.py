@@ -18,6 +18,7 @@ from approvals.errors import (
     CountersignError,
     NotAllowed,
     StaleRevision,
+    TooMany,
     Unmapped,
     WrongState,
 )
@@ -37,11 +38,13 @@ _STATUS: tuple[tuple[type[CountersignError], HTTPStatus], ...] = (
     (BadSignature, HTTPStatus.BAD_REQUEST),
     (BadParameters, HTTPStatus.BAD_REQUEST),
     (AuditUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (ProviderAway, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _TITLE = {
     HTTPStatus.FORBIDDEN: "You may not do this",
     HTTPStatus.CONFLICT: "This is no longer possible",
+    HTTPStatus.TOO_MANY_REQUESTS: "This is too much at once",
     HTTPStatus.NOT_FOUND: "There is nothing here",
     HTTPStatus.SERVICE_UNAVAILABLE: "Nothing was done",
 }

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from allauth.account.internal.decorators import login_not_required
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.decorators import login_not_required
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialAccount, SocialLogin
@@ -118,8 +118,8 @@ def _or_say_why_not(http: HttpRequest, view: Callable[..., HttpResponse], provid
     except RequestException as error:
         log.warning("the identity provider does not answer: %s", type(error).__name__)
         away = ProviderAway(
-            "The identity provider does not answer, so you are not signed in. Try again in a minute; if that changes nothing, tell "
-            "whoever runs the provider."
+            "The identity provider does not answer, so you are not signed in. Try again in a minute; if that changes nothing, "
+            "tell whoever runs the provider."
         )
         return refusals.page(http, away)
 

@@ -44,8 +44,10 @@ DECISIVE: Final = frozenset(
         "login", "principal", "passkey", "account", "guardrail", "guardrailversion", "guardrailuserpermission",
         "guardrailgrouppermission", "invitation", "changesignature", "sealedkey",
     )
-) | {"auth_group", "auth_group_permissions", "auth_permission", "portal_user", "portal_user_groups", "portal_user_user_permissions",
-     "socialaccount_socialaccount", "guardian_userobjectpermission", "guardian_groupobjectpermission"}  # fmt: skip
+) | {
+    "auth_group", "auth_group_permissions", "auth_permission", "portal_user", "portal_user_groups", "portal_user_user_permissions",
+    "socialaccount_socialaccount", "guardian_userobjectpermission", "guardian_groupobjectpermission",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from tests.authenticators import registration
 from tests.portal.hands import session_for
 
 # Who is stopped before any page of the portal, and who is let in. `mallory` is a login that belongs to no person, `ivan` a person
-# who was switched off, `robot` a bot with the right to review, `rosa` somebody without any whose login was made a superuser by SQL.
+# who was switched off, `robot` a bot with the right to review, `rosa` somebody without it whose login SQL made a superuser.
 OUTSIDE = ("anonymous", "mallory", "ivan", "bob-without-factor", "dana-without-factor")
 INSIDE = ("alice", "bob", "carol", "dana", "olivia", "robot", "rosa")
 ROLES = OUTSIDE + INSIDE
@@ -86,16 +86,9 @@ class House:
     def undone(self) -> Iterator[None]:
         """Whatever happens inside has not happened afterwards."""
         cache.clear()
-        try:
-            with transaction.atomic():
-                yield
-                raise _UndoneError
-        except _UndoneError:
-            pass
-
-
-class _UndoneError(Exception):
-    pass
+        with transaction.atomic():
+            yield
+            transaction.set_rollback(True)
 
 
 def build(folder: Path, given_settings: Any) -> House:

@@ -61,7 +61,7 @@ def places(house: House, one: Found) -> Iterator[tuple[str, str, Any]]:
         yield from ((url, f"/{url}", url) for url in ("admin/nowhere/", "admin/approvals/approvalrequest", "admin/auth/user/"))
         return
     for label, thing in house.things[address.takes]:
-        arguments = {name: thing for name in one.captures} if one.captures else {}
+        arguments = dict.fromkeys(one.captures, thing) if one.captures else {}
         try:
             yield label, reverse(one.name, kwargs=arguments), thing
         except NoReverseMatch:
