@@ -45,8 +45,9 @@ DECISIVE: Final = frozenset(
         "guardrailgrouppermission", "invitation", "changesignature", "sealedkey",
     )
 ) | {
-    "auth_group", "auth_group_permissions", "auth_permission", "portal_user", "portal_user_groups", "portal_user_user_permissions",
-    "socialaccount_socialaccount", "guardian_userobjectpermission", "guardian_groupobjectpermission",
+    "auth_group", "auth_group_permissions", "auth_permission", "portal_user", "portal_user_groups",
+    "portal_user_user_permissions", "socialaccount_socialaccount", "guardian_userobjectpermission",
+    "guardian_groupobjectpermission",
 }  # fmt: skip
 
 
