@@ -57,8 +57,8 @@ def _nothing_taken_back(newest: Standing) -> None:
     noted = json.loads(last.body)["detail"].get("hash") if last is not None else None
     if noted != newest.hash:
         raise BadAuthority(
-            f"The chain of authority ends with link {newest.number}, and the audit trail's newest link is another one: links were "
-            "taken away or added."
+            f"The chain of authority ends with link {newest.number}, and the audit trail's newest link is another one: links "
+            "were taken away or added."
         )
 
 

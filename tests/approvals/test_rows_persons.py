@@ -90,6 +90,7 @@ def _tries_to_approve(cast, request, user, key):
     from portal import software_authenticator
 
     person = person_of(user)
+    assert person is not None
     try:
         opened = decisions.begin(request.pk, person, Verdict.APPROVE)
         assertion = software_authenticator.assertion(key["credential_id"], key["private_key"], opened)

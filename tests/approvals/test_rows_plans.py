@@ -150,7 +150,7 @@ class TestRow05:
 def _leaves(value, path=""):
     """Path -> value of what has no members."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = {}
+    found: dict[str, object] = {}
     for key, inner in items:
         found |= _leaves(inner, f"{path}.{key}" if path else str(key))
     return found or {path: value}

@@ -13,12 +13,13 @@ from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.utils import timezone
 
-from approvals import authority, canonical, changes, signatures
+from approvals import audit, authority, canonical, changes, signatures
 from approvals.authority import edits, links, state, tables
 from approvals.changes.writing import head
 from approvals.models import (
     Account,
     Alert,
+    AuditKind,
     AuthorityChange,
     AuthorityLink,
     AuthoritySettings,
@@ -246,9 +247,7 @@ def forged_link(cast: Cast, edit: Mapping[str, Any], *signers: str, over: str = 
     AuthorityLink.objects.create(
         number=newest.number + 1, previous=newest.hash, state=text, hash=digest, proof=proof, created_at=timezone.now()
     )
-    from approvals import audit
-
-    audit.append("change.applied", actor="process:authority", hash=digest, number=newest.number + 1)
+    audit.append(AuditKind.CHANGE_APPLIED, actor="process:authority", hash=digest, number=newest.number + 1)
 
 
 def _signature(cast: Cast, handle: str, digest: str, verdict: Verdict) -> dict[str, str]:

@@ -62,7 +62,7 @@ class Visitor(RequestFactory):
     role: str = ""
 
     def request(self, **request: Any) -> Any:
-        return _handler(self._base_environ(**request))
+        return _handler(self._base_environ(**request))  # type: ignore[attr-defined]
 
     def ask(self, method: str, url: str, data: Mapping[str, Any] | None = None) -> Any:
         """One visit. Query and form are those that a browser would send."""

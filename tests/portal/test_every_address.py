@@ -138,7 +138,7 @@ class TestTheTableIsWhole:
         assert site._registry
         for role in INSIDE:
             http = house.visitors[role].ask("GET", "/admin/").wsgi_request
-            assert viewer_of(http)
+            assert viewer_of(http).person.handle == role
             for model, page in site._registry.items():
                 assert page.actions is None, model
                 assert not page.get_actions(http), (role, model)
