@@ -5,16 +5,13 @@ What an address takes, is sent and may change stands in `tests/portal/every_addr
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.signals import got_request_exception
 from django.db import IntegrityError, connection, transaction
-from django.test import override_settings
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
@@ -24,34 +21,11 @@ from approvals.states import Verdict
 from tests.fingerprint import changed, fingerprint
 from tests.portal import every_address
 from tests.portal.every_address import ADDRESSES, DECISIVE, Found
-from tests.portal.house import CONCERNED, INSIDE, OUTSIDE, OVERSEERS, ROLES, House, Visitor, build, parts_of
+from tests.portal.house import CONCERNED, INSIDE, OUTSIDE, OVERSEERS, ROLES, House, Visitor, parts_of
 
 # For those to whom the portal says no without looking at the state, a few states stand for all.
 FEW_STATES = ("pending", "approved", "draft", "unknown")
 REFUSING = {"PUT", "DELETE", "OPTIONS"}
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[House]:
-    """The world of this module, in one transaction that is rolled back."""
-    own = override_settings(SOCIALACCOUNT_PROVIDERS={"openid_connect": {"APPS": [_provider()]}}, GENESIS="")
-    logging.disable(logging.CRITICAL)
-    with django_db_blocker.unblock(), own, transaction.atomic():
-        yield build(tmp_path_factory.mktemp("house"), settings)
-        transaction.set_rollback(True)
-    logging.disable(logging.NOTSET)
-
-
-def _provider() -> dict[str, Any]:
-    """A provider that does not answer: nobody listens at its address."""
-    server = {"server_url": "http://127.0.0.1:9", "oauth_pkce_enabled": True, "fetch_userinfo": False}
-    return {"provider_id": "oidc", "name": "Single sign-on", "client_id": "x", "secret": "y", "settings": server}
-
-
-@pytest.fixture(scope="module")
-def before(house) -> dict[str, str]:
-    """What the database holds at the beginning of every visit."""
-    return dict(fingerprint())
 
 
 def places(house: House, one: Found) -> Iterator[tuple[str, str, Any]]:
@@ -213,7 +187,7 @@ class TestEveryAddress:
                     self._answered(visitor, method, url, (one.name, label))
             self._unchanged(house, before, one, role)
 
-    def test_nothing_decides_that_should_not(self, house, before, group, role):
+    def test_row_03_nothing_decides_that_should_not(self, house, before, group, role):
         """Every form that a person or an attacker would send: what changes is what this role may change here, and no decision."""
         for one in group:
             address = ADDRESSES[one.name]
