@@ -64,9 +64,9 @@ class Caller:
         if _SSO_ROLE.fullmatch(self.session_issuer_arn):
             # Any other role's session name can be chosen by whoever may assume it.
             found.append(("sso_user", self.arn.rsplit("/", 1)[-1]))
-        if self.session_issuer_arn and self.arn:
-            # The last resort: a mapping of sessions of a role that one person (or bot) alone may assume.
-            found.append(("role_session", f"{self.session_issuer_arn}/{self.arn.rsplit('/', 1)[-1]}"))
+        elif self.session_issuer_arn:
+            # For a role that one person, or one bot, alone may assume; the session's name is never looked at.
+            found.append(("role", self.session_issuer_arn))
         return tuple(found)
 
     def _named(self) -> tuple[str, str]:

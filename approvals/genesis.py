@@ -283,8 +283,9 @@ def _principal(found: Any, handle: str) -> dict[str, Any]:
         raise BadManifest(
             f"Person {handle}: a principal is written kind:value with a kind of {', '.join(Principal.Kind.values)}."
         )
-    if kind == Principal.Kind.IAM_USER and not re.fullmatch(r"arn:[\w*?-]+:iam::[\d*?]{1,12}:user/\S+", value):
-        raise BadManifest(f"Person {handle}: {value} is no IAM user's ARN.")
+    path = {Principal.Kind.IAM_USER: "user", Principal.Kind.ROLE: "role"}.get(Principal.Kind(kind))
+    if path and not re.fullmatch(rf"arn:[\w*?-]+:iam::[\d*?]{{1,12}}:{path}/\S+", value):
+        raise BadManifest(f"Person {handle}: {value} is no IAM {path}'s ARN.")
     if not value.strip("*?"):
         raise BadManifest(f"Person {handle}: a pattern of stars alone would make everybody this person.")
     return {"kind": kind, "value": value, "precedence": precedence}

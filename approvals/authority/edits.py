@@ -24,7 +24,8 @@ Edit = Mapping[str, Any]
 MOST_EDITS: Final = 200
 _HANDLE: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 _LONGEST: Final = 2048
-KINDS: Final = ("iam_user", "source_identity", "sso_user", "role_session")
+_PATH: Final = {"iam_user": "user", "role": "role"}
+KINDS: Final = ("iam_user", "source_identity", "sso_user", "role")
 
 
 def apply(document: Document, edits: Sequence[Edit]) -> Document:
@@ -128,8 +129,8 @@ def _add_principal(document: Document, edit: Edit) -> Document:
         raise BadChange(f"A principal's kind is {', '.join(KINDS)}, not {kind!r}.")
     if type(precedence) is not int or not -1000 <= precedence <= 1000:
         raise BadChange("A principal's precedence is a whole number from -1000 to 1000.")
-    if kind in ("iam_user", "role_session") and not re.fullmatch(r"arn:[\w*?-]+:(iam|sts)::[\d*?]{1,12}:\S+", value):
-        raise BadChange(f"{value} is no ARN of an IAM user or of a role's session.")
+    if kind in ("iam_user", "role") and not re.fullmatch(rf"arn:[\w*?-]+:iam::[\d*?]{{1,12}}:{_PATH[kind]}/\S+", value):
+        raise BadChange(f"{value} is no ARN of an IAM {_PATH[kind]}.")
     if not value.strip("*?"):
         raise BadChange("A pattern of stars alone would make everybody this person.")
     made = {"kind": kind, "value": value, "precedence": precedence}

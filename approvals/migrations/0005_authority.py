@@ -325,7 +325,7 @@ class Migration(migrations.Migration):
                     ("iam_user", "IAM user"),
                     ("source_identity", "source identity"),
                     ("sso_user", "Identity Center user"),
-                    ("role_session", "session of a role"),
+                    ("role", "role of one person"),
                 ],
                 max_length=20,
             ),

@@ -45,7 +45,7 @@ class Principal(models.Model):
         IAM_USER = "iam_user", "IAM user"
         SOURCE_IDENTITY = "source_identity", "source identity"
         SSO_USER = "sso_user", "Identity Center user"
-        ROLE_SESSION = "role_session", "session of a role"
+        ROLE = "role", "role of one person"
 
     kind = models.CharField(max_length=20, choices=Kind)
     value = models.CharField(max_length=2048)

@@ -91,7 +91,7 @@ def test_a_message_of_exactly_one_mebibyte_is_read():
                 "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/dev/alice",
                 "sessionContext": {"sessionIssuer": {"arn": f"arn:aws:iam::{ACCOUNT}:role/dev"}},
             },
-            [],
+            [("role", f"arn:aws:iam::{ACCOUNT}:role/dev")],
         ),
         (
             {
@@ -102,7 +102,7 @@ def test_a_message_of_exactly_one_mebibyte_is_read():
                     "sessionIssuer": {"arn": f"arn:aws:iam::{ACCOUNT}:role/dev"},
                 },
             },
-            [("source_identity", "alice@example.com")],
+            [("source_identity", "alice@example.com"), ("role", f"arn:aws:iam::{ACCOUNT}:role/dev")],
         ),
         (
             {
@@ -122,7 +122,7 @@ def test_a_message_of_exactly_one_mebibyte_is_read():
                 "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Dev_1/alice@example.com",
                 "sessionContext": {"sessionIssuer": {"arn": f"arn:aws:iam::{ACCOUNT}:role/AWSReservedSSO_Dev_1"}},
             },
-            [],
+            [("role", f"arn:aws:iam::{ACCOUNT}:role/AWSReservedSSO_Dev_1")],
         ),
     ],
     ids=["user", "root", "service", "for-a-service", "console", "role", "source-identity", "sso", "sso-look-alike"],

@@ -171,7 +171,7 @@ class TestTheManifest:
         """Two persons behind one subject would be one voter with two faces."""
         for person in cast_manifest["persons"][:2]:
             person["single_sign_on"] = {"provider": "oidc", "subject": "same"}
-        with pytest.raises(BadManifest, match="occurs twice"):
+        with pytest.raises(BadManifest, match="belongs to one"):
             genesis.read(yaml.safe_dump(cast_manifest))
 
     @pytest.fixture
