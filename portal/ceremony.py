@@ -62,13 +62,14 @@ def nonce_of(http: HttpRequest) -> str:
     return nonce
 
 
-def assertion_of(http: HttpRequest, person: Person, said: Typed) -> Assertion:
+def assertion_of(http: HttpRequest, person: Person, said: Typed, *, domain: bytes = signatures.DOMAIN) -> Assertion:
     """The authenticator's answer: the passkey's from the form, or (demo only) the software authenticator's.
 
-    Either goes through the same verification in `decisions`. Raises BadSignature, NotAllowed.
+    Either goes through the same verification in `decisions` or `changes`. `domain` tells a plan's decision from a change of
+    authority. Raises BadSignature, NotAllowed.
     """
     if http.POST.get("sign_with") == "software":
-        return software_authenticator.sign(person.handle, _ceremony(nonce_of(http), said))
+        return software_authenticator.sign(person.handle, _ceremony(nonce_of(http), said, domain))
     parts = {name: http.POST.get(name, "") for name in ("credential_id", "client_data", "authenticator_data", "signature")}
     fits = all(_PART.fullmatch(part) for part in parts.values()) and _CREDENTIAL.fullmatch(parts["credential_id"])
     if not fits:
@@ -76,6 +77,6 @@ def assertion_of(http: HttpRequest, person: Person, said: Typed) -> Assertion:
     return Assertion(**parts)
 
 
-def _ceremony(nonce: str, said: Typed) -> Ceremony:
-    challenge = signatures.challenge(said.digest, said.verdict, bytes(websafe_decode(nonce)))
+def _ceremony(nonce: str, said: Typed, domain: bytes) -> Ceremony:
+    challenge = signatures.challenge(said.digest, said.verdict, bytes(websafe_decode(nonce)), domain=domain)
     return Ceremony(nonce, signatures.websafe(challenge), said.digest, said.verdict, (), decisions.relying_party())

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
-from approvals.models import Alert, ApprovalRequest, Execution
+from approvals.models import Alert, ApprovalRequest, AuthorityChange, Execution, Invitation, Person
+from portal import software_authenticator
 from portal.listing import Line, line_of
 from portal.viewer import Viewer, for_listing
 
 MOST = 20
+# One to sign with, and one for the day on which it is lost.
+ENOUGH_PASSKEYS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,11 @@ class Home:
     lately: list[Line]
     alerts: list[Alert]
     shows_alerts: bool
+    changes: list[AuthorityChange]
+    shows_changes: bool
+    passkeys: int
+    asks_for_passkeys: bool
+    invitation: Invitation | None
 
 
 def home_of(viewer: Viewer) -> Home:
@@ -32,6 +41,7 @@ def home_of(viewer: Viewer) -> Home:
     under_way = viewer.my_requests().filter(state="pending")
     lately = viewer.requests().exclude(state__in=["draft", "pending"])
     running = viewer.running().select_related("revision__request__account")
+    passkeys = viewer.person.passkeys.count()
     alerts = Alert.objects.filter(closed_at=None) if viewer.sees_everything else Alert.objects.none()
     return Home(
         drafts=_lines(drafts),
@@ -41,7 +51,17 @@ def home_of(viewer: Viewer) -> Home:
         lately=_lines(lately, 5),
         alerts=list(alerts[:MOST]),
         shows_alerts=viewer.sees_everything,
+        changes=list(viewer.changes_to_sign().select_related("proposer")[:MOST]),
+        shows_changes=viewer.person.is_administrator,
+        passkeys=passkeys,
+        asks_for_passkeys=_asks_for_passkeys(viewer.person, passkeys),
+        invitation=Invitation.objects.filter(person=viewer.person, until__gt=timezone.now()).first(),
     )
+
+
+def _asks_for_passkeys(person: Person, passkeys: int) -> bool:
+    """Whether somebody who signs has fewer than two keys. The demo's software authenticator cannot be lost."""
+    return person.is_human and passkeys < ENOUGH_PASSKEYS and not software_authenticator.available_for(person.handle)
 
 
 def _lines(requests: QuerySet[ApprovalRequest], most: int = MOST) -> list[Line]:

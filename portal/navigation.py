@@ -20,7 +20,10 @@ class Place:
 
 
 _FOR_ALL = (("Home", "admin:index"), ("Requests", "admin:approvals_approvalrequest_changelist"))
-_FOR_REVIEWERS = (("Guardrails", "admin:approvals_guardrail_changelist"),)
+_FOR_REVIEWERS = (
+    ("Guardrails", "admin:approvals_guardrail_changelist"),
+    ("Changes", "admin:approvals_authoritychange_changelist"),
+)
 _FOR_OVERSIGHT = (
     ("Executions", "admin:approvals_execution_changelist"),
     ("Alerts", "admin:approvals_alert_changelist"),

@@ -17,6 +17,7 @@ from approvals.errors import (
     BadSignature,
     CountersignError,
     NotAllowed,
+    StaleChange,
     StaleRevision,
     TooMany,
     Unmapped,
@@ -34,6 +35,7 @@ _STATUS: tuple[tuple[type[CountersignError], HTTPStatus], ...] = (
     (Unmapped, HTTPStatus.FORBIDDEN),
     (WrongState, HTTPStatus.CONFLICT),  # Expired is one
     (StaleRevision, HTTPStatus.CONFLICT),
+    (StaleChange, HTTPStatus.CONFLICT),
     (AlreadyReviewed, HTTPStatus.CONFLICT),
     (BadSignature, HTTPStatus.BAD_REQUEST),
     (BadParameters, HTTPStatus.BAD_REQUEST),

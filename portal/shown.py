@@ -71,6 +71,7 @@ _PROCESSES = {
     "feed": "the feed",
     "expiry": "the clock",
     "bootstrap": "the bootstrap",
+    "authority": "the authority process",
     "decisions": "the rules of decision",
 }
 

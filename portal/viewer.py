@@ -9,7 +9,17 @@ from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 from django.http import HttpRequest
 
 from approvals.errors import NotAllowed
-from approvals.models import ApprovalRequest, Execution, Guardrail, Person, Review, Revision, RevisionGuardrail
+from approvals.models import (
+    ApprovalRequest,
+    AuthorityChange,
+    ChangeSignature,
+    Execution,
+    Guardrail,
+    Person,
+    Review,
+    Revision,
+    RevisionGuardrail,
+)
 from approvals.permissions import person_of, reviewable_by
 from approvals.states import OPEN_STATES, SETTLED_EXECUTIONS, RequestState
 
@@ -42,6 +52,18 @@ class Viewer:
             return every
         mine = every.filter(requester=self.person)
         return mine | every.filter(self._under_my_guardrails()) if self.guardrail_ids else mine
+
+    def changes(self) -> QuerySet[AuthorityChange]:
+        """Every change of authority that the person may read: all for administrators and auditors, else what he proposed."""
+        every = AuthorityChange.objects.all()
+        return every if self.sees_everything else every.filter(proposer=self.person)
+
+    def changes_to_sign(self) -> QuerySet[AuthorityChange]:
+        """Open changes that an administrator has not signed yet; whether he gains by one, its page says."""
+        if not self.person.is_administrator:
+            return AuthorityChange.objects.none()
+        signed = ChangeSignature.objects.filter(change=OuterRef("pk"), person=self.person)
+        return AuthorityChange.objects.filter(state="open", kind=AuthorityChange.Kind.EDITS).exclude(Exists(signed))
 
     def my_requests(self) -> QuerySet[ApprovalRequest]:
         """What the person asked for."""
@@ -94,7 +116,7 @@ class Viewer:
         if not self.requests().filter(pk=request.pk).exists():
             raise NotAllowed(
                 "This request is not yours, and you review under none of the guardrails that protect what it touches. "
-                "If you should, ask the administrators: the right comes with the genesis manifest, and a link alone gives none."
+                "If you should, ask the administrators: two of them sign a change that gives the right; a link alone gives none."
             )
 
     def _under_my_guardrails(self, *, current: bool = False) -> Exists:
@@ -110,7 +132,7 @@ def viewer_of(http: HttpRequest) -> Viewer:
         if person is None:
             raise NotAllowed(
                 "Your login belongs to no active person in Countersign's authority, so there is nothing you may see or do here. "
-                "Ask the administrators: persons come with the genesis manifest."
+                "Ask the administrators: two of them sign a change that adds you."
             )
         known = Viewer(person)
         http.countersign_viewer = known  # type: ignore[attr-defined]

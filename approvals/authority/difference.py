@@ -63,10 +63,15 @@ def _all(old: Document, new: Document) -> Iterator[Difference]:
     for name in sorted({*old["groups"], *new["groups"]}):
         before, after = old["groups"].get(name), new["groups"].get(name)
         if before != after:
-            yield Difference(f"group {name}", "members", _text(before), _text(after))
+            yield Difference(f"group {name}", "members", _members(before), _members(after))
     yield from _grants(old, new)
     yield from _guardrails(old, new)
-    yield from _rows(old["invitations"], new["invitations"], lambda row: f"invitation for {_handle(new, row['person'])}")
+    yield from _rows(
+        [_invitation(row) for row in old["invitations"]],
+        [_invitation(row) for row in new["invitations"]],
+        lambda row: f"enrolment link of {_handle(old, _handle(new, row['person']))}",
+        hidden=("person",),
+    )
 
 
 def _persons(old: Document, new: Document) -> Iterator[Difference]:
@@ -83,11 +88,19 @@ def _persons(old: Document, new: Document) -> Iterator[Difference]:
 
 def _items(subject: str, name: str, old: list[Any], new: list[Any]) -> Iterator[Difference]:
     word = {"logins": "login", "sign_on": "sign-on", "principals": "principal", "passkeys": "passkey"}[name]
-    had, has = {_text(item) for item in old}, {_text(item) for item in new}
-    for item in sorted(had - has):
-        yield Difference(subject, word, item, "")
-    for item in sorted(has - had):
-        yield Difference(subject, word, "", item)
+    had, has = {_item(word, item) for item in old}, {_item(word, item) for item in new}
+    for field, item in sorted(had - has):
+        yield Difference(subject, field, item, "")
+    for field, item in sorted(has - had):
+        yield Difference(subject, field, "", item)
+
+
+def _item(word: str, item: Any) -> tuple[str, str]:
+    """The field and the text of one of several: of a principal its value alone is text of a person's own."""
+    if word != "principal":
+        return word, _text(item)
+    precedence = f", precedence {item['precedence']}" if item["precedence"] else ""
+    return f"{word}, {item['kind'].replace('_', ' ')}{precedence}", item["value"]
 
 
 def _grants(old: Document, new: Document) -> Iterator[Difference]:
@@ -121,15 +134,27 @@ def _guardrails(old: Document, new: Document) -> Iterator[Difference]:
         yield Difference(f"guardrail {name} version {number}", "", "kept", "forgotten")
 
 
-def _rows(old: list[Any], new: list[Any], title: Callable[[Any], str]) -> Iterator[Difference]:
+def _rows(old: list[Any], new: list[Any], title: Callable[[Any], str], *, hidden: tuple[str, ...] = ()) -> Iterator[Difference]:
+    """`hidden` are fields that the title says already."""
     before, after = {row["id"]: row for row in old}, {row["id"]: row for row in new}
     for key in sorted({*before, *after}):
-        yield from _fields(title(after.get(key) or before[key]), before.get(key, {}), after.get(key, {}))
+        was, now = ({name: value for name, value in rows.get(key, {}).items() if name not in hidden} for rows in (before, after))
+        yield from _fields(title(after.get(key) or before[key]), was, now)
+
+
+def _invitation(row: Mapping[str, Any]) -> dict[str, Any]:
+    """As people read it: codes that anybody put into it are shown; that it has none of its own is the usual."""
+    return {name: value for name, value in row.items() if value != []}
+
+
+def _members(names: list[str] | None) -> str:
+    return "" if names is None else ", ".join(names) or "nobody"
 
 
 def _fields(subject: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
+        # What is empty where there was nothing is no difference to read.
+        if old.get(name) != new.get(name) and (_text(old.get(name)) or _text(new.get(name))):
             yield Difference(subject, name.replace("_", " "), _text(old.get(name)), _text(new.get(name)))
 
 
@@ -145,5 +170,5 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value) or "nobody"
+        return ", ".join(value)
     return canonical.dumps(value)

@@ -6,11 +6,32 @@ signatures from stored bytes against the chain, and writes the tables, the next 
 
 from approvals.changes.applying import ACTOR, apply, expire
 from approvals.changes.enrolling import Enrolment, begin_registration, codes_asked, enrol, invitation_of, registered
-from approvals.changes.proposing import differences, propose, propose_again, withdraw
-from approvals.changes.signing import Opened, begin, counted_signers, sign, signers_needed, why_not_sign
+from approvals.changes.proposing import (
+    differences,
+    is_genuine,
+    propose,
+    propose_again,
+    sentence_of,
+    why_not_propose_again,
+    why_not_withdraw,
+    withdraw,
+)
+from approvals.changes.signing import (
+    Opened,
+    begin,
+    counted_signers,
+    invites,
+    must_be_signable,
+    must_have_reason,
+    sign,
+    signers_needed,
+    why_not_sign,
+)
+from approvals.changes.writing import LONGEST_REASON
 
 __all__ = [
     "ACTOR",
+    "LONGEST_REASON",
     "Enrolment",
     "Opened",
     "apply",
@@ -22,11 +43,18 @@ __all__ = [
     "enrol",
     "expire",
     "invitation_of",
+    "invites",
+    "is_genuine",
+    "must_be_signable",
+    "must_have_reason",
     "propose",
     "propose_again",
     "registered",
+    "sentence_of",
     "sign",
     "signers_needed",
+    "why_not_propose_again",
     "why_not_sign",
+    "why_not_withdraw",
     "withdraw",
 ]

@@ -39,12 +39,16 @@ class Enrolment:
 def invitation_of(invitation_id: UUID, person: Person, *, now: datetime | None = None) -> Invitation:
     """The invitation, which is this person's own and still good. Raises NotAllowed, Expired."""
     now = now or timezone.now()
-    found = Invitation.objects.filter(pk=invitation_id, person=person).first()
-    if found is None or not person.is_active or not person.is_human:
+    found = Invitation.objects.filter(pk=invitation_id).first()
+    if found is None:
         raise NotAllowed(
-            "This enrolment link is not one for you, or was used. Sign in as the person it was issued for, or ask the "
-            "administrators for a new one."
+            "This enrolment link was used, or a newer one took its place, or it was never issued. Ask the administrators for a "
+            "new one if you need it."
         )
+    if found.person_id != person.pk:
+        raise NotAllowed("This enrolment link was issued for somebody else. Sign in as the person it was issued for.")
+    if not person.is_active or not person.is_human:
+        raise NotAllowed("Only an active person registers passkeys. Ask the administrators.")
     if found.until <= now:
         raise Expired("This enrolment link has lapsed. Ask the administrators for a new one.")
     return found

@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 
 from approvals import audit, canonical, outbox
-from approvals.authority import difference, links, soundness, state
+from approvals.authority import difference, links, soundness, state, words
 from approvals.authority.edits import apply as apply_edits
-from approvals.changes.writing import end, given_reason, head, locked
-from approvals.errors import NotAllowed, WrongState
-from approvals.models import AuditKind, AuthorityChange, OutboxKind, Person
+from approvals.changes.writing import end, given_reason, head, locked, must_be_open
+from approvals.errors import BadCanonicalForm, CountersignError, NotAllowed, Refused, WrongState
+from approvals.models import AuditKind, AuthorityChange, AuthorityLink, OutboxKind, Person
 from approvals.states import ChangeState
 
 INVITED_FOR: Final = timedelta(days=7)
@@ -63,8 +63,7 @@ def propose(person: Person, edits: Sequence[Mapping[str, Any]], *, reason: str, 
 def propose_again(change_id: UUID, person: Person, *, now: datetime | None = None) -> AuthorityChange:
     """The same edits over what holds now, after another change overtook them: a new proposal, to be read and signed anew."""
     former = AuthorityChange.objects.get(pk=change_id)
-    if former.kind != AuthorityChange.Kind.EDITS or former.state not in (ChangeState.STALE, ChangeState.EXPIRED):
-        raise WrongState("Only a proposal that was overtaken, or that nobody signed in time, is proposed again.")
+    _must_be_repeatable(former, person)
     edits = [
         {name: value for name, value in edit.items() if edit["edit"] != "invite" or name not in ("id", "until")}
         for edit in canonical.loads(former.edits)
@@ -77,10 +76,42 @@ def withdraw(change_id: UUID, person: Person, *, now: datetime | None = None) ->
     now = now or timezone.now()
     with audit.recorded() as trail:
         change = locked(change_id, now)
-        if change.proposer_id != person.pk:
-            raise NotAllowed("Only who proposed a change takes it back; an administrator can deny it.")
+        _must_be_ones_own(change, person)
         end(trail, change, ChangeState.WITHDRAWN, f"Withdrawn by {person.handle}.", f"person:{person.handle}", now)
     return change
+
+
+def why_not_withdraw(change: AuthorityChange, person: Person, *, now: datetime | None = None) -> str:
+    """Why this person cannot take the proposal back now, in a sentence for him; empty when he can."""
+    try:
+        must_be_open(change, now or timezone.now())
+        _must_be_ones_own(change, person)
+    except Refused as refusal:
+        return str(refusal)
+    return ""
+
+
+def why_not_propose_again(change: AuthorityChange, person: Person) -> str:
+    """Why this person cannot propose the same once more, in a sentence for him; empty when he can."""
+    try:
+        _must_be_repeatable(change, person)
+    except Refused as refusal:
+        return str(refusal)
+    return ""
+
+
+def _must_be_ones_own(change: AuthorityChange, person: Person) -> None:
+    if change.proposer_id != person.pk:
+        raise NotAllowed("Only who proposed a change takes it back; an administrator can deny it.")
+
+
+def _must_be_repeatable(change: AuthorityChange, person: Person) -> None:
+    if change.kind != AuthorityChange.Kind.EDITS or change.state not in (ChangeState.STALE, ChangeState.EXPIRED):
+        raise WrongState("Only a proposal that was overtaken, or that nobody signed in time, is proposed again.")
+    if not person.is_active or not person.is_human:
+        raise NotAllowed("Only an active person proposes a change of authority.")
+    if change.proposer_id != person.pk and not person.is_administrator:
+        raise NotAllowed("Who proposed it, or an administrator, proposes it again.")
 
 
 def differences(change: AuthorityChange) -> tuple[difference.Difference, ...]:
@@ -89,10 +120,36 @@ def differences(change: AuthorityChange) -> tuple[difference.Difference, ...]:
     return difference.between(before, state.read(change.next_state))
 
 
+def is_genuine(change: AuthorityChange) -> bool:
+    """Whether edits, state and digest as they are stored belong together, so that what is shown is what is signed.
+
+    The authority process verifies the digest again before it applies anything; this is for whoever reads before he signs.
+    """
+    before = AuthorityLink.objects.filter(number=change.number - 1).first()
+    if before is None or before.hash != change.previous:
+        return False
+    if links.link_hash(change.number, change.previous, change.next_state) != change.digest:
+        return False
+    if change.kind != AuthorityChange.Kind.EDITS:
+        return True
+    try:
+        return state.text_of(apply_edits(state.read(before.state), canonical.loads(change.edits))) == change.next_state
+    except CountersignError:
+        return False
+
+
+def sentence_of(change: AuthorityChange) -> str:
+    """What is proposed, as the end of "somebody proposes to ..."."""
+    if change.kind == AuthorityChange.Kind.ENROLMENT:
+        return "register passkeys by an enrolment link"
+    try:
+        return words.sentence_of(canonical.loads(change.edits))
+    except BadCanonicalForm:
+        return "do something that cannot be read"
+
+
 def links_state(change: AuthorityChange) -> state.Document:
     """The state that the change follows."""
-    from approvals.models import AuthorityLink
-
     return state.read(AuthorityLink.objects.get(number=change.number - 1).state)
 
 

@@ -48,7 +48,7 @@ def begin(change_id: UUID, person: Person, verdict: Verdict, *, now: datetime | 
         raise Refused("A change of authority is approved or denied.")
     with transaction.atomic():
         change = locked(change_id, now)
-        _must_be_signable(change, person, now)
+        _must_be_signer(change, person)
         keys = tuple(Passkey.objects.filter(person=person).order_by("id").values_list("credential_id", flat=True))
         if not keys:
             raise NotAllowed("You have no registered passkey, so you cannot sign. Ask the administrators for an enrolment link.")
@@ -82,15 +82,11 @@ def sign(
     Raises NotAllowed, AlreadyReviewed, WrongState, Expired, StaleChange, StaleRevision, BadSignature, Refused.
     """
     now = now or timezone.now()
-    reason = reason.strip()
-    if len(reason) > LONGEST_REASON or "\0" in reason:
-        raise Refused(f"A reason is a text of at most {LONGEST_REASON} characters without NUL. Shorten it.")
-    if verdict is Verdict.DENY and not reason:
-        raise Refused("Give a reason; whoever proposed this wants to know why.")
+    reason = must_have_reason(verdict, reason)
     _consume(nonce, person, now)
     with audit.recorded() as trail:
         change = locked(change_id, now)
-        _must_be_signable(change, person, now)
+        _must_be_signer(change, person)
         if digest != change.digest:
             raise StaleRevision("This form is about another change than the one that is stored. Read it again.")
         _store(change, person, verdict, nonce, assertion, reason, now)
@@ -110,6 +106,16 @@ def sign(
     return change
 
 
+def must_have_reason(verdict: Verdict, reason: str) -> str:
+    """The reason, stripped; only a denial needs one. Raises Refused."""
+    reason = reason.strip()
+    if len(reason) > LONGEST_REASON or "\0" in reason:
+        raise Refused(f"A reason is a text of at most {LONGEST_REASON} characters without NUL. Shorten it.")
+    if verdict is Verdict.DENY and not reason:
+        raise Refused("Give a reason; whoever proposed this wants to know why.")
+    return reason
+
+
 def counted_signers(change: AuthorityChange) -> frozenset[str]:
     """The ids of those whose signatures count so far: administrators who gain nothing by the change."""
     approved = change.signatures.filter(verdict=Verdict.APPROVE).values_list("person_id", flat=True)
@@ -123,13 +129,17 @@ def signers_needed() -> int:
 
 def why_not_sign(change: AuthorityChange, person: Person, *, now: datetime | None = None) -> str:
     """Why this person cannot sign the change now, in a sentence for him; empty when he can."""
-    now = now or timezone.now()
     try:
-        must_be_open(change, now)
-        _must_be_signable(change, person, now)
+        must_be_signable(change, person, now=now)
     except Refused as refusal:
         return str(refusal)
     return ""
+
+
+def must_be_signable(change: AuthorityChange, person: Person, *, now: datetime | None = None) -> None:
+    """Raise WrongState, Expired, StaleChange, NotAllowed or AlreadyReviewed unless this person can sign the change now."""
+    must_be_open(change, now or timezone.now())
+    _must_be_signer(change, person)
 
 
 def invites(change: AuthorityChange) -> bool:
@@ -138,7 +148,7 @@ def invites(change: AuthorityChange) -> bool:
     return any(row["id"] not in had for row in state.read(change.next_state)["invitations"])
 
 
-def _must_be_signable(change: AuthorityChange, person: Person, now: datetime) -> None:
+def _must_be_signer(change: AuthorityChange, person: Person) -> None:
     if change.kind != AuthorityChange.Kind.EDITS:
         raise NotAllowed("A registration of passkeys is not signed by others: it carries the codes of those who invited.")
     if not person.is_active or not person.is_human or not person.is_administrator:

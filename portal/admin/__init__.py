@@ -13,6 +13,7 @@ from approvals.models import (
     Alert,
     ApprovalRequest,
     AuditEntry,
+    AuthorityChange,
     Execution,
     FeedBatch,
     Guardrail,
@@ -25,6 +26,7 @@ def register(site: AdminSite) -> None:
     """Put every page of the portal on the site. Called once, when the apps are ready."""
     from portal.admin.alerts import AlertAdmin
     from portal.admin.audit import AuditEntryAdmin
+    from portal.admin.changes import ChangeAdmin
     from portal.admin.executions import ExecutionAdmin
     from portal.admin.feed import FeedBatchAdmin, QuarantinedMessageAdmin
     from portal.admin.guardrails import AccountAdmin, GuardrailAdmin
@@ -33,6 +35,7 @@ def register(site: AdminSite) -> None:
 
     for model, page in (
         (ApprovalRequest, RequestAdmin),
+        (AuthorityChange, ChangeAdmin),
         (Guardrail, GuardrailAdmin),
         (Account, AccountAdmin),
         (Person, PersonAdmin),

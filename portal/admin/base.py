@@ -12,11 +12,13 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_safe
 
 from approvals.errors import NotAllowed
 from portal import refusals
+from portal.proposing.base import Proposal
+from portal.proposing.page import may_propose, propose
 from portal.site import PortalSite
 from portal.viewer import viewer_of
 
@@ -44,11 +46,12 @@ class Section:
 
 @dataclass(slots=True)
 class Detail:
-    """A detail page: its title, a sentence that says what this is, and its sections."""
+    """A detail page: its title, a sentence that says what this is, its sections, and where changes are proposed (label, url)."""
 
     title: str
     lead: str = ""
     sections: list[Section] = field(default_factory=list)
+    proposals: Sequence[tuple[str, str]] = ()
 
 
 class PlainChangeList(ChangeList):
@@ -56,7 +59,7 @@ class PlainChangeList(ChangeList):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.title = str(self.opts.verbose_name_plural).capitalize()
+        self.title = getattr(self.model_admin, "list_title", "") or str(self.opts.verbose_name_plural).capitalize()
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -67,7 +70,10 @@ class ReadOnlyAdmin(ModelAdmin):
     # A count of a whole table grows with it; the page shows what it has and goes on.
     show_full_result_count = False
     view_on_site = False
+    list_title: ClassVar[str] = ""
     list_lead: ClassVar[str] = ""
+    # Where another one is proposed: the label, the name of the address after `admin:`.
+    list_proposal: ClassVar[tuple[str, str] | None] = None
     list_empty: ClassVar[str] = "There is nothing here yet."
     detail_template = "portal/detail.html"
     admin_site: PortalSite
@@ -110,6 +116,33 @@ class ReadOnlyAdmin(ModelAdmin):
         """Addresses of a subclass, found before the detail page's."""
         return []
 
+    def proposing(self, name: str, route: str, form_type: type[Proposal]) -> URLPattern:
+        """An address of a form that proposes: a new one, or with `<object_id>` in the route a change of one."""
+
+        @refusals.shown
+        def view(self: ReadOnlyAdmin, http: HttpRequest, object_id: str = "") -> HttpResponse:
+            self._must_look(http)
+            found = self._found(http, object_id) if object_id else None
+            back = self.url_of("change", found.pk) if found is not None else self.url_of("changelist")
+            return propose(http, self.admin_site.each_context(http), form_type, found, back=back)
+
+        return self._named(name, route, lambda http, **found: view(self, http, **found))
+
+    def offered(self, http: HttpRequest, *proposals: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+        """The forms (label, address) for whoever may use them, else none."""
+        return proposals if may_propose(viewer_of(http)) else ()
+
+    def url_of(self, name: str, *args: Any) -> str:
+        """The address of a page about this kind of thing."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}", args=args)
+
+    def _found(self, http: HttpRequest, object_id: str) -> Any:
+        """The thing with this id, if it exists for the person. Raises Http404."""
+        found = self.get_object(http, object_id)
+        if found is None:
+            raise Http404
+        return found
+
     def _named(self, name: str, route: str, view: Callable[..., HttpResponse]) -> URLPattern:
         @wraps(view)
         def wrapped(*args: Any, **kwargs: Any) -> HttpResponse:
@@ -128,6 +161,9 @@ class ReadOnlyAdmin(ModelAdmin):
         """The list, with the sentence that says what it holds."""
         self._must_look(request)
         context = {"list_lead": self.list_lead, "list_empty": self.list_empty, **(extra_context or {})}
+        if self.list_proposal and may_propose(viewer_of(request)):
+            label, name = self.list_proposal
+            context["list_proposal"] = (label, reverse(f"admin:{name}"))
         return super().changelist_view(request, context)
 
     @refusals.shown
@@ -136,9 +172,7 @@ class ReadOnlyAdmin(ModelAdmin):
         if http.method not in ("GET", "HEAD"):
             raise NotAllowed("This page only shows; nothing is changed by posting to it.")
         self._must_look(http)
-        found = self.get_object(http, object_id)
-        if found is None:
-            raise Http404
+        found = self._found(http, object_id)
         context = {**self.admin_site.each_context(http), "opts": self.opts, "object": found}
         detail = self.detail(http, found)
         return TemplateResponse(http, self.detail_template, {**context, "title": detail.title, "detail": detail})
@@ -159,6 +193,4 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def _must_look(self, http: HttpRequest) -> None:
         if not self.has_view_permission(http):
-            raise NotAllowed(
-                "Administrators and auditors see this page. Who is one comes with the genesis manifest, and stays so for now."
-            )
+            raise NotAllowed("Administrators and auditors see this page. Who is one changes when two administrators sign it.")

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
 
+from approvals.errors import NotAllowed
 from approvals.models import Account, Guardrail, GuardrailVersion
 from approvals.operations import words
 from approvals.permissions import reviewers_of
 from approvals.policies import Mode, Rules
+from portal import refusals
 from portal.admin.base import Cell, Detail, ReadOnlyAdmin, Section
+from portal.proposing.accounts import AccountProposal, NewAccountProposal
+from portal.proposing.guardrails import GuardrailProposal, NewGuardrailProposal
+from portal.proposing.page import propose
+from portal.proposing.rights import DelegationProposal, RightsProposal, delegations_under
 from portal.viewer import viewer_of
 
 HOW_IT_CHANGES = (
-    "Guardrails are authority: a change is a new version that two persons sign. Until that flow is here, they come from the "
-    "genesis manifest and stay as they are."
+    "Guardrails are authority: a change is a new version, which is proposed here and signed by two administrators or more. "
+    "What is under way is judged by the version that was signed and by the one that holds."
 )
 
 
@@ -27,6 +34,26 @@ class GuardrailAdmin(ReadOnlyAdmin):
     sortable_by = ()
     list_lead = HOW_IT_CHANGES
     list_empty = "You review under no guardrail."
+    list_proposal = ("Propose a new guardrail", "approvals_guardrail_propose_new")
+
+    def more_urls(self) -> list[URLPattern]:
+        """The forms that propose; delegating is for everybody who reviews under the guardrail."""
+        return [
+            self.proposing("propose_new", "propose/", NewGuardrailProposal),
+            self.proposing("propose", "<int:object_id>/propose/", GuardrailProposal),
+            self.proposing("rights", "<int:object_id>/rights/", RightsProposal),
+            self._named("delegate", "<int:object_id>/delegate/", self.delegate_view),
+        ]
+
+    @refusals.shown
+    def delegate_view(self, http: HttpRequest, object_id: int) -> HttpResponse:
+        """Delegate one's own right."""
+        self._must_look(http)
+        found, viewer = self._found(http, str(object_id)), viewer_of(http)
+        if found.name not in viewer.guardrails:
+            raise NotAllowed("You hold no right to review under this guardrail, so there is none that you could delegate.")
+        back, frame = self.url_of("change", found.pk), self.admin_site.each_context(http)
+        return propose(http, frame, DelegationProposal, (found, viewer.person), back=back, for_all=True)
 
     def may_look(self, http: HttpRequest) -> bool:
         """Whoever reviews under one, and those who see everything."""
@@ -61,9 +88,18 @@ class GuardrailAdmin(ReadOnlyAdmin):
         rules = newest.rules
         versions = sorted(found.versions.all(), key=lambda version: -version.number)
         reviewers = reviewers_of([found.name]).order_by("handle")
+        viewer = viewer_of(http)
+        proposals = self.offered(
+            http,
+            ("Propose the next version", self.url_of("propose", found.pk)),
+            ("Propose who may review", self.url_of("rights", found.pk)),
+        )
+        if found.name in viewer.guardrails:
+            proposals += (("Delegate my right", self.url_of("delegate", found.pk)),)
         return Detail(
             title=f"Guardrail {found.name}",
             lead=HOW_IT_CHANGES,
+            proposals=proposals,
             sections=[
                 Section("What it asks for", facts=_in_words(rules)),
                 Section(
@@ -72,6 +108,20 @@ class GuardrailAdmin(ReadOnlyAdmin):
                     rows=[(Cell(person.handle), Cell(person.name)) for person in reviewers],
                     empty="Nobody: no request under it can be approved.",
                     lead="Never for a request that they asked for or edited themselves.",
+                ),
+                Section(
+                    "Delegations",
+                    columns=("Who reviews", "In place of", "From", "Until"),
+                    rows=[
+                        (
+                            Cell(one.login),
+                            Cell(one.lender),
+                            Cell(one.starts, "time") if one.starts else Cell("at once"),
+                            Cell(one.ends, "time"),
+                        )
+                        for one in delegations_under(found)
+                    ],
+                    empty="Nobody delegated a right under this guardrail.",
                 ),
                 Section(
                     "Versions",
@@ -101,17 +151,58 @@ def _in_words(rules: Rules) -> list[tuple[str, Cell]]:
     return [
         ("For", Cell(rules.description or "(no description)")),
         ("Mode", Cell("enforced: nothing runs without the quorum" if enforced else "observed: only records what it would ask")),
-        ("Accounts", Cell(", ".join(rules.accounts), "code")),
+        ("Accounts", Cell(", ".join(rules.accounts) or "(by their tags)", "code")),
         ("Regions", Cell(", ".join(rules.regions), "code")),
         ("Operations", Cell(", ".join(rules.operations), "code")),
         ("Resources", Cell(", ".join(rules.resources), "code")),
+        *_narrowed(rules),
         ("Approvals", Cell(approvals_in_words(rules))),
+        *_asked(rules),
         ("A draft lives", Cell(duration(rules.clocks.draft))),
         ("A pending request lives", Cell(duration(rules.clocks.pending))),
         ("An approval is good for", Cell(duration(rules.clocks.approval))),
         ("What cannot be undone waits", Cell(duration(hold) if hold else "not at all")),
         ("Its name must be typed", Cell("yes" if rules.irreversible.typed_name else "no")),
+        *_when(rules),
     ]
+
+
+def _narrowed(rules: Rules) -> list[tuple[str, Cell]]:
+    """What narrows or widens the match, as far as the guardrail says it."""
+    conditions = [", ".join(f"{key} {value}" for key, value in one.as_json().items()) for one in rules.conditions]
+    said = (
+        ("Accounts with the tags", "\n".join(f"{key} = {' or '.join(patterns)}" for key, patterns in rules.account_tags)),
+        ("Only classes of risk", ", ".join(rules.risk)),
+        ("Only families", ", ".join(rules.families)),
+        ("Only when", "\n".join(conditions)),
+    )
+    return [(label, Cell(text, "lines")) for label, text in said if text]
+
+
+def _asked(rules: Rules) -> list[tuple[str, Cell]]:
+    """What requesters and approvers are asked for besides."""
+    groups = ", ".join(f"{count} of {name}" for name, count in rules.groups)
+    said = (
+        ("Of whom at least", groups),
+        ("A reason", "" if rules.reason else "is not needed"),
+        ("A ticket like", rules.ticket),
+        ("What nobody confirmed", "may be decided by two approvers or more" if rules.unconfirmed else ""),
+        ("Rights under it", "" if rules.delegation else "are not delegated"),
+    )
+    return [(label, Cell(text)) for label, text in said if text]
+
+
+def _when(rules: Rules) -> list[tuple[str, Cell]]:
+    """Windows, freezes, break-glass."""
+    windows = [f"{', '.join(one.days)} from {one.begins} to {one.ends} ({one.zone})" for one in rules.windows]
+    freezes = [f"{one.begins} until {one.ends} ({one.zone}): {one.why}" for one in rules.freezes]
+    found = [("Carried out only", Cell("\n".join(windows), "lines"))] if windows else []
+    found += [("Nothing is carried out", Cell("\n".join(freezes), "lines"))] if freezes else []
+    if rules.break_glass is not None:
+        glass = rules.break_glass
+        said = f"{', '.join(glass.groups)}; reviewed within {duration(glass.review_within)}"
+        found.append(("Break-glass", Cell(said)))
+    return found
 
 
 def duration(seconds: int) -> str:
@@ -129,7 +220,15 @@ class AccountAdmin(ReadOnlyAdmin):
     list_display = ("alias", "id", "partition", "regions_column", "environment")
     search_fields = ("id__startswith", "alias__istartswith")
     sortable_by = ()
-    list_lead = "Accounts are authority: they come from the genesis manifest, and a change needs two persons."
+    list_lead = "Accounts are authority: a change is proposed here, and two administrators or more sign it."
+    list_proposal = ("Propose a new account", "approvals_account_propose_new")
+
+    def more_urls(self) -> list[URLPattern]:
+        """The forms that propose."""
+        return [
+            self.proposing("propose_new", "propose/", NewAccountProposal),
+            self.proposing("propose", "<slug:object_id>/propose/", AccountProposal),
+        ]
 
     @admin.display(description="Regions")
     def regions_column(self, account: Account) -> str:
@@ -145,5 +244,11 @@ class AccountAdmin(ReadOnlyAdmin):
             ("Environment", Cell(found.environment or "(not said)")),
             ("The executor's role", Cell(found.executor_role_arn, "code")),
             ("External id", Cell(found.external_id, "code")),
+            ("Tags", Cell("\n".join(f"{key} = {value}" for key, value in sorted(found.tags.items())) or "(none)", "lines")),
         ]
-        return Detail(title=f"Account {found.alias}", lead=self.list_lead, sections=[Section("Account", facts=facts)])
+        return Detail(
+            title=f"Account {found.alias}",
+            lead=self.list_lead,
+            sections=[Section("Account", facts=facts)],
+            proposals=self.offered(http, ("Propose a change", self.url_of("propose", found.pk))),
+        )

@@ -12,6 +12,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from approvals import changes
+from approvals.models import AuthorityChange
 from approvals.operations import words
 from portal import demo
 
@@ -33,6 +35,12 @@ _STATUSES = {
     "Expired": ("◌", "quiet"),
     "Withdrawn": ("↩", "quiet"),
     "Disowned": ("!", "bad"),
+    # Changes of authority.
+    "Waiting for signatures": ("◆", "wait"),
+    "Signed, about to be applied": ("▷", "go"),
+    "Applied": ("✔", "good"),
+    "Overtaken": ("◌", "quiet"),
+    "Does not verify": ("✖", "bad"),
     # Executions and attempts.
     "ready": ("▷", "go"),
     "claimed": ("▶", "go"),
@@ -61,6 +69,12 @@ def visible(value: Any) -> str:
 def visible_lines(value: Any) -> str:
     """The same for a text of several lines: line breaks stay, everything else invisible is escaped."""
     return "\n".join(words.visible(line) for line in str(value).replace("\r\n", "\n").split("\n"))
+
+
+@register.filter
+def proposal(change: AuthorityChange) -> str:
+    """What a change of authority proposes, as the end of "somebody proposes to ..."."""
+    return words.visible(changes.sentence_of(change))
 
 
 @register.filter

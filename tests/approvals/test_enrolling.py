@@ -129,7 +129,7 @@ class TestNobodyElse:
             lambda: changes.begin_registration(invitation.pk, cast.person(handle)),
             lambda: changes.enrol(invitation.pk, cast.person(handle), given=given, registrations=[]),
         ):
-            with pytest.raises(NotAllowed, match="not one for you"):
+            with pytest.raises(NotAllowed, match="issued for somebody else"):
                 step()
 
     def test_without_an_invitation_nobody_registers(self, cast):

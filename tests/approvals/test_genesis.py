@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 import yaml
@@ -12,8 +13,9 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from approvals import authority, genesis
+from approvals.authority import codes
 from approvals.errors import AlreadySealed, BadAuthority, BadManifest
-from approvals.models import AuthorityLink, GuardrailUserPermission, GuardrailVersion, Passkey, Person
+from approvals.models import AuthorityLink, GuardrailUserPermission, GuardrailVersion, Invitation, Passkey, Person
 from executor.demo import people
 from executor.demo.state import StateFolder
 from tests import cast as the_cast
@@ -98,6 +100,48 @@ def test_the_command_checks_seals_and_seals_itself(db, manifest, tmp_path):
     with pytest.raises(CommandError) as refusal:
         call_command("bootstrap", str(path))
     assert refusal.value.returncode == 1
+
+
+class TestEnrolmentLinks:
+    """What `bootstrap` prints for whoever has no passkey yet."""
+
+    @pytest.fixture
+    def path(self, manifest, tmp_path):
+        path = tmp_path / "genesis.yaml"
+        path.write_text(changed(manifest, ("persons", 2, "passkeys"), ...))
+        return path
+
+    def test_a_line_for_each_person_without_a_passkey(self, db, path, settings):
+        """The link with its code, until when, once; the code opens that invitation."""
+        settings.ORIGIN = "https://countersign.example.com"
+        out = io.StringIO()
+        call_command("bootstrap", str(path), stdout=out)
+        invitation = Invitation.objects.get()
+        (line,) = [line for line in out.getvalue().splitlines() if line.startswith("carol")]
+        found = re.fullmatch(
+            rf"carol  https://countersign.example.com/enrol/{invitation.pk}/#([A-Z2-7-]{{39}})  until (.+) UTC", line
+        )
+        assert found is not None, line
+        assert codes.fingerprint(found[1]).hex() in invitation.codes
+        assert found[2] == f"{invitation.until:%Y-%m-%d %H:%M}"
+        assert "COUNTERSIGN_ORIGIN" not in out.getvalue()
+
+    def test_without_an_origin_the_path_is_printed_and_said_to_be_one(self, db, path, settings):
+        """The owner's process needs no address of the portal; then the link cannot be whole."""
+        settings.ORIGIN = "https://countersign.invalid"
+        out = io.StringIO()
+        call_command("bootstrap", str(path), stdout=out)
+        assert f"carol  /enrol/{Invitation.objects.get().pk}/#" in out.getvalue()
+        assert "COUNTERSIGN_ORIGIN is not set" in out.getvalue()
+
+    def test_as_json(self, db, path, settings):
+        """For a program that hands the links on."""
+        settings.ORIGIN = "https://countersign.example.com"
+        out = io.StringIO()
+        call_command("bootstrap", str(path), "--json", stdout=out)
+        (one,) = json.loads(out.getvalue())["enrolment"]
+        assert (one["handle"], one["until"]) == ("carol", Invitation.objects.get().until.isoformat())
+        assert one["link"].startswith(f"https://countersign.example.com/enrol/{Invitation.objects.get().pk}/#")
 
 
 @pytest.mark.parametrize("content", [None, "junk: ["])

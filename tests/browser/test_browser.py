@@ -2,121 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from tests.browser.server import serving
+from tests.browser.tabs import MARKS
 
-_PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-CHROMIUM = next((path for path in _PLACES if Path(path).exists()), "")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-# The browser's own processes talk through pipes and the loopback; playwright leaves its loop's sockets to the collector.
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.enable_socket,
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed (apt-get install chromium); .ci/run installs it"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (requirements-dev.txt)")
-    # Playwright keeps a loop running in this thread, and Django would take each query for one inside a coroutine.
-    before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-    if before is None:
-        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def origin(cloned_database, cast, settings) -> Iterator[str]:
-    """The portal on http://localhost, on this test's own database."""
-    settings.STORAGES = settings.STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
-    settings.SESSION_COOKIE_NAME, settings.SESSION_COOKIE_SECURE = "session", False
-    settings.CSRF_COOKIE_NAME, settings.CSRF_COOKIE_SECURE = "csrf", False
-    settings.ALLOWED_HOSTS = ["localhost"]
-    with serving() as address:
-        settings.ORIGIN, settings.RP_ID = address, "localhost"
-        settings.CSRF_TRUSTED_ORIGINS = [address]
-        yield address
-
-
-class Person:
-    """A tab of one of the cast, with that person's passkey in a virtual authenticator."""
-
-    def __init__(self, chromium: Any, origin: str, cast: Any, handle: str, key: str, *, width: int = 1280) -> None:
-        from django.contrib.auth import get_user_model
-
-        from tests.portal.hands import session_for
-
-        self.origin = origin
-        self.context = chromium.new_context(viewport={"width": width, "height": 900})
-        session = session_for(get_user_model().objects.get(username=handle))
-        self.context.add_cookies([{"name": "session", "value": session, "url": origin}])
-        self.page = self.context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self._authenticator(cast.keys[key])
-
-    def _authenticator(self, key: dict[str, str]) -> None:
-        cdp = self.context.new_cdp_session(self.page)
-        cdp.send("WebAuthn.enable")
-        options = {"protocol": "ctap2", "transport": "internal", "hasUserVerification": True, "isUserVerified": True}
-        made = cdp.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, "automaticPresenceSimulation": True}})
-        private = load_pem_private_key(key["private_key"].encode(), password=None)
-        der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        padded = key["credential_id"] + "=" * (-len(key["credential_id"]) % 4)
-        credential = {
-            "credentialId": base64.b64encode(base64.urlsafe_b64decode(padded)).decode(),
-            "isResidentCredential": False,
-            "rpId": "localhost",
-            "privateKey": base64.b64encode(der).decode(),
-            "signCount": 1,
-        }
-        cdp.send("WebAuthn.addCredential", {"authenticatorId": made["authenticatorId"], "credential": credential})
-
-    def open(self, address: str) -> Any:
-        self.page.goto(self.origin + address if address.startswith("/") else address)
-        return self.page
-
-    @property
-    def broken_rules(self) -> list[str]:
-        """What the browser said of the policy, and what it asked of others."""
-        foreign = [url for url in self.asked if not url.startswith((self.origin, "data:"))]
-        return [text for text in self.said if "Content Security Policy" in text or "Refused to" in text] + foreign
-
-
-@pytest.fixture
-def person(chromium, origin, cast) -> Iterator[Callable[..., Person]]:
-    tabs: list[Person] = []
-
-    def tab(handle: str, *, key: str | None = None, width: int = 1280) -> Person:
-        tabs.append(Person(chromium, origin, cast, handle, key or handle, width=width))
-        return tabs[-1]
-
-    yield tab
-    for one in tabs:
-        one.context.close()
+pytestmark = MARKS
 
 
 def test_two_persons_sign_with_passkeys_in_a_browser(cast, person):
@@ -186,7 +76,17 @@ def test_no_page_breaks_the_policy_or_the_width(cast, person, width):
     cast.denied_event("UpdateTable")
     execution = cast.approved()
     dana = person("dana", width=width)
-    names = ["approvalrequest", "guardrail", "account", "person", "execution", "alert", "auditentry", "feedbatch"]
+    names = [
+        "approvalrequest",
+        "guardrail",
+        "account",
+        "person",
+        "execution",
+        "alert",
+        "auditentry",
+        "feedbatch",
+        "authoritychange",
+    ]
     todo = ["/admin/", "/passkey/", *(reverse(f"admin:approvals_{name}_changelist") for name in names)]
     todo += [f"/admin/approvals/approvalrequest/{execution.revision.request.pk}/change/"]
     todo += [

@@ -349,10 +349,10 @@ class TestOversight:
         assert "1 besides the requester" in html
         assert "Bob Brandt" in html
 
-    def test_groups_say_how_they_change_and_offer_nothing(self, busy, browser):
-        """Groups that give rights are read-only in the admin."""
+    def test_groups_say_how_they_change_and_are_changed_by_no_post(self, busy, browser):
+        """Groups that give rights are read-only in the admin; what is offered is a proposal."""
         html = browser("dana").get(reverse("admin:auth_group_changelist")).content.decode()
-        assert "two persons" in html
+        assert "two administrators or more sign it" in html
         group = apps.get_model("auth", "Group").objects.get(name="Approvers")
         page = reverse("admin:auth_group_change", args=[group.pk])
         assert browser("dana").post(page, {"name": "Everybody"}).status_code == 403

@@ -7,10 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.urls import reverse
 
 from approvals import genesis
 from approvals.errors import AlreadySealed, BadManifest
+from approvals.genesis import Invited
 
 
 class Command(BaseCommand):
@@ -18,7 +21,9 @@ class Command(BaseCommand):
 
     help = (
         "Seal the genesis manifest: accounts, persons, groups, guardrails and grants. Runs once; afterwards nobody changes "
-        "authority alone. Prints the genesis hash: put it into the executor's configuration as COUNTERSIGN_GENESIS.\n\n"
+        "authority alone. Prints the genesis hash: put it into the executor's configuration as COUNTERSIGN_GENESIS. Prints an "
+        "enrolment link for each person without a passkey, once: nothing stores its code. Set COUNTERSIGN_ORIGIN, so that the "
+        "links are whole.\n\n"
         "Example: manage.py bootstrap genesis.yaml --check   (read it, write nothing)\n"
         "         manage.py bootstrap genesis.yaml\n\n"
         "Exit status: 0 done, 1 sealed before, 2 the manifest or the environment is wrong."
@@ -50,8 +55,33 @@ class Command(BaseCommand):
         except AlreadySealed as error:
             raise CommandError(str(error), returncode=1) from error
         if options["json"]:
-            self.stdout.write(json.dumps({"genesis": sealed.hash, "without_passkey": list(sealed.without_passkey)}))
+            links = [
+                {"handle": one.handle, "link": link_of(one), "until": one.until.replace(microsecond=0).isoformat()}
+                for one in sealed.invited
+            ]
+            said = {"genesis": sealed.hash, "without_passkey": list(sealed.without_passkey), "enrolment": links}
+            self.stdout.write(json.dumps(said))
             return
         self.stdout.write(f"Sealed. Put this into the executor's configuration:\nCOUNTERSIGN_GENESIS={sealed.hash}")
-        if sealed.without_passkey:
-            self.stdout.write(f"These persons have no passkey and cannot sign: {', '.join(sealed.without_passkey)}.")
+        if sealed.invited:
+            self.stdout.write(
+                f"\n{len(sealed.invited)} persons have no passkey and cannot sign yet. Hand each his own link, which is "
+                "shown this once and opens once:"
+            )
+        for one in sealed.invited:
+            self.stdout.write(f"{one.handle}  {link_of(one)}  until {one.until:%Y-%m-%d %H:%M} UTC")
+        if sealed.invited and not origin():
+            self.stdout.write(
+                "COUNTERSIGN_ORIGIN is not set, so these are paths: put the portal's address in front of each, such as "
+                "https://countersign.example.com."
+            )
+
+
+def origin() -> str:
+    """The portal's address; empty where the environment of this process does not say it."""
+    return "" if str(settings.ORIGIN).endswith(".invalid") else str(settings.ORIGIN)
+
+
+def link_of(invited: Invited) -> str:
+    """The enrolment link. The code stands behind the #, which a browser sends to no server."""
+    return f"{origin()}{reverse('enrol', args=[invited.id])}#{invited.code}"
