@@ -15,10 +15,12 @@ from fido2.utils import websafe_decode
 
 from approvals import decisions, signatures
 from approvals.decisions import Ceremony
+from approvals.models import AuthorityChange
 from approvals.states import Verdict
 from tests.cast import noise
 from tests.portal.hands import fields_of
 from tests.portal.house import House, Visitor, parts_of
+from tests.portal.test_proposing import form_of
 
 Form = dict[str, Any]
 # Forms that follow from what the page answered before are sent by a function of its own.
@@ -34,7 +36,9 @@ DRAFTS: Final = _TRAIL | {
 }
 ENDS: Final = _TRAIL | {"approvals_approvalrequest", "approvals_outboxmessage"}
 ALERTS: Final = _TRAIL | {"approvals_alert"}
-FACTORS: Final = frozenset({"mfa_authenticator"})
+PROPOSES: Final = _TRAIL | {"approvals_authoritychange", "approvals_outboxmessage"}
+CHANGE_CHALLENGE: Final = frozenset({"approvals_changechallenge"})
+REGISTRATION_CHALLENGE: Final = frozenset({"approvals_registrationchallenge"})
 
 # What decides, and what says who may: no form of this table changes any of it, whoever sends it. A genuine signature would.
 DECISIVE: Final = frozenset(
@@ -119,7 +123,9 @@ ADMIN_FORM: Final[Form] = {
 def forged(house: House, visitor: Visitor, url: str, thing: Any) -> Iterator[Any]:
     """Decisions of every verdict: both steps, with every assertion but the right one."""
     request = next((one for one in house.requests.values() if one.pk == thing), house.requests["pending"])
-    form = {"digest": request.current_revision().digest or "0" * 64, "reason": "because", "typed_name": request.target}
+    change = AuthorityChange.objects.filter(pk=thing).first()
+    digest = change.digest if change else request.current_revision().digest or "0" * 64
+    form = {"digest": digest, "reason": "because", "typed_name": request.target}
     yield visitor.ask("POST", url, {})
     yield visitor.ask("POST", url, ADMIN_FORM)
     verdicts = (Verdict.CONFIRM,) if url.endswith("/confirm/") else (Verdict.APPROVE, Verdict.DENY)
@@ -186,7 +192,8 @@ def _software(house: House, visitor: Visitor, form: Form, nonce: str) -> Form:
 
 
 def _ceremony(form: Form, verdict: str, nonce: str) -> Ceremony:
-    asked = signatures.challenge(form["digest"], Verdict(verdict), bytes(websafe_decode(nonce)))
+    domain = signatures.AUTHORITY if AuthorityChange.objects.filter(digest=form["digest"]).exists() else signatures.DOMAIN
+    asked = signatures.challenge(form["digest"], Verdict(verdict), bytes(websafe_decode(nonce)), domain=domain)
     return Ceremony(nonce, signatures.websafe(asked), form["digest"], Verdict(verdict), (), decisions.relying_party())
 
 
@@ -198,6 +205,18 @@ def edits(house: House, visitor: Visitor, url: str, thing: Any) -> Iterator[Any]
     yield visitor.ask("POST", url, {**form, "down": "1", "operation": request.operation})
     yield visitor.ask("POST", url, {**form, "ready": "1.0", "revision": "7"})
     yield visitor.ask("POST", url, ADMIN_FORM)
+
+
+def proposes(by: str, **typed: Any) -> Posts:
+    """The form of this page, as it opens for `by` and filled in with what is typed: sent by whoever it is, and sent empty."""
+
+    def posts(house: House, visitor: Visitor, url: str, thing: Any) -> Iterator[Any]:
+        opened = form_of(house.visitors[by].ask("GET", url))
+        yield visitor.ask("POST", url, {**opened, "reason": "it is time", **{k.replace("__", "-"): v for k, v in typed.items()}})
+        yield visitor.ask("POST", url, {**opened, "reason": ""})
+        yield visitor.ask("POST", url, ADMIN_FORM)
+
+    return posts
 
 
 PLACE: Final[Form] = {"place": "111122223333/eu-west-1", "operation": "dynamodb:DeleteTable"}
@@ -215,6 +234,13 @@ codes = said(
     {}, {"code": "000000"}, {"code": "000000", "credential": "{}", "name": "mine", "passwordless": "on"}, {"credential": "x"}
 )
 leaves = said({}, {"next": "https://elsewhere.example/"})
+enrols = said(
+    {},
+    {"step": "begin"},
+    {"step": "register", "nonce": "x", "client_data": "e30", "attestation": "AAAA", "label": "mine"},
+    {"step": "enrol", "code": ["AAAA-BBBB", "CCCC-DDDD"]},
+    {"step": "restart"},
+)
 registers = said({}, {"step": "begin"}, {"step": "finish", "credential": "{}"}, {"step": "finish", "credential": '{"id":"AA"}'})
 
 _DRAFTS_WITH_A_PLAN: Final = ("denied call", "draft")
@@ -234,6 +260,39 @@ def _lists(*models: str) -> dict[str, Address]:
     return made
 
 
+_CHANGE: Final = "admin:approvals_authoritychange_"
+_FORMS: Final[Mapping[str, tuple[str, str, Form]]] = {
+    f"{_CHANGE}settings": ("nothing", "dana", {"checkpoint_every": "2 hours"}),
+    "admin:approvals_guardrail_propose_new": (
+        "nothing",
+        "dana",
+        {"name": "other", "mode": "observe", "operations": "dynamodb:DeleteTable", "accounts": "111122223333"},
+    ),
+    "admin:approvals_guardrail_propose": ("guardrail", "dana", {"description": "Something else."}),
+    "admin:approvals_guardrail_rights": ("guardrail", "dana", {"rights__1__DELETE": "on"}),
+    # Whoever may review lends his own right.
+    "admin:approvals_guardrail_delegate": ("guardrail", "bob", {"to": "carol", "ends": "2036-01-01 10:00"}),
+    "admin:approvals_account_propose_new": (
+        "nothing",
+        "dana",
+        {
+            "id": "222233334444",
+            "alias": "Other",
+            "regions": "eu-west-1",
+            "executor_role_arn": "arn:aws:iam::222233334444:role/Countersign",
+            "external_id": "x",
+        },
+    ),
+    "admin:approvals_account_propose": ("account", "dana", {"environment": "another"}),
+    "admin:approvals_person_propose_new": ("nothing", "dana", {"handle": "trent", "name": "Trent"}),
+    "admin:approvals_person_propose": ("person", "dana", {"name": "Somebody Else"}),
+    "admin:auth_group_propose_new": (
+        "nothing",
+        "dana",
+        {"name": "Team", "members__TOTAL_FORMS": "1", "members__0__login": "alice"},
+    ),
+    "admin:auth_group_propose": ("group", "dana", {"members__0__DELETE": "on"}),
+}
 _REQUEST: Final = "admin:approvals_approvalrequest_"
 ADDRESSES: Final[Mapping[str, Address]] = {
     "healthz": Address(posts=shown),
@@ -269,6 +328,16 @@ ADDRESSES: Final[Mapping[str, Address]] = {
     r"admin:admin/(?P<url>.*)$": Address(takes="anything", posts=shown),
     **_lists("guardrail", "account", "person", "group", "execution", "alert", "auditentry", "feedbatch", "quarantinedmessage"),
     "admin:approvals_alert_close": Address(takes="alert", posts=closes, may={("dana", "open"): ALERTS}),
+    # --- changes of authority, proposed by forms and signed by administrators
+    f"{_CHANGE}changelist": Address(posts=shown),
+    f"{_CHANGE}change": Address(takes="authoritychange", posts=shown),
+    f"{_CHANGE}sign": Address(takes="authoritychange", posts=forged, may={("dana", "open"): CHANGE_CHALLENGE}),
+    f"{_CHANGE}withdraw": Address(takes="authoritychange", posts=ends, may={("dana", "open"): PROPOSES}),
+    f"{_CHANGE}again": Address(takes="authoritychange", posts=ends, may={("dana", "stale"): PROPOSES}),
+    **{
+        name: Address(takes=takes, posts=proposes(by, **typed), may={by: PROPOSES}) for name, (takes, by, typed) in _FORMS.items()
+    },
+    "enrol": Address(takes="invitation", posts=enrols, may={("carol", "carol's"): REGISTRATION_CHALLENGE}),
     # --- requests
     f"{_REQUEST}changelist": Address(posts=shown),
     f"{_REQUEST}change": Address(takes="request", posts=shown),

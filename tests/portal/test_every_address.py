@@ -171,7 +171,9 @@ def _groups() -> list[tuple[str, list[Found]]]:
         if one.name in ADDRESSES:
             space, _, rest = one.name.rpartition(":")
             words = rest.split("_")
-            made.setdefault(one.name if "approvalrequest" in words else space or words[0], []).append(one)
+            made.setdefault(
+                one.name if {"approvalrequest", "authoritychange"} & set(words) or "propose" in rest else space or words[0], []
+            ).append(one)
     return list(made.items())
 
 
