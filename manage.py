@@ -19,6 +19,8 @@ OWNERS = frozenset(
         "showmigrations",
     }
 )
+# Commands that read a database where there is one, and do with less where there is none.
+EITHER = frozenset({"guardrails_lint", "guardrails_replay"})
 HELP = frozenset({"-h", "--help"})
 ENVIRONMENT = 2
 
@@ -26,7 +28,9 @@ ENVIRONMENT = 2
 def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     tool = command in TOOLS or bool(HELP & set(sys.argv))
-    if command in OWNERS and not tool:
+    if command in EITHER and not tool:
+        tool = not (os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_OWNER_URL"))
+    if command in OWNERS | EITHER and not tool:
         os.environ.setdefault("COUNTERSIGN_PROCESS", "owner")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.tool" if tool else "config.settings")
     try:

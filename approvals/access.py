@@ -24,7 +24,8 @@ _READ: Final = "SELECT"
 _ADD: Final = "SELECT, INSERT"
 # A lock for update needs the right to update something: these columns are the ones that its decisions move.
 _REQUEST_MOVES: Final = (
-    "state, version, reason, revision_number, target, repeats, draft_until, pending_until, approved_until, ended_at, ended_why"
+    "state, version, reason, revision_number, target, repeats, draft_until, pending_until, approved_until, ended_at, ended_why, "
+    "unconfirmed, break_glass"
 )
 _AUTHORITY: Final = (
     "approvals.Account",
@@ -62,6 +63,8 @@ _HISTORY: Final = dict.fromkeys(
         "approvals.Observation",
         "approvals.TrailRecord",
         "approvals.Alert",
+        "approvals.Comment",
+        "approvals.Notice",
         "approvals.AuditEntry",
         "approvals.ChainHead",
     ),
@@ -74,12 +77,14 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         **_HISTORY,
         "approvals.QuarantinedMessage": _READ,
         "approvals.FeedBatch": _READ,
-        "approvals.ApprovalRequest": f"SELECT, INSERT, UPDATE ({_REQUEST_MOVES})",
+        # The requester changes when a person adopts what a bot or nobody asked for.
+        "approvals.ApprovalRequest": f"SELECT, INSERT, UPDATE ({_REQUEST_MOVES}, requester_id)",
         "approvals.Revision": _ADD,
         "approvals.RevisionGuardrail": _ADD,
         "approvals.SignatureChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
         "approvals.Signature": _ADD,
         "approvals.Review": _ADD,
+        "approvals.Comment": _ADD,
         # A new permission to carry out; never its state, which belongs to the executor.
         "approvals.Execution": _ADD,
         "approvals.Alert": "SELECT, INSERT, UPDATE (closed_at, closed_by_id, closed_why)",
@@ -116,6 +121,7 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(_AUTHORITY, _READ),
         **_HISTORY,
         "approvals.OutboxMessage": _OUTBOX_KEPT,
+        "approvals.Notice": "SELECT, UPDATE (delivered_at)",
         "approvals.Proof": _ADD,
         "approvals.TrailRecord": "SELECT, UPDATE (fate, why)",
         "approvals.Alert": _ADD,
@@ -135,6 +141,8 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
             "SELECT, INSERT, UPDATE (state, aws_request_id, answered_at, settled_at, answer, error_code, error_message)"
         ),
         "approvals.Observation": _ADD,
+        # What it read from the signed bytes: no other process can say it in its place.
+        "approvals.Notice": _ADD,
         "approvals.SealedKey": "SELECT, UPDATE (wrapped, fingerprint, rewrapped_at)",
         "approvals.Alert": _ADD,
     },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.utils import timezone
 
 from approvals import audit, outbox
@@ -19,10 +21,13 @@ def raise_alert(
     actor: str,
     request: ApprovalRequest | None = None,
     record: TrailRecord | None = None,
+    due_at: datetime | None = None,
 ) -> Alert:
     """Raise an alert in the transaction of what it is about: the row, its entry in the trail and the promise to tell."""
     now = timezone.now()
-    alert = Alert.objects.create(kind=kind, title=title[:500], detail=detail, request=request, record=record, raised_at=now)
+    alert = Alert.objects.create(
+        kind=kind, title=title[:500], detail=detail, request=request, record=record, raised_at=now, due_at=due_at
+    )
     outbox.put(OutboxKind.NOTIFY, alert.pk, topic="alert.raised")
     trail.add(
         AuditKind.ALERT_RAISED,
@@ -52,6 +57,8 @@ def close(alert_id: int, person: Person, why: str) -> Alert:
         raise Refused("Say what it was and what was done; the next reader of this alert will want to know.")
     with audit.recorded() as trail:
         alert = Alert.objects.select_for_update().get(pk=alert_id)
+        if alert.kind == AlertKind.GLASS:
+            raise NotAllowed("Another approver reviews a break-glass, on the page of its request; an administrator does not.")
         if alert.closed_at is not None:
             raise WrongState("This alert was closed already.")
         alert.closed_at, alert.closed_by, alert.closed_why = timezone.now(), person, why.strip()

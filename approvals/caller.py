@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from approvals.canonical import is_storable, storable
 from approvals.errors import BadTrailEvent
 
 _SSO_ROLE: Final = re.compile(r"arn:[^:]+:iam::\d{12}:role/aws-reserved/sso\.amazonaws\.com/(?:[^/]+/)?AWSReservedSSO_[^/]+")
@@ -163,11 +164,14 @@ def _object(value: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def text(value: dict[str, Any], key: str, longest: int = 2048) -> str:
-    """A record's member as text, empty when absent. Raises BadTrailEvent when it is no text, too long, or holds a NUL."""
+    """A record's member as text, empty when absent.
+
+    Raises BadTrailEvent when it is no text, too long, or holds what cannot be stored (a NUL, half a surrogate).
+    """
     if key not in value:
         return ""
     found = value[key]
-    if type(found) is str and len(found) <= longest and "\0" not in found:
+    if type(found) is str and len(found) <= longest and is_storable(found):
         return found
     if found is None:
         return ""
@@ -175,4 +179,15 @@ def text(value: dict[str, Any], key: str, longest: int = 2048) -> str:
         raise BadTrailEvent(f"No CloudTrail record: its {key} is a {type(found).__name__}, not a string.")
     if len(found) > longest:
         raise BadTrailEvent(f"No CloudTrail record: its {key} has {len(found)} characters; AWS writes at most {longest}.")
-    raise BadTrailEvent(f"No CloudTrail record: its {key} holds a NUL character.")
+    raise BadTrailEvent(f"No CloudTrail record: its {key} holds a NUL character or half a surrogate.")
+
+
+def free_text(value: dict[str, Any], key: str, longest: int) -> str:
+    """A member in which the caller's own words may stand, cut to its longest and with escapes for what cannot be stored.
+
+    Whoever makes a call chooses them: they may not decide that nobody hears of it.
+    """
+    found = value.get(key)
+    if isinstance(found, str) and (len(found) > longest or not is_storable(found)):
+        return text({key: storable(found)[: longest - 1] + ("\u2026" if len(found) > longest else "")}, key, longest)
+    return text(value, key, longest)

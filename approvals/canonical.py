@@ -24,6 +24,8 @@ from approvals.errors import BadCanonicalForm
 
 LARGEST_INTEGER: Final = 2**53 - 1
 DEEPEST: Final = 64
+# What neither PostgreSQL's texts nor UTF-8 can hold.
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _TOKEN: Final = re.compile(r"1\.(?P<key>[0-9a-f]{32})\.(?P<body>[A-Za-z0-9_-]+)")
 
 
@@ -104,6 +106,16 @@ def parse(text: str) -> Any:
     except (json.JSONDecodeError, RecursionError) as error:
         raise BadCanonicalForm(f"Not JSON: {error}.") from error
     return _checked(value, 0)
+
+
+def is_storable(text: str) -> bool:
+    """Whether a text can be stored and signed as it is: it has no NUL and no half of a surrogate pair."""
+    return "\0" not in text if text.isascii() else _UNSTORABLE.search(text) is None
+
+
+def storable(text: str) -> str:
+    """The text with what cannot be stored as escapes (`\\u0000`), for eyes: it is no longer the text that it was."""
+    return text if is_storable(text) else _UNSTORABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def digest(text: str) -> str:

@@ -7,35 +7,34 @@ the authority chain, over the digest of the very bytes that are about to be pars
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NoReturn
 from uuid import UUID
 
 from fido2.utils import websafe_decode
 
-from approvals import canonical, permissions, policies, signatures
+from approvals import permissions, policies, signatures
 from approvals.authority import Authority
+from approvals.demands import Forged, guardrails_of, signed_plan
 from approvals.errors import (
-    BadAuthority,
-    BadParameters,
-    BadPlan,
     BadSignature,
     Expired,
     NotYet,
     Refused,
     StaleRevision,
-    UnknownOperation,
     WrongState,
 )
 from approvals.models import ApprovalRequest, Execution, Revision, Signature
-from approvals.operations import catalog, inputs, regions, resources, risk, sources
-from approvals.operations.catalog import Operation
-from approvals.operations.resources import Where
-from approvals.plan import Plan, Step, parse
-from approvals.policies import Call, Mode, Outcome, Resolution, Rules, Vote
+from approvals.operations import risk
+from approvals.plan import Plan
+from approvals.policies import Outcome, Resolution, Rules, Vote
 from approvals.signatures import Assertion, RelyingParty
 from approvals.states import RequestState, Verdict
+from approvals.terms import hold_of, opens_at, term_of, why_closed
+
+__all__ = ["Forged", "Verified", "clear", "must_be_in_time", "verify"]
 
 # Clocks of several web processes differ a little, and a nonce counts milliseconds.
 _SKEW: Final = timedelta(seconds=30)
@@ -43,38 +42,147 @@ _SKEW: Final = timedelta(seconds=30)
 _LEAST_SIGNERS: Final = 2
 
 
-class Forged(BadAuthority):
-    """Rows that claim a decision which signatures and authority do not bear out. The gravest alert."""
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the signatures bear out: the plan, every rule set that must hold, and who signed when. Persons are ids as text."""
+
+    plan: Plan
+    digest: str
+    rules: tuple[Rules, ...]
+    confirmed_by: str | None
+    approved_by: frozenset[str]
+    broken_by: str | None
+    moments: Mapping[str, datetime]
+    resolved: datetime
+    hold: int
 
 
-def clear(execution: Execution, authority: Authority, party: RelyingParty, *, now: datetime) -> Plan:
-    """The plan to carry out, if everything holds.
+def clear(
+    execution: Execution, authority: Authority, party: RelyingParty, *, now: datetime, told_at: datetime | None = None
+) -> Plan:
+    """The plan to carry out, if everything holds, the clocks too.
 
-    Raises WrongState or Expired when it was ended meanwhile, StaleRevision when it was edited, Refused when a right or a
-    guardrail no longer holds, and Forged (a BadAuthority) when rows do not verify.
+    Raises WrongState or Expired when it was ended meanwhile, StaleRevision when it was edited, NotYet when it is too early,
+    Refused when a right or a guardrail no longer holds, and Forged (a BadAuthority) when rows do not verify.
     """
+    verified = verify(execution, authority, party, now=now)
+    must_be_in_time(verified, now=now, told_at=told_at)
+    if execution.not_before > now:
+        raise NotYet("The hold has not ended yet.", until=execution.not_before)
+    return verified.plan
+
+
+def verify(execution: Execution, authority: Authority, party: RelyingParty, *, now: datetime) -> Verified:
+    """The same but for being too early: what the executor may tell everybody of while it waits. Raises as `clear` does."""
     revision = execution.revision
     request = revision.request
     _still_wanted(execution, request, revision, now)
-    plan = _plan(request, revision)
-    guardrails = _guardrails(plan, authority)
-    votes, confirmed_by, moments = _votes(revision, authority, party, now)
-    resolution = policies.resolve(
-        votes,
-        guardrails=guardrails,
-        confirmed_by=confirmed_by,
-        barred=frozenset(str(person) for person in request.editors()),
-        irreversible=risk.irreversible(plan.steps),
-    )
-    if resolution.outcome is Outcome.APPROVED:
-        _in_time(plan, guardrails, resolution, confirmed_by, moments, now)
-        return plan
-    if resolution.outcome is Outcome.DENIED:
+    plan = signed_plan(request, revision)
+    signed, current = guardrails_of(plan, authority)
+    rules = (*signed.values(), *current.values())
+    votes, by_verdict, moments = _votes(revision, authority, party, now)
+    irreversible = risk.irreversible(plan.steps)
+    hold = hold_of(rules, irreversible=irreversible)
+    broken_by = by_verdict.get(Verdict.BREAK_GLASS)
+    if broken_by is not None:
+        _may_break(broken_by, rules, request, authority, votes, irreversible=irreversible)
+        return Verified(plan, revision.digest, rules, None, frozenset(), broken_by, moments, moments[broken_by], hold)
+    if revision.signatures.filter(verdict=Verdict.BREAK_GLASS).exists():
+        raise Refused("Who broke the glass was switched off since, so nobody stands behind it. It takes its usual approvals.")
+    confirmed_by = by_verdict.get(Verdict.CONFIRM)
+    # Both what was signed and what the authority asks for now must be met; each is a quorum of its own.
+    found = [
+        policies.resolve(
+            votes,
+            guardrails=demanded,
+            confirmed_by=confirmed_by,
+            barred=frozenset(str(person) for person in request.editors()),
+            irreversible=irreversible,
+        )
+        for demanded in (signed, current)
+        if demanded
+    ]
+    if any(one.outcome is Outcome.DENIED for one in found):
         raise WrongState("A reviewer denied it.")
+    if not all(one.outcome is Outcome.APPROVED for one in found):
+        _refuse(found, moments)
+    if confirmed_by is None:
+        _may_be_unconfirmed(plan, revision, request, authority)
+    voters = frozenset(person for one in found for progress in one.progress for person in progress.have)
+    # A fresh confirmation revives no old approval; only where approvers may go first can it be what completed the quorum.
+    last = {confirmed_by} if confirmed_by is not None and policies.unconfirmed_may_be_decided(rules) else set()
+    resolved = max(moments[person] for person in voters | last)
+    return Verified(plan, revision.digest, rules, confirmed_by, voters, None, moments, resolved, hold)
+
+
+def _refuse(found: Sequence[Resolution], moments: Mapping[str, datetime]) -> NoReturn:
     if len(moments) < _LEAST_SIGNERS:
         raise Forged("The request says that it is approved, and fewer than two persons have signed it.")
-    lacking = [f"{one.guardrail} has {len(one.have)} of {one.need}" for one in resolution.progress if not one.met]
-    raise Refused(f"The approvals no longer suffice: {'; '.join(lacking)}. A right was taken away, or a signature is missing.")
+    lacking = dict.fromkeys(f"{one.guardrail} has {one.lacking}" for each in found for one in each.progress if one.lacking)
+    said = "; ".join(lacking) or "its requester does not stand behind it"
+    raise Refused(f"The approvals no longer suffice: {said}. A right was taken away, or a signature is missing.")
+
+
+def _may_be_unconfirmed(plan: Plan, revision: Revision, request: ApprovalRequest, authority: Authority) -> None:
+    """Nobody confirmed it, and every guardrail lets two approvers decide such: it is what was recorded, of an active human."""
+    if plan.revision != 1 or revision.signatures.filter(verdict=Verdict.CONFIRM).exists():
+        raise Refused("The approvals no longer suffice: its requester does not stand behind it, or was switched off.")
+    caller = request.requester_id
+    if caller is None or not authority.is_voter(str(caller)) or caller not in permissions.active_among([caller]):
+        raise Refused("Nobody confirmed it, and the person behind the denied call is no active one: a person adopts it first.")
+
+
+def _may_break(
+    person: str,
+    rules: Sequence[Rules],
+    request: ApprovalRequest,
+    authority: Authority,
+    votes: Sequence[Vote],
+    *,
+    irreversible: bool,
+) -> None:
+    """One signature is enough where every guardrail has a break-glass for a group of that person, then and now."""
+    if request.requester_id != UUID(person):
+        raise Forged("The glass was broken by somebody who is not the requester.")
+    if irreversible:
+        raise Forged("The glass was broken for what cannot be undone.")
+    names = {one.name for one in rules}
+    if any(vote.verdict is Verdict.DENY and vote.rights & names for vote in votes):
+        raise WrongState("A reviewer denied it.")
+    groups = authority.groups_of(person) & permissions.groups_of([UUID(person)])[UUID(person)]
+    for one in rules:
+        if one.break_glass is None or not groups & set(one.break_glass.groups):
+            raise Refused(f"Guardrail {one.name} does not let this person break the glass. It takes its usual approvals.")
+
+
+def must_be_in_time(verified: Verified, *, now: datetime, told_at: datetime | None = None) -> None:
+    """The clocks from what was signed, not from columns that could be moved. Raises NotYet, Expired.
+
+    The approval was resolved by its newest counted vote; the confirmation and the other votes must be of the same pending time. A
+    hold counts from `told_at`, when everybody concerned was told, and never less than from the resolution. The glass is broken
+    whatever window or freeze there is.
+    """
+    ready = max([verified.resolved, *([told_at] if told_at else [])]) + timedelta(seconds=verified.hold)
+    if now < ready:
+        raise NotYet("The hold that the guardrail asks for has not ended yet.", until=ready)
+    if verified.broken_by is not None:
+        until = verified.resolved + timedelta(seconds=verified.plan.valid_for)
+    else:
+        term = term_of(verified.rules, resolved=verified.resolved, hold=verified.hold, valid_for=verified.plan.valid_for)
+        until = term.until if term else verified.resolved
+    if now > until:
+        raise Expired("The approval was good for a time that has run out.")
+    _are_of_one_time(verified)
+    if verified.broken_by is None and (closed := why_closed(verified.rules, now)):
+        raise NotYet(f"Nothing is carried out yet: {closed}.", until=opens_at(verified.rules, now))
+
+
+def _are_of_one_time(verified: Verified) -> None:
+    pending = max(rules.clocks.pending for rules in verified.rules)
+    signers = verified.approved_by | ({verified.confirmed_by} if verified.confirmed_by else set())
+    for person in signers:
+        if abs(verified.resolved - verified.moments[person]) > timedelta(seconds=pending) + signatures.LIFETIME:
+            raise Expired("The signatures are not of one time: one of them is older than a pending request may be.")
 
 
 def _still_wanted(execution: Execution, request: ApprovalRequest, revision: Revision, now: datetime) -> None:
@@ -82,112 +190,42 @@ def _still_wanted(execution: Execution, request: ApprovalRequest, revision: Revi
         raise WrongState(f"The request is {request.state}. {request.ended_why}".strip())
     if revision.number != request.revision_number:
         raise StaleRevision("The plan was edited after it was approved.")
-    if execution.not_before > now:
-        raise NotYet("The hold has not ended yet.")
     if execution.valid_until <= now or (request.approved_until is not None and request.approved_until <= now):
         raise Expired("The approval was good for a time that has run out.")
 
 
-def _plan(request: ApprovalRequest, revision: Revision) -> Plan:
-    if canonical.digest(revision.text) != revision.digest:
-        raise Forged("The revision's text does not have its digest: the row was changed.")
-    try:
-        plan = parse(revision.text)
-    except BadPlan as error:
-        raise Forged(f"The revision's text is no plan: {error}") from error
-    if (plan.request_id, plan.revision, plan.account) != (str(request.pk), revision.number, request.account_id):
-        raise Forged("The plan belongs to another request, revision or account.")
-    return plan
-
-
-def _guardrails(plan: Plan, authority: Authority) -> dict[str, Rules]:
-    """Every rule set that must hold: the versions that were signed, and the newest ones that match now."""
-    account = authority.accounts.get(plan.account)
-    if account is None or account.executor_role_arn != plan.role or account.partition != plan.partition:
-        raise Forged("The plan's account or role is not one that the authority knows.")
-    demanded: dict[str, Rules] = {}
-    for pin in plan.guardrails:
-        known = authority.versions.get((pin.name, pin.number))
-        if known is None or known[0] != pin.hash or canonical.digest(known[1].text()) != pin.hash:
-            raise Forged(f"The plan pins guardrail {pin.name} version {pin.number}, which the authority does not know so.")
-        demanded[pin.name] = known[1]
-    calls = _calls(plan, account.regions)
-    for name, (_, _, rules) in authority.guardrails.items():
-        if rules.mode is Mode.ENFORCE and any(policies.matches(rules, call) for call in calls):
-            signed = demanded.get(name)
-            if signed is None:
-                raise Refused(f"Guardrail {name} protects this call now and was not part of what was signed. Review it again.")
-            if rules.approvals > signed.approvals or rules.irreversible.extra_approvals > signed.irreversible.extra_approvals:
-                demanded[name] = rules
-    if not demanded:
-        raise Refused("No guardrail protects this call any more; it needs no approval here.")
-    for call in calls:
-        if catalog.get(call.operation).facts.irreversible and not any(policies.matches(one, call) for one in demanded.values()):
-            raise Refused(
-                f"No guardrail protects {call.operation} in this plan, and it cannot be undone. Review it again without it."
-            )
-    return demanded
-
-
-def _calls(plan: Plan, used: Sequence[str]) -> list[Call]:
-    """What guardrails are held against, one a step; every step must be one that could have been filed."""
-    where = Where(plan.account, plan.region, plan.partition)
-    calls = []
-    for step in plan.steps:
-        try:
-            operation = catalog.get(step.name)
-        except UnknownOperation as error:
-            raise Forged(f"The plan holds a call that nobody could have filed. {error}") from error
-        _callable(operation, step, where)
-        touched = resources.arns(operation, step.parameters, where)
-        recorded = regions.recorded_in(operation, plan.partition, plan.region)
-        calls.append(Call(plan.account, recorded, step.name, touched, sources.other_names(step.name)))
-    if not regions.are_used(plan.region, used, [catalog.get(step.name) for step in plan.steps], plan.partition):
-        # A denied call may have been tried in a region that the account is not used in; nobody forged that.
-        raise Refused(f"The account is not used in {plan.region}, so nothing is carried out there.")
-    return calls
-
-
-def _callable(operation: Operation, step: Step, where: Where) -> None:
-    """The signed step is a call of this account and region, with its target named plainly."""
-    try:
-        inputs.check(operation, step.parameters)
-        plain = resources.normalised(operation, step.parameters, where) == step.parameters
-    except BadParameters as error:
-        raise Forged(f"The plan's {step.name} cannot be called: {error}") from error
-    # Where AWS knows no resource for the action there is none to be named.
-    if not plain or (operation.facts.resources and not resources.arns(operation, step.parameters, where)):
-        raise Forged(f"The plan's {step.name} does not name its target plainly.")
-
-
 def _votes(
     revision: Revision, authority: Authority, party: RelyingParty, now: datetime
-) -> tuple[list[Vote], str | None, dict[str, datetime]]:
-    """Votes from verified signatures alone; who confirmed as the requester; when each signer signed, counted or not."""
+) -> tuple[list[Vote], dict[Verdict, str], dict[str, datetime]]:
+    """Votes from verified signatures alone; who signed as the requester, by verdict; when each signed, counted or not."""
     stored = list(revision.signatures.all())
+    signers = [signature.person_id for signature in stored]
     behind_it = revision.request.editors()
     apart_from = frozenset(str(person) for person in behind_it)
-    live = permissions.rights_of([signature.person_id for signature in stored], at=now, apart_from=behind_it)
-    active = permissions.active_among([signature.person_id for signature in stored])
+    live = permissions.rights_of(signers, at=now, apart_from=behind_it)
+    grouped = permissions.groups_of(signers)
+    active = permissions.active_among(signers)
     moments: dict[str, datetime] = {}
     votes: list[Vote] = []
-    confirmed_by: str | None = None
+    as_requester: dict[Verdict, str] = {}
     for signature in stored:
         person = _verified(signature, revision, authority, party)
         moments[person] = signature.created_at
         # A person counts when the signed authority and today's tables both say so: switching one off needs no quorum.
         if not authority.is_voter(person) or signature.person_id not in active:
             continue
-        if signature.verdict == Verdict.CONFIRM:
-            confirmed_by = person
+        if signature.verdict in (Verdict.CONFIRM, Verdict.BREAK_GLASS):
+            as_requester[Verdict(signature.verdict)] = person
             continue
-        # A right counts when both the signed authority and today's tables have it: taking one away needs no quorum.
+        # A right or a group counts when both the signed authority and today's tables have it: taking one away needs no quorum.
         rights = authority.rights_at(person, now, apart_from=apart_from) & live[signature.person_id]
-        votes.append(Vote(person, Verdict(signature.verdict), rights))
+        groups = authority.groups_of(person) & grouped[signature.person_id]
+        votes.append(Vote(person, Verdict(signature.verdict), rights, groups))
     _reviews_are_signed(revision, stored)
+    confirmed_by = as_requester.get(Verdict.CONFIRM)
     if confirmed_by is not None and revision.request.requester_id != UUID(confirmed_by):
         raise Forged("The plan was confirmed by somebody who is not its requester.")
-    return votes, confirmed_by, moments
+    return votes, as_requester, moments
 
 
 def _verified(signature: Signature, revision: Revision, authority: Authority, party: RelyingParty) -> str:
@@ -212,28 +250,3 @@ def _reviews_are_signed(revision: Revision, stored: list[Signature]) -> None:
     for review in revision.reviews.all():
         if (review.signature_id, review.person_id, review.verdict) not in signed:
             raise Forged("A review does not rest on a signature of the same person, verdict and revision.")
-
-
-def _in_time(
-    plan: Plan,
-    guardrails: dict[str, Rules],
-    resolution: Resolution,
-    confirmed_by: str | None,
-    moments: dict[str, datetime],
-    now: datetime,
-) -> None:
-    """The clocks from what was signed, not from columns that could be moved: the hold, and how long the approval is good.
-
-    The approval was resolved by its newest counted vote; the confirmation and the other votes must be of the same pending time.
-    """
-    voters = {person for progress in resolution.progress for person in progress.have}
-    resolved = max(moments[person] for person in voters)
-    hold = max(rules.irreversible.hold for rules in guardrails.values()) if risk.irreversible(plan.steps) else 0
-    pending = max(rules.clocks.pending for rules in guardrails.values())
-    if now < resolved + timedelta(seconds=hold):
-        raise NotYet("The hold that the guardrail asks for has not ended yet.")
-    if now > resolved + timedelta(seconds=hold + plan.valid_for):
-        raise Expired("The approval was good for a time that has run out.")
-    for person in voters | ({confirmed_by} if confirmed_by else set()):
-        if abs(resolved - moments[person]) > timedelta(seconds=pending) + signatures.LIFETIME:
-            raise Expired("The signatures are not of one time: one of them is older than a pending request may be.")

@@ -1,5 +1,11 @@
 """What can go wrong in a judgement: one class a cause, each saying what happened and what to do next."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
 
 class CountersignError(Exception):
     """The root. `str(error)` is a sentence for a person: what happened and what to do next."""
@@ -47,6 +53,27 @@ class BadGuardrail(CountersignError):
         self.path = path
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong in a file, where: the line counts from 1, the field is dotted (`guardrails[1].windows[0].zone`) or empty."""
+
+    file: str
+    line: int
+    field: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}{f', {self.field}' if self.field else ''}: {self.said}"
+
+
+class BadGuardrailFile(CountersignError):
+    """A guardrails file that cannot be read. `problems` are all that were found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
 class BadManifest(CountersignError):
     """A genesis manifest that cannot be sealed."""
 
@@ -64,7 +91,11 @@ class Refused(CountersignError):
 
 
 class NotYet(Refused):
-    """The hold has not ended; nothing is wrong, it is only too early."""
+    """The hold has not ended, or no window is open; nothing is wrong, it is only too early. `until`: when it may be, if known."""
+
+    def __init__(self, said: str, *, until: datetime | None = None) -> None:
+        self.until = until
+        super().__init__(said)
 
 
 class NotAllowed(Refused):

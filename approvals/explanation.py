@@ -6,19 +6,19 @@ Without guardrails it is judged as if one protected every operation that changes
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from botocore.validate import ParamValidator
-
 from approvals import canonical, trail_event, watch
 from approvals.errors import BadTrailEvent
-from approvals.operations import agreement, catalog, denials, iam, resources, trail
+from approvals.operations import denials, iam, inputs, resources
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
+from approvals.operations.regions import partition_of
 from approvals.operations.resources import Where
 from approvals.policies import Mode, Rules
 from approvals.states import Completeness
@@ -67,6 +67,7 @@ class Becomes(StrEnum):
 class Explanation:
     """One record explained. `event` and `operation` are None for what is no record, or of no public AWS API.
 
+    `resources` are for people, `touched` what guardrails are held against: ARNs, or patterns of what they may be.
     `fragment` says what a record lacks that the feed wants of one; it is explained as if it had that, with empty values for it.
     """
 
@@ -79,6 +80,7 @@ class Explanation:
     why: str
     place: str = ""
     fragment: str = ""
+    touched: tuple[str, ...] = ()
 
     @property
     def read(self) -> bool:
@@ -132,10 +134,20 @@ class Explanation:
     @property
     def clean(self) -> bool:
         """Whether the record converts with no unknown key to what botocore's own validator lets pass."""
+        return self.operation is not None and not self.conversion.unknown and not self._misfits()
+
+    @property
+    def told(self) -> bool:
+        """Whether it is clean, or would be with members that the record does not show and the conversion names as such."""
         if self.operation is None or self.conversion.unknown:
             return False
-        shape = self.operation.model.input_shape
-        return shape is None or not ParamValidator().validate(self.conversion.parameters, shape).has_errors()
+        named = {*self.conversion.missing, *self.conversion.redacted}
+        return all(kind == "missing required field" and path in named for kind, path in self._misfits())
+
+    def _misfits(self) -> list[tuple[str, str]]:
+        """What botocore's own validator has against the parameters: its kind of error, and the dotted path."""
+        shape = self.operation.model.input_shape if self.operation else None
+        return list(inputs.misfits(shape, self.conversion.parameters)) if shape is not None else []
 
 
 # What stands for the guardrails where none are given.
@@ -168,14 +180,51 @@ def explain(value: Any, setting: Setting, place: str = "") -> Explanation:
     return replace(_explained(event, value, setting), place=place, fragment=fragment)
 
 
+# The least that a record has, for fragments.
+_LEAST: Final[Mapping[str, Any]] = {
+    "eventID": "none",
+    "eventTime": "1970-01-01T00:00:00Z",
+    "awsRegion": NO_REGION,
+    "userIdentity": {"type": "Unknown"},
+    "recipientAccountId": NO_ACCOUNT,
+}
+
+
+# What a fragment has to say readably where it says it at all: without it, it would be another call, or one that went otherwise.
+_OF_THE_CALL: Final = ("requestParameters", "errorCode", "errorMessage")
+
+
 def _padded(value: Any) -> Any:
-    """A fragment with the least that a record has; what is no fragment of one stays as it is."""
+    """A fragment with the least that a record has; what is no fragment of one stays as it is.
+
+    Whoever publishes or exports a record cuts and rewrites what is around the call (times as numbers, parameters as text): that
+    is left out, one thing at a time. What the record says of the call itself stays, and is explained.
+    """
     if not (isinstance(value, dict) and _text(value, "eventSource") and _text(value, "eventName")):
         return value
-    least = {"eventID": "none", "eventTime": "1970-01-01T00:00:00Z", "awsRegion": NO_REGION, "userIdentity": {"type": "Unknown"}}
-    padded = value | {name: filler for name, filler in least.items() if not value.get(name)}
-    account = _text(value, "recipientAccountId")
-    return padded if account.isdecimal() and len(account) == 12 else padded | {"recipientAccountId": NO_ACCOUNT}
+    padded = {**_LEAST, "eventSource": value["eventSource"], "eventName": value["eventName"]}
+    parameters = value.get("requestParameters")
+    said = value | {"requestParameters": _object(parameters) if isinstance(parameters, str) else parameters}
+    for name, item in said.items():
+        if item is None or item == "":
+            continue
+        try:
+            trail_event.from_record(padded | {name: item})
+        except BadTrailEvent:
+            if name in _OF_THE_CALL:
+                return value
+            continue
+        padded[name] = item
+    return padded
+
+
+def _object(text: str) -> Any:
+    """The object, or nothing, that a text holds as JSON, as exports to tables write it; else the text."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return found if found is None or isinstance(found, dict) else text
 
 
 def _text(value: Any, name: str) -> str:
@@ -184,24 +233,23 @@ def _text(value: Any, name: str) -> str:
 
 
 def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
-    operation = catalog.of_event(event.event_source, event.event_name, event.request_parameters)
     said = denials.parse(event.error_message)
     action = said.action if said and said.action else ""
-    if operation is None:
+    where = Where(event.account, event.region, partition_of(event.region))
+    meant, matching = setting.watch.read(event, where)
+    if meant is None:
         why = f"{event.event_source} {event.event_name} is no operation of a public AWS API that boto3 knows."
         nothing = Conversion({}, Completeness.UNKNOWN, why)
         return Explanation(event, None, nothing, action, _recorded_arns(value), Becomes.IGNORED, why)
-    where = Where(event.account, event.region, partition_of(event))
-    conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
-    conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
-    touched = resources.arns(operation, conversion.parameters, where)
-    becomes, why = _becomes(event, operation, touched, setting)
+    becomes, why = _becomes(event, matching, setting)
     if becomes is Becomes.REQUEST:
-        why = f"{why} {conversion.why}"
-    # What AWS might also take an ARN for concerns guardrails, not whoever reads.
+        why = f"{why} {meant.conversion.why}"
+    # What AWS might also take an ARN for concerns guardrails, not whoever reads; what is in doubt concerns both.
+    touched = meant.resources or resources.arns(meant.operation, meant.conversion.parameters, where)
     plain = tuple(arn for arn in touched if not (arn.endswith("-??????") and arn.removesuffix("-??????") in touched))
     shown = plain or _recorded_arns(value) or ((said.resource,) if said and said.resource.startswith("arn:") else ())
-    return Explanation(event, operation, conversion, action or operation.facts.iam_action, shown, becomes, why)
+    named = action or meant.operation.facts.iam_action
+    return Explanation(event, meant.operation, meant.conversion, named, shown, becomes, why, touched=meant.resources)
 
 
 def not_a_record(why: str, place: str) -> Explanation:
@@ -210,18 +258,9 @@ def not_a_record(why: str, place: str) -> Explanation:
     return Explanation(None, None, nothing, "", (), Becomes.IGNORED, f"{why} The feed keeps it in quarantine.", place)
 
 
-def partition_of(event: TrailEvent) -> str:
-    """The partition that the record's region lies in."""
-    return next((name for prefix, name in _PARTITIONS.items() if event.region.startswith(prefix)), "aws")
-
-
-_PARTITIONS: Final[Mapping[str, str]] = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
-
-
-def _becomes(event: TrailEvent, operation: Operation, touched: tuple[str, ...], setting: Setting) -> tuple[Becomes, str]:
+def _becomes(event: TrailEvent, matching: tuple[Rules, ...], setting: Setting) -> tuple[Becomes, str]:
     if setting.roles is not None and event.account not in setting.roles:
         return Becomes.IGNORED, f"The account {event.account} is none of ours."
-    matching = setting.watch.matching(event, operation, touched)
     if not matching:
         assumed = setting.watch.rules == (EVERYTHING,)
         return Becomes.IGNORED, "It only reads." if assumed else "No guardrail protects it."

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import yaml
 from django.db import connection
 from django.utils import timezone
 from fido2.utils import websafe_decode
@@ -23,7 +22,9 @@ from approvals.authority import codes, link_hash, soundness, state, tables
 from approvals.authority.soundness import LEAST_ADMINISTRATORS
 from approvals.errors import AlreadySealed, BadChange, BadGuardrail, BadManifest
 from approvals.models import AuditKind, AuthorityLink, Principal
-from approvals.policies import Rules, rules_from
+from approvals.policies import Rules, marked, rules_from
+from approvals.policies.marked import BadYaml, Marked
+from approvals.policies.reading import dotted
 from approvals.signatures import cose_key
 
 SCHEMA: Final = "countersign/genesis/1"
@@ -68,9 +69,12 @@ class Sealed:
 def read(text: str) -> Manifest:
     """Read a manifest. Raises BadManifest naming the field, or the line that is no YAML."""
     try:
-        found = yaml.load(text, Loader=_Strict)  # noqa: S506 - a safe loader, only stricter
-    except yaml.YAMLError as error:
-        raise BadManifest(f"The manifest is no YAML that can be read: {error}") from error
+        marks = marked.load(text)
+    except BadYaml as error:
+        raise BadManifest(
+            f"Line {error.line} of the manifest{f', {dotted(error.path)},' if error.path else ''} {error}."
+        ) from error
+    found = marks.value
     root = _fields(found, "the manifest", {"schema", "accounts", "persons", "guardrails"}, {"groups", "grants", "settings"})
     if root["schema"] != SCHEMA:
         raise BadManifest(f"The manifest says schema {root['schema']!r}; this program reads {SCHEMA!r}.")
@@ -78,10 +82,7 @@ def read(text: str) -> Manifest:
     handles = [person["handle"] for person in persons]
     _once(handles, "person")
     groups = _groups(root.get("groups", {}), set(handles))
-    try:
-        guardrails = tuple(rules_from(item) for item in _list(root, "guardrails"))
-    except BadGuardrail as error:
-        raise BadManifest(str(error)) from error
+    guardrails = tuple(_guardrail(item, index, marks) for index, item in enumerate(_list(root, "guardrails")))
     _once([rules.name for rules in guardrails], "guardrail")
     accounts = tuple(_account(item, index) for index, item in enumerate(_list(root, "accounts")))
     _once([account["id"] for account in accounts], "account")
@@ -185,19 +186,11 @@ _EMPTY: Final[state.Document] = {
 }
 
 
-class _Strict(yaml.SafeLoader):
-    """Safe YAML in which a key that occurs twice is an error, and 012 stays what was written."""
-
-
-def _mapping(loader: _Strict, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} occurs twice", node.start_mark)
-    return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True) for k, v in node.value}
-
-
-_Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+def _guardrail(item: Any, index: int, marks: Marked) -> Rules:
+    try:
+        return rules_from(item)
+    except BadGuardrail as error:
+        raise BadManifest(f"Line {marks.line(('guardrails', index, *error.path))}: {error}") from error
 
 
 def _fields(found: Any, where: str, needed: set[str], optional: set[str]) -> dict[str, Any]:

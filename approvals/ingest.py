@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,7 @@ from approvals.models import (
     QuarantinedMessage,
     TrailRecord,
 )
-from approvals.operations import agreement, catalog, resources, trail, words
+from approvals.operations import words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.operations.trail import Conversion
@@ -72,9 +72,10 @@ class _Guard:
     versions: dict[Rules, GuardrailVersion]
 
     @classmethod
-    def now(cls) -> _Guard:
+    def now(cls, accounts: Iterable[Account]) -> _Guard:
         versions = {version.rules: version for version in GuardrailVersion.objects.current().select_related("guardrail")}
-        return cls(watch.over(tuple(versions)), versions)
+        tags = tuple((account.pk, tuple(sorted(account.tags.items()))) for account in accounts)
+        return cls(watch.over(tuple(versions), tags), versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def _take(messages: Sequence[Message], now: datetime) -> Batch:
     batch = Batch(received=len(messages))
     with audit.recorded() as entries:
         accounts = {account.pk: account for account in Account.objects.all()}
-        guard = _Guard.now()
+        guard = _Guard.now(accounts.values())
         for message in messages:
             try:
                 event = trail_event.from_message(message.body)
@@ -165,21 +166,11 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
     account = accounts.get(event.account)
     if account is None or not guard.watch.may_concern(event):
         return None
-    where = Where(account.pk, event.region, account.partition)
-    operations = catalog.all_of_event(event.event_source, event.event_name, event.request_parameters)
-    # Services that share an API (rds, docdb, neptune) have the same call by several names. A guardrail matches it under any of
-    # them; what is drafted is called as the guardrail calls it, if it may be.
-    named = {name for rules in guard.versions for name in rules.operations}
-    for operation in sorted(operations, key=lambda one: one.full_name not in named):
-        conversion = trail.convert(operation, event.request_parameters, event.error_message, where)
-        conversion = agreement.weighed(operation, conversion, where, event.record.get("resources"))
-        open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}
-        touched = () if open_ends & set(operation.facts.identifies) else resources.arns(operation, conversion.parameters, where)
-        matching = guard.watch.matching(event, operation, touched)
-        if matching:
-            enforcing = tuple(guard.versions[rules] for rules in matching if rules.mode is Mode.ENFORCE)
-            return _Protected(event, account, operation, conversion, touched, enforcing)
-    return None
+    meant, matching = guard.watch.read(event, Where(account.pk, event.region, account.partition))
+    if meant is None or not matching:
+        return None
+    enforcing = tuple(guard.versions[rules] for rules in matching if rules.mode is Mode.ENFORCE)
+    return _Protected(event, account, meant.operation, meant.conversion, meant.resources, enforcing)
 
 
 def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime) -> tuple[Fate, str, ApprovalRequest | None]:

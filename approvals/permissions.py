@@ -11,10 +11,18 @@ from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from approvals.models import Guardrail, GuardrailGroupPermission, GuardrailUserPermission, Login, Person
+from approvals.models import (
+    ApprovalRequest,
+    Guardrail,
+    GuardrailGroupPermission,
+    GuardrailUserPermission,
+    Login,
+    Person,
+    RevisionGuardrail,
+)
 
 REVIEW = "review_guardrail"
 
@@ -83,10 +91,12 @@ def holding(moment: datetime) -> Q:
 
 
 def groups_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
-    """For each person, the names of the groups that one of his active logins is in. One query."""
+    """For each person, the names of the groups that an active login of theirs is in: active humans only. One query."""
     found: dict[UUID, set[str]] = defaultdict(set)
-    members = Login.objects.filter(person__in=persons, user__is_active=True, user__groups__isnull=False)
-    for person, name in members.values_list("person_id", "user__groups__name"):
+    logins = Login.objects.filter(
+        person__in=persons, person__is_active=True, person__is_human=True, user__is_active=True, user__groups__isnull=False
+    )
+    for person, name in logins.values_list("person_id", "user__groups__name"):
         found[person].add(name)
     return {person: frozenset(found.get(person, ())) for person in persons}
 
@@ -114,3 +124,28 @@ def reviewers_of(guardrails: Collection[str]) -> QuerySet[Person]:
         return found
     rights = rights_of([person.pk for person in found])
     return Person.objects.filter(pk__in=[person for person, names in rights.items() if names & set(guardrails)])
+
+
+def requests_seen_by(person: Person, guardrails: Collection[int]) -> QuerySet[ApprovalRequest]:
+    """The requests that a person may read, given the ids of the guardrails that he reviews under (see `reviewable_by`).
+
+    His own, and what touches those guardrails; everything for administrators and auditors. Reading gives no right to decide.
+    """
+    every = ApprovalRequest.objects.all()
+    if person.is_administrator or person.is_auditor:
+        return every
+    mine = every.filter(requester=person)
+    if not guardrails:
+        return mine
+    return mine | every.filter(Exists(RevisionGuardrail.objects.filter(request=OuterRef("pk"), guardrail__in=guardrails)))
+
+
+def waiting_to_be_adopted() -> QuerySet[ApprovalRequest]:
+    """Drafts that no person stands behind: of a bot, or of an AWS identity of nobody's. Whoever may ask may adopt one."""
+    return ApprovalRequest.objects.filter(Q(requester=None) | Q(requester__is_human=False), state="draft")
+
+
+def may_read(person: Person, request: ApprovalRequest) -> bool:
+    """Whether the person may read this request, and so take part in its thread."""
+    guardrails = list(Guardrail.objects.filter(name__in=reviewable_by(person)).values_list("pk", flat=True))
+    return (requests_seen_by(person, guardrails) | waiting_to_be_adopted()).filter(pk=request.pk).exists()

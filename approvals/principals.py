@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from approvals.caller import Caller
 from approvals.models import Person, Principal
 from approvals.policies import overlap
+
+One = TypeVar("One", bound="Weighed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,22 @@ def _best(kind: str, value: str) -> list[Principal]:
     if exact:
         return exact
     patterns = Principal.objects.select_related("person").filter(kind=kind, value__regex=r"[*?]")
-    return _foremost(one for one in patterns if overlap(one.value, value))
+    return foremost(one for one in patterns if overlap(one.value, value))
 
 
-def _foremost(fitting: Iterable[Principal]) -> list[Principal]:
-    def weight(one: Principal) -> tuple[int, int]:
+class Weighed(Protocol):
+    """A principal's pattern and its precedence."""
+
+    @property
+    def value(self) -> str: ...
+    @property
+    def precedence(self) -> int: ...
+
+
+def foremost(fitting: Iterable[One]) -> list[One]:
+    """Of the patterns that fit, those of the highest precedence, then with the most characters that are no wildcard."""
+
+    def weight(one: Weighed) -> tuple[int, int]:
         return one.precedence, sum(char not in "*?" for char in one.value)
 
     found = list(fitting)

@@ -43,11 +43,12 @@ class AttemptState(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a person signs: the requester confirms, a reviewer approves or denies."""
+    """What a person signs: the requester confirms, or breaks the glass; a reviewer approves or denies."""
 
     CONFIRM = "confirm"
     APPROVE = "approve"
     DENY = "deny"
+    BREAK_GLASS = "breakglass"
 
 
 class ChangeState(StrEnum):
@@ -75,7 +76,8 @@ class Completeness(StrEnum):
 _R, _E, _A = RequestState, ExecutionState, AttemptState
 
 REQUEST_MOVES: Final[Mapping[RequestState, frozenset[RequestState]]] = {
-    _R.DRAFT: frozenset({_R.PENDING, _R.EXPIRED, _R.WITHDRAWN, _R.DISOWNED}),
+    # From draft to approved there is one way, breaking the glass.
+    _R.DRAFT: frozenset({_R.PENDING, _R.APPROVED, _R.EXPIRED, _R.WITHDRAWN, _R.DISOWNED}),
     _R.PENDING: frozenset({_R.APPROVED, _R.DENIED, _R.EXPIRED, _R.WITHDRAWN, _R.DISOWNED, _R.DRAFT}),
     # Until the claim a denial, an expiry or a withdrawal also ends what is approved; an aborted claim sends it back to draft.
     _R.APPROVED: frozenset({_R.DENIED, _R.EXPIRED, _R.WITHDRAWN, _R.DISOWNED, _R.DRAFT}),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from approvals.caller import Caller, from_identity, text
+from approvals.caller import Caller, free_text, from_identity, text
 from approvals.errors import BadTrailEvent
 
 LARGEST_MESSAGE: Final = 1024 * 1024
@@ -140,11 +140,11 @@ def from_record(record: Any) -> TrailEvent:
         event_time=_time(record["eventTime"]),
         read_only=record.get("readOnly") in (True, "true"),
         error_code=text(record, "errorCode", 256),
-        error_message=text(record, "errorMessage", 8192),
+        error_message=free_text(record, "errorMessage", 8192),
         request_parameters=parameters,
         request_id=text(record, "requestID", 256),
-        user_agent=text(record, "userAgent", 1024),
-        source_ip=text(record, "sourceIPAddress", 256),
+        user_agent=free_text(record, "userAgent", 1024),
+        source_ip=free_text(record, "sourceIPAddress", 256),
         caller=caller,
         record=record,
     )

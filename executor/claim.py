@@ -14,16 +14,15 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from approvals import audit, authority, decisions
+from approvals import audit, authority, clearance, decisions
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.authority import KnownAccount
-from approvals.clearance import clear
 from approvals.errors import BadAuthority, CountersignError, NotYet, Refused, WrongState
-from approvals.models import AlertKind, Attempt, AuditKind, Execution
+from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
-from executor import endings, points
+from executor import endings, notices, points
 from executor.endings import ACTOR, Claim
 from executor.points import Point
 
@@ -31,6 +30,8 @@ log = logging.getLogger(__name__)
 # Longer than a session's assumption or one wire call can take; the owner renews it while a target settles.
 LEASE: Final = timedelta(seconds=120)
 EARLY: Final = timedelta(seconds=10)
+# A window may open, or a freeze be lifted, sooner than the rules of now say: look again after this at the latest.
+LATEST: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +61,20 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             log.error("a promise names an execution that does not exist")
             return None
         was, attempts = execution.execution_state, list(execution.attempts.all())
-        if was is ExecutionState.READY and execution.not_before > now:
-            return Later(execution.not_before, "The hold has not ended yet.")
         if was is not ExecutionState.READY and not _may_be_taken_over(execution, attempts, now):
             return None
         try:
             known = authority.walk(settings.GENESIS)
-            plan = clear(execution, known, decisions.relying_party(), now=now)
+            verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
+            if was is ExecutionState.READY:
+                if waits := notices.waiting_for(trail, execution, verified, known, now):
+                    return Later(*waits)
+                if execution.not_before > now:
+                    return Later(execution.not_before, "Its time has not come yet.")
+            clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution))
         except NotYet as reason:
             # By the clocks of what was signed; the hosts' own may differ by seconds. Nothing is ended by being early.
-            return Later(now + EARLY, str(reason))
+            return Later(min(max(reason.until or now, now + EARLY), now + LATEST), str(reason))
         except CountersignError as reason:
             _abort(trail, execution, reason, now)
             return None
@@ -93,7 +98,12 @@ def take(execution_id: UUID) -> Cleared | Later | None:
         )
         points.reached(Point.JUDGED)
     done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
-    return Cleared(claim, plan, known.accounts[plan.account], done)
+    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done)
+
+
+def _told_at(execution: Execution) -> datetime | None:
+    """When the notice went out, where there is one."""
+    return Notice.objects.filter(execution=execution).values_list("delivered_at", flat=True).first()
 
 
 def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now: datetime) -> bool:
@@ -110,7 +120,7 @@ def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: da
     """A check did not hold, so nothing is sent. A lost right or a changed plan goes back to draft; a forgery is an alert."""
     request = execution.revision.request
     under_way = execution.execution_state is ExecutionState.RUNNING
-    wanted = request.request_state is RequestState.APPROVED
+    wanted = request.request_state is RequestState.APPROVED and _is_current(execution)
     endings.end(
         trail,
         Claim(execution.pk, request.pk, execution.token),
@@ -128,8 +138,13 @@ def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: da
             request=request,
         )
         log.critical("nothing was executed: %s", reason)
-    elif isinstance(reason, Refused) and not isinstance(reason, WrongState) and not under_way:
+    elif isinstance(reason, Refused) and not isinstance(reason, WrongState) and not under_way and wanted:
         decisions.reopen(trail, request, str(reason), now=now)
+
+
+def _is_current(execution: Execution) -> bool:
+    """Whether it is of the request's newest revision: what was sent back and approved anew is not opened again by the former."""
+    return execution.revision.number == execution.revision.request.revision_number
 
 
 def worker_name() -> str:

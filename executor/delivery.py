@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from approvals import audit, notifications, outbox
 from approvals.errors import AuditUnavailable
-from approvals.models import ApprovalRequest, AuditKind, Execution, OutboxKind, OutboxMessage
+from approvals.models import ApprovalRequest, AuditKind, Execution, Notice, OutboxKind, OutboxMessage
 from approvals.operations import catalog
 from approvals.states import ExecutionState, Verdict
 from executor import aws, evidence, stuck, target
@@ -62,6 +62,8 @@ def drain() -> int:
 def _notify(message: OutboxMessage) -> str:
     """Publish, then say in the trail that it was. If saying so fails the message goes out again: rather twice than never."""
     note = notifications.compose(message)
+    if note is None:
+        return ""  # what it was about was decided meanwhile
     message_id = aws.publish(
         settings.TOPIC_ARN,
         region=settings.HOME_REGION,
@@ -69,15 +71,19 @@ def _notify(message: OutboxMessage) -> str:
         body=note.body[:LONGEST_BODY],
         attributes={"topic": note.topic, "to": note.to},
     )
-    audit.append(
-        AuditKind.NOTIFICATION_SENT,
-        actor=ACTOR,
-        request=note.request_id,
-        topic=note.topic,
-        to=list(note.to),
-        subject=note.subject,
-        message=message_id,
-    )
+    with audit.recorded() as trail:
+        if note.topic == notifications.NOTICE:
+            # The hold begins now, and not when it was written.
+            Notice.objects.filter(pk=int(message.subject), delivered_at=None).update(delivered_at=timezone.now())
+        trail.add(
+            AuditKind.NOTIFICATION_SENT,
+            actor=ACTOR,
+            request=note.request_id,
+            topic=note.topic,
+            to=list(note.to),
+            subject=note.subject,
+            message=message_id,
+        )
     return ""
 
 

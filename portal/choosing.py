@@ -115,7 +115,7 @@ def _guards() -> list[Rules]:
 
 
 def _is_protected(name: str, guards: Sequence[Rules], place: Place) -> bool:
-    call = Call(place.account.pk, place.region, name, (), sources.other_names(name))
+    call = Call(place.account.pk, place.region, name, (), sources.other_names(name), place.account.tags)
     return any(policies.matches(rules, call) for rules in guards)
 
 

@@ -1,4 +1,4 @@
-"""The pages on which something is signed: the requester confirms, a reviewer approves or denies.
+"""The pages on which something is signed: the requester confirms or breaks the glass, a reviewer approves or denies.
 
 GET shows the form. POST `step=begin` checks what was typed and opens the ceremony (a challenge that is used once); POST
 `step=sign` carries the passkey's answer to the verb of `decisions`. Whatever fails, what was typed stays in the form.
@@ -6,7 +6,7 @@ GET shows the form. POST `step=begin` checks what was typed and opens the ceremo
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -19,62 +19,73 @@ from approvals.states import Verdict
 from portal import ceremony, refusals, software_authenticator
 from portal.ceremony import Typed
 from portal.listing import url_of
+from portal.present import now_of
 from portal.review_page import page_of
 from portal.scene import Scene
 
+_CONFIRM: Final = ("portal/confirm.html", "Confirm and sign")
+_DECIDE: Final = ("portal/decide.html", "Approve or deny")
+_GLASS: Final = ("portal/glass.html", "Break the glass")
+
 
 def confirm(scene: Scene) -> HttpResponse:
-    """The requester reads the plan again, gives a reason and signs: draft -> pending."""
+    """The requester reads the plan again, gives a reason and signs: draft -> pending, or what is pending unconfirmed."""
     revision = scene.request.current_revision()
     checks.must_be_confirmable(scene.request, revision, scene.person, timezone.now())
     if scene.http.method != "POST":
-        return _form(scene, "portal/confirm.html", "Confirm and sign")
+        return _form(scene, *_CONFIRM)
     try:
         said = ceremony.typed(scene.http, Verdict.CONFIRM)
     except CountersignError as error:
-        return _form(scene, "portal/confirm.html", "Confirm and sign", problem=error)
+        return _form(scene, *_CONFIRM, problem=error)
     if scene.http.POST.get("step") == "begin":
-        return _begin(scene, "portal/confirm.html", "Confirm and sign", said)
+        return _begin(scene, *_CONFIRM, said)
     try:
-        decisions.confirm(
-            scene.request.pk,
-            scene.person,
-            digest=said.digest,
-            nonce=ceremony.nonce_of(scene.http),
-            assertion=ceremony.assertion_of(scene.http, scene.person, said),
-            reason=said.reason,
-        )
+        request = decisions.confirm(scene.request.pk, scene.person, **_signed(scene, said))
     except CountersignError as error:
-        return _again(scene, "portal/confirm.html", "Confirm and sign", said, error)
+        return _again(scene, *_CONFIRM, said, error)
+    if request.state == "approved":
+        return scene.done("Confirmed and signed. It was approved already, so it is carried out now.")
     return scene.done("Confirmed and signed. Those who may review it are being told.")
+
+
+def break_glass(scene: Scene) -> HttpResponse:
+    """The requester approves his own plan alone, in an emergency, and signs: draft -> approved."""
+    revision = scene.request.current_revision()
+    checks.must_be_breakable(scene.request, revision, scene.person, timezone.now())
+    if scene.http.method != "POST":
+        return _form(scene, *_GLASS)
+    try:
+        said = ceremony.typed(scene.http, Verdict.BREAK_GLASS)
+    except CountersignError as error:
+        return _form(scene, *_GLASS, problem=error)
+    if scene.http.POST.get("step") == "begin":
+        return _begin(scene, *_GLASS, said)
+    try:
+        decisions.break_glass(scene.request.pk, scene.person, **_signed(scene, said))
+    except CountersignError as error:
+        return _again(scene, *_GLASS, said, error)
+    return scene.done("The glass is broken: it is carried out now. Every approver and administrator is being told.")
 
 
 def decide(scene: Scene) -> HttpResponse:
     """A reviewer approves or denies with a reason, and signs."""
     revision = scene.request.current_revision()
     checks.must_be_reviewable(scene.request, revision, scene.person, timezone.now())
-    title = "Approve or deny"
     if scene.http.method != "POST":
-        return _form(scene, "portal/decide.html", title)
+        return _form(scene, *_DECIDE)
     try:
         said = ceremony.typed(scene.http)
     except CountersignError as error:
-        return _form(scene, "portal/decide.html", title, problem=error)
+        return _form(scene, *_DECIDE, problem=error)
     if scene.http.POST.get("step") == "begin":
-        return _begin(scene, "portal/decide.html", title, said)
+        return _begin(scene, *_DECIDE, said)
     try:
         request = decisions.review(
-            scene.request.pk,
-            scene.person,
-            digest=said.digest,
-            verdict=said.verdict,
-            nonce=ceremony.nonce_of(scene.http),
-            assertion=ceremony.assertion_of(scene.http, scene.person, said),
-            reason=said.reason,
-            typed_name=said.typed_name,
+            scene.request.pk, scene.person, verdict=said.verdict, typed_name=said.typed_name, **_signed(scene, said)
         )
     except CountersignError as error:
-        return _again(scene, "portal/decide.html", title, said, error)
+        return _again(scene, *_DECIDE, said, error)
     return scene.done(_outcome(request, said.verdict))
 
 
@@ -82,7 +93,19 @@ _SIGN_TITLE: Final = {
     Verdict.CONFIRM: "Sign that you ask for this",
     Verdict.APPROVE: "Sign your approval",
     Verdict.DENY: "Sign your denial",
+    Verdict.BREAK_GLASS: "Sign that you break the glass",
 }
+_GONE: Final = {Verdict.CONFIRM: decisions.why_not_confirm, Verdict.BREAK_GLASS: decisions.why_not_break}
+
+
+def _signed(scene: Scene, said: Typed) -> dict[str, Any]:
+    """What every signing verb takes. Raises BadSignature, NotAllowed."""
+    return {
+        "digest": said.digest,
+        "nonce": ceremony.nonce_of(scene.http),
+        "assertion": ceremony.assertion_of(scene.http, scene.person, said),
+        "reason": said.reason,
+    }
 
 
 def _outcome(request: ApprovalRequest, verdict: Verdict) -> str:
@@ -97,10 +120,14 @@ def _begin(scene: Scene, template: str, title: str, said: Typed) -> HttpResponse
     """Open the ceremony, once everything that can be said before a touch of the key has been said."""
     revision = scene.request.current_revision()
     try:
-        checks.given_reason(said.reason)
+        rules = decisions.guardrails_of(revision)
+        needed = said.verdict in (Verdict.DENY, Verdict.BREAK_GLASS) or checks.asks_for_a_reason(rules.values())
+        checks.given_reason(said.reason, needed=needed)
         checks.must_be_current(revision, said.digest)
+        if said.verdict is Verdict.CONFIRM:
+            checks.must_name_its_ticket(said.reason, rules.values())
         if said.verdict is Verdict.APPROVE:
-            checks.must_have_typed(said.typed_name, scene.request, revision, decisions.guardrails_of(revision))
+            checks.must_have_typed(said.typed_name, scene.request, revision, rules)
         opened = decisions.begin(scene.request.pk, scene.person, said.verdict)
         checks.must_be_current(revision, opened.digest)
     except CountersignError as error:
@@ -120,6 +147,7 @@ def _form(
 ) -> HttpResponse:
     review = page_of(scene.request)
     status = refusals.status_of(problem) if problem else 200
+    rules = list(decisions.guardrails_of(review.revision).values())
     return scene.page(
         template,
         title,
@@ -129,13 +157,16 @@ def _form(
         said=said,
         problem=str(problem or ""),
         may_approve=scene.request.state == "pending",
+        needs_reason=checks.asks_for_a_reason(rules),
+        tickets=sorted({one.ticket for one in rules if one.ticket}),
+        glass_within=min((one.break_glass.review_within for one in rules if one.break_glass), default=0),
     )
 
 
 def _again(scene: Scene, template: str, title: str, said: Typed, error: CountersignError) -> HttpResponse:
     """After a refused signature: the form with everything that was typed, unless the person may not decide at all any more."""
     scene.request.refresh_from_db()
-    gone = decisions.why_not_confirm if said.verdict is Verdict.CONFIRM else decisions.why_not_review
+    gone = _GONE.get(said.verdict, decisions.why_not_review)
     if isinstance(error, NotAllowed) or gone(scene.request, scene.person):
-        return refusals.page(scene.http, error, back=url_of(scene.request), context=scene.frame)
+        return refusals.page(scene.http, error, back=url_of(scene.request), context=scene.frame | {"now": now_of(scene.request)})
     return _form(scene, template, title, said=said, problem=error)

@@ -9,6 +9,8 @@ lists and maps: `p.GlobalSecondaryIndexUpdates.0.Update.IndexName`. Beside it ma
 - `<name>:open`   a group that was unfolded on demand,
 - `<name>:sealed`, `<name>:drop`   of a secret: see `portal.secret_fields`.
 
+A member that takes any JSON is one field with the JSON's text. Line ends are line feeds: browsers do not tell them apart.
+
 Only what a person set goes into the parameters: an empty field is a member left out. What was asked for and then left empty is
 a slip that is said: a row that was added, a group that was unfolded.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -51,8 +54,15 @@ def written(shape: Shape | None, parameters: dict[str, Any]) -> dict[str, str]:
     return data
 
 
+def is_json(shape: Shape) -> bool:
+    """Whether the member holds any JSON value (a document, a JSON header): no fields can be made of it, so it is one text."""
+    return bool(getattr(shape, "is_document_type", False) or shape.serialization.get("jsonvalue"))
+
+
 def _write(shape: Shape, name: str, value: Any, data: dict[str, str]) -> None:
-    if isinstance(shape, StructureShape):
+    if is_json(shape) and not isinstance(value, Sealed):
+        data[name] = json.dumps(value, ensure_ascii=False, indent=1)
+    elif isinstance(shape, StructureShape):
         members = value if isinstance(value, dict) else {}
         for member, item in members.items():
             if member in shape.members:
@@ -180,6 +190,8 @@ def _read(shape: Shape, spot: _Spot, data: Data, reading: Reading, seen: set[str
             reading.problems.setdefault(name, []).append(f"Deeper than {DEEPEST} levels; file this call in another way.")
         return _UNSET
     empty = bool(data.get(f"{name}:empty"))
+    if is_json(shape):
+        return _read_json(name, data, reading, in_row=in_row, secret=spot.secret)
     if isinstance(shape, StructureShape):
         found: dict[str, Any] = {}
         # An untouched group costs nothing, however large its shape is.
@@ -293,6 +305,24 @@ def _read_leaf(shape: Shape, name: str, data: Data, reading: Reading, *, empty: 
         return _UNSET
 
 
+def _read_json(name: str, data: Data, reading: Reading, *, in_row: bool, secret: bool) -> Any:
+    text = data.get(name, "")
+    if not text.strip():
+        return _left_empty(name, reading, _EMPTY_ROW if in_row else "")
+    said = ""
+    if secret:
+        reading.data[name] = ""
+        said = "This is a secret document, which cannot be sealed yet. Leave it out, or make this call in another way."
+    try:
+        found = json.loads(text, parse_constant=lambda _: _refuse())
+    except (ValueError, RecursionError):
+        said = said or 'Enter a JSON value, such as {"a": 1}.'
+    if said:
+        reading.problems.setdefault(name, []).append(said)
+        return _UNSET
+    return found
+
+
 def _leaf(kind: str, text: str) -> Any:
     match kind:
         case "integer" | "long" | "bigint":
@@ -308,10 +338,11 @@ def _leaf(kind: str, text: str) -> Any:
             when = datetime.fromisoformat(text.strip())
             return when if when.tzinfo is not None else _refuse()
         case "blob":
-            return base64.b64decode(text, validate=True)
+            return base64.b64decode("".join(text.split()), validate=True)
     if "\0" in text:
         raise ValueError("A NUL character cannot be sent.")
-    return text
+    # Browsers send every line's end as CR LF, whatever stood there: a script with those would not start.
+    return text.replace("\r\n", "\n")
 
 
 def _refuse() -> Any:

@@ -23,6 +23,9 @@ class Home:
 
     drafts: list[Line]
     to_review: list[Line]
+    to_stop: list[Line]
+    to_adopt: list[Line]
+    glass: list[Alert]
     mine_under_way: list[Line]
     running: list[Execution]
     lately: list[Line]
@@ -46,6 +49,9 @@ def home_of(viewer: Viewer) -> Home:
     return Home(
         drafts=_lines(drafts),
         to_review=_lines(viewer.waiting_for_review()),
+        to_stop=_lines(viewer.may_stop()),
+        to_adopt=_lines(viewer.waiting_to_be_adopted(), 5),
+        glass=list(viewer.glass_to_review()[:MOST]),
         mine_under_way=_lines(under_way),
         running=list(running[:MOST]),
         lately=_lines(lately, 5),

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from approvals import decisions
-from approvals.models import ApprovalRequest, Person
+from approvals.models import Alert, ApprovalRequest, Person
 from approvals.states import RequestState
 
 
@@ -30,19 +30,30 @@ class Offers:
     buttons: tuple[Offer, ...]
     why_not: str
     may_edit: bool
+    may_stop: bool
+    may_comment: bool
+    may_review_glass: bool
 
 
-def offers_for(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> Offers:
-    """Ask `decisions` for each verb; nothing is judged here."""
+def offers_for(request: ApprovalRequest, person: Person, *, glass: Alert | None = None, now: datetime | None = None) -> Offers:
+    """Ask `decisions` for each verb; nothing is judged here. `glass` is the open review of a break-glass, if there is one."""
     now = now or timezone.now()
     asked_by_me = request.requester_id == person.pk
     why_not_review = decisions.why_not_review(request, person, now=now)
     why_not_confirm = decisions.why_not_confirm(request, person, now=now)
     buttons = []
     if not why_not_review:
-        buttons.append(_offer(request, "decide", "Approve or deny", "main"))
+        pending = request.state == RequestState.PENDING
+        buttons.append(_offer(request, "decide", "Approve or deny" if pending else "Deny", "main" if pending else ""))
+    # Whoever may review may send back; who has reviewed already may still do that.
+    if not why_not_review or not decisions.why_not_return(request, person, now=now):
+        buttons.append(_offer(request, "return", "Send back with a message"))
+    if not decisions.why_not_adopt(request, person, now=now):
+        buttons.append(_offer(request, "adopt", "Adopt this draft", "main"))
     if not why_not_confirm:
         buttons.append(_offer(request, "confirm", "Confirm and sign", "main"))
+    if not decisions.why_not_break(request, person, now=now):
+        buttons.append(_offer(request, "glass", "Break the glass", "danger"))
     may_edit = not decisions.why_not_complete(request, person, now=now)
     if may_edit:
         tone = "" if not why_not_confirm else "main" if request.state == RequestState.DRAFT else ""
@@ -54,7 +65,14 @@ def offers_for(request: ApprovalRequest, person: Person, *, now: datetime | None
     if not decisions.why_not_end(request, person, RequestState.DISOWNED):
         buttons.append(_offer(request, "disown", "This was not me", "danger"))
     why_not = "" if buttons else (why_not_confirm if asked_by_me else why_not_review)
-    return Offers(tuple(buttons), why_not, may_edit)
+    return Offers(
+        tuple(buttons),
+        why_not,
+        may_edit,
+        may_stop=not decisions.why_not_stop(request, person),
+        may_comment=not decisions.why_not_comment(request, person),
+        may_review_glass=glass is not None and not decisions.why_not_review_glass(glass, request, person),
+    )
 
 
 def _offer(request: ApprovalRequest, verb: str, label: str, tone: str = "") -> Offer:

@@ -17,7 +17,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from approvals.operations import risk, sensitive
 from approvals.operations.catalog import Operation
 from portal import sealer
-from portal.form_data import DEEPEST, MOST_ROWS_IN_ALL, ROOT, Data, rows_said
+from portal.form_data import DEEPEST, MOST_ROWS_IN_ALL, ROOT, Data, is_json, rows_said
 
 # Groups below this depth are unfolded on demand; most operations fit without a click.
 UNFOLDED_TO: Final = 2
@@ -164,7 +164,10 @@ class _Builder:
             in_row=in_row,
             errors=list(self._problems.get(name, [])),
         )
-        if isinstance(shape, StructureShape):
+        if is_json(shape):
+            made.kind, made.text = "area", self._data.get(name, "")
+            made.help = f"Any JSON. {made.help}".strip()
+        elif isinstance(shape, StructureShape):
             self._group(shape, made, spot, above)
         elif isinstance(shape, ListShape | MapShape):
             self._rows(shape, made, spot, above)

@@ -10,19 +10,35 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import jmespath
+from django.db.models import F
 
 from approvals import canonical, decisions, permissions
-from approvals.models import Account, ApprovalRequest, Person, Review, Revision, Source, TrailRecord
+from approvals.decisions import checks
+from approvals.errors import Refused
+from approvals.models import (
+    Account,
+    Alert,
+    AlertKind,
+    ApprovalRequest,
+    Comment,
+    Person,
+    Review,
+    Revision,
+    Source,
+    TrailRecord,
+)
 from approvals.operations import catalog, risk, words
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Danger
 from approvals.operations.facts import rows as described_operations
 from approvals.plan import Step
-from approvals.policies import Resolution, Rules
+from approvals.policies import Rules
 from approvals.states import ExecutionState, RequestState, Status, status_of
 from portal import live_state, ready, recorded
+from portal.held import Held, held_of
 from portal.listing import asker_of, clock_of
 from portal.live_state import LiveState, Looks
+from portal.quorum import Quorum, quorum_of
 from portal.ready import ReadyMade
 from portal.recorded import LeftOpen
 from portal.shown import Shown, leaves, text_of
@@ -53,6 +69,8 @@ class ShownStep:
     curated: bool
     rows: tuple[Shown, ...]
     defaulted: tuple[Defaulted, ...]
+    # Dangerous members that the call does not set although AWS refuses it without them, with the reason.
+    wanted: tuple[tuple[str, str], ...]
     # Dangerous members that the call does not set and so leaves as they are.
     left_alone: tuple[str, ...]
     # Whether AWS may carry out a part of it and still say yes.
@@ -66,27 +84,6 @@ class ShownStep:
     refused_now: str
     ready: tuple[ReadyMade, ...]
     command: str
-
-
-@dataclass(frozen=True, slots=True)
-class Quorum:
-    """How far one guardrail is: who counts, who is needed, and what it says."""
-
-    guardrail: str
-    version: int
-    description: str
-    have: tuple[str, ...]
-    need: int
-
-    @property
-    def met(self) -> bool:
-        """Whether enough distinct persons approved."""
-        return len(self.have) >= self.need
-
-    @property
-    def missing(self) -> int:
-        """How many approvals are still to come."""
-        return max(self.need - len(self.have), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +113,14 @@ class ReviewPage:
     left_open: tuple[LeftOpen, ...]
     irreversible: bool
     typed_name: bool
+    # Nobody confirmed it, and approvers may decide it all the same.
+    unconfirmed: bool
+    # Why nobody can approve it: no person stands behind it.
+    nobodys: str
+    held: Held | None
+    thread: tuple[Comment, ...]
+    # The review of a break-glass, open or closed.
+    glass: Alert | None
 
 
 def page_of(request: ApprovalRequest) -> ReviewPage:
@@ -130,7 +135,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     reviews = tuple(revision.reviews.select_related("person"))
     region = revision.plan.region if revision.text else request.region
     shown = tuple(_step(steps, index, seen, region, place) for index, seen in enumerate(looks))
-    confirmed = revision.signatures.filter(verdict="confirm").select_related("person").first()
+    confirmed = revision.signatures.filter(verdict__in=["confirm", "breakglass"]).select_related("person").first()
     return ReviewPage(
         request=request,
         revision=revision,
@@ -145,7 +150,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         genuine=not revision.text or canonical.digest(revision.text) == revision.digest,
         clock=clock_of(request),
         steps=shown,
-        quorum=_quorum(request, revision, rules, resolution),
+        quorum=quorum_of(request, revision, rules, resolution),
         denied_by=_handle(resolution.denied_by, reviews),
         confirmed_by=confirmed.person.handle if confirmed else "",
         reviews=reviews,
@@ -155,7 +160,28 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         left_open=recorded.of(request) if request.source == Source.EVENT else (),
         irreversible=any(step.irreversible for step in shown),
         typed_name=any(step.irreversible for step in shown) and any(rule.irreversible.typed_name for rule in rules.values()),
+        unconfirmed=request.unconfirmed and confirmed is None,
+        nobodys=_nobodys(request),
+        held=held_of(request, revision, list(rules.values())),
+        thread=tuple(request.comments.select_related("person", "revision")),
+        glass=glass_of(request),
     )
+
+
+def glass_of(request: ApprovalRequest) -> Alert | None:
+    """The review of a break-glass: one that is open, else the newest. Each time that the glass is broken has its own."""
+    found = Alert.objects.filter(request=request, kind=AlertKind.GLASS).select_related("closed_by")
+    return found.order_by(F("closed_at").desc(nulls_first=True), "raised_at").first()
+
+
+def _nobodys(request: ApprovalRequest) -> str:
+    if request.request_state is not RequestState.DRAFT:
+        return ""
+    try:
+        checks.must_be_somebodys(request)
+    except Refused as refusal:
+        return str(refusal)
+    return ""
 
 
 def _source(request: ApprovalRequest, revision: Revision) -> tuple[list[Step], str, str]:
@@ -219,8 +245,13 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) 
             for name, danger in sorted(facts.dangerous.items())
             if name not in step.parameters and _is_chosen(danger)
         ),
+        wanted=tuple((name, danger.why) for name, danger in sorted(facts.dangerous.items()) if _is_wanted(name, danger, step)),
         left_alone=tuple(
-            sorted(name for name, danger in facts.dangerous.items() if name not in step.parameters and not _is_chosen(danger))
+            sorted(
+                name
+                for name, danger in facts.dangerous.items()
+                if name not in step.parameters and not _is_chosen(danger) and not _is_wanted(name, danger, step)
+            )
         ),
         in_parts=bool(facts.partial),
         also_needs=tuple((one.action, one.why) for one in facts.also_needs if _holds(one.when, step)),
@@ -238,6 +269,11 @@ def _is_chosen(danger: Danger) -> bool:
     return danger.has_default and danger.default is not None
 
 
+def _is_wanted(name: str, danger: Danger, step: Step) -> bool:
+    """Whether AWS refuses the call because the member is not there."""
+    return name not in step.parameters and bool(danger.wanted) and _holds(danger.wanted, step)
+
+
 def _holds(when: str, step: Step) -> bool:
     return not when or bool(jmespath.search(when, step.parameters))
 
@@ -246,25 +282,6 @@ def _same_loss(operation: Operation) -> tuple[str, ...]:
     family = operation.facts.family
     same = (name for name, row in described_operations().items() if family and row.get("family") == family)
     return tuple(sorted(name for name in same if name != operation.full_name))
-
-
-def _quorum(request: ApprovalRequest, revision: Revision, rules: dict[str, Rules], resolution: Resolution) -> tuple[Quorum, ...]:
-    numbers = {match.guardrail.name: match.version.number for match in revision.guardrails.select_related("version", "guardrail")}
-    ids = {person for progress in resolution.progress for person in progress.have}
-    handles = {str(person.pk): person.handle for person in Person.objects.filter(pk__in=ids)}
-    # A draft is not confirmed yet, and will be before anybody reviews it: show what will be asked then.
-    draft = request.request_state is RequestState.DRAFT
-    irreversible = bool(revision.text) and risk.irreversible(revision.plan.steps)
-    return tuple(
-        Quorum(
-            progress.guardrail,
-            numbers[progress.guardrail],
-            rules[progress.guardrail].description,
-            tuple(handles[person] for person in progress.have),
-            rules[progress.guardrail].approvals_needed(irreversible=irreversible) if draft else progress.need,
-        )
-        for progress in resolution.progress
-    )
 
 
 def _handle(person: str, reviews: tuple[Review, ...]) -> str:

@@ -33,6 +33,17 @@ _TOPICS = {
     notifications.EXPIRED: "the expiry",
     notifications.FINISHED: "how it ended",
     notifications.ALERT: "the alert",
+    notifications.ADOPTED: "the adoption",
+    notifications.SENT_BACK: "what was sent back",
+    notifications.STOPPED: "the stop",
+    notifications.COMMENTED: "a comment",
+    notifications.REMINDER: "the review that is still needed",
+    notifications.ESCALATED: "a review that nobody does",
+    notifications.RUNS_OUT: "the time that runs out",
+    notifications.NOTICE: "what the executor is about to do",
+    notifications.GLASS_BROKEN: "the broken glass",
+    notifications.GLASS_REVIEWED: "the review of the broken glass",
+    notifications.GLASS_OVERDUE: "the review that is overdue",
 }
 _MOMENTS = {"review": "Target read for the review", "after": "Target read after the call"}
 

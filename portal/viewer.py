@@ -8,8 +8,11 @@ from functools import cached_property
 from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 from django.http import HttpRequest
 
+from approvals import permissions
 from approvals.errors import NotAllowed
 from approvals.models import (
+    Alert,
+    AlertKind,
     ApprovalRequest,
     AuthorityChange,
     ChangeSignature,
@@ -19,6 +22,7 @@ from approvals.models import (
     Review,
     Revision,
     RevisionGuardrail,
+    Signature,
 )
 from approvals.permissions import person_of, reviewable_by
 from approvals.states import OPEN_STATES, SETTLED_EXECUTIONS, RequestState
@@ -47,11 +51,31 @@ class Viewer:
 
     def requests(self) -> QuerySet[ApprovalRequest]:
         """Every request that the person may read: his own, those under his guardrails; all for administrators and auditors."""
-        every = ApprovalRequest.objects.all()
-        if self.sees_everything:
-            return every
-        mine = every.filter(requester=self.person)
-        return mine | every.filter(self._under_my_guardrails()) if self.guardrail_ids else mine
+        return permissions.requests_seen_by(self.person, [] if self.sees_everything else self.guardrail_ids)
+
+    def waiting_to_be_adopted(self) -> QuerySet[ApprovalRequest]:
+        """Drafts that no person stands behind. Whoever is a person may read one, since he may adopt it; lists keep them apart."""
+        return permissions.waiting_to_be_adopted() if self.person.is_human else ApprovalRequest.objects.none()
+
+    def may_stop(self) -> QuerySet[ApprovalRequest]:
+        """What is approved and not begun, and this person could still stop: he signed it, or reviews under its guardrails."""
+        signed = Signature.objects.filter(
+            revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number"), person=self.person
+        )
+        waits = Execution.objects.filter(
+            revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number"), state="ready"
+        )
+        return ApprovalRequest.objects.filter(
+            Exists(waits), Exists(signed) | self._under_my_guardrails(current=True), state="approved"
+        )
+
+    def glass_to_review(self) -> QuerySet[Alert]:
+        """Break-glasses of others that wait for a review, under the person's guardrails."""
+        if not self.guardrail_ids:
+            return Alert.objects.none()
+        matched = RevisionGuardrail.objects.filter(request=OuterRef("request"), guardrail__in=self.guardrail_ids)
+        open_ones = Alert.objects.filter(Exists(matched), kind=AlertKind.GLASS, closed_at=None)
+        return open_ones.exclude(request__requester=self.person).select_related("request__account")
 
     def changes(self) -> QuerySet[AuthorityChange]:
         """Every change of authority that the person may read: all for administrators and auditors, else what he proposed."""
@@ -113,7 +137,7 @@ class Viewer:
 
     def must_see(self, request: ApprovalRequest) -> None:
         """Raise NotAllowed when the person may not read this request."""
-        if not self.requests().filter(pk=request.pk).exists():
+        if not (self.requests() | self.waiting_to_be_adopted()).filter(pk=request.pk).exists():
             raise NotAllowed(
                 "This request is not yours, and you review under none of the guardrails that protect what it touches. "
                 "If you should, ask the administrators: two of them sign a change that gives the right; a link alone gives none."

@@ -223,5 +223,18 @@ def seal(
     return Cast(sealed.hash, _KEYS)
 
 
+def with_carol(manifest: dict[str, Any]) -> None:
+    """Carol may review too, and is of a group of her own, `Owners`."""
+    manifest["grants"] += [{"guardrail": one["name"], "person": "carol"} for one in manifest["guardrails"]]
+    manifest["groups"]["Owners"] = ["carol"]
+
+
+def with_a_bot(manifest: dict[str, Any]) -> None:
+    """A pipeline's IAM user, `deployer`, is known and no person; carol may review too."""
+    with_carol(manifest)
+    bot = {"handle": "deployer", "name": "Deployer", "human": False, "principals": [f"iam_user:{DEMO.iam_arn('user/deployer')}"]}
+    manifest["persons"].append(bot)
+
+
 def now() -> datetime:
     return datetime.now(UTC)

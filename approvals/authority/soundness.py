@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from approvals.authority.state import Authority, Document, view
 from approvals.errors import BadChange
-from approvals.policies import Mode
+from approvals.policies import Mode, reach
 
 LEAST_ADMINISTRATORS: Final = 3
 
@@ -76,7 +76,7 @@ def _rights_are_of_something(document: Document) -> None:
         if grant["delegated_by"] is not None:
             if grant["delegated_by"] not in persons:
                 raise BadChange("A delegation is by somebody who is no person here.")
-            if not getattr(delegable[grant["guardrail"]][2], "delegation", True):
+            if not delegable[grant["guardrail"]][2].delegation:
                 raise BadChange(f"Rights under guardrail {grant['guardrail']} are not delegated.")
     for name, members in document["groups"].items():
         if strangers := set(members) - logins:
@@ -89,10 +89,6 @@ def _quorums_in_reach(authority: Authority, now: datetime) -> None:
     for name, (_, _, rules) in sorted(authority.guardrails.items()):
         if rules.mode is Mode.OBSERVE:
             continue
-        holders = [person for person in voters if name in rights[person]]
-        _in_reach(name, rules, holders, authority)
-
-
-def _in_reach(name: str, rules: Any, holders: list[str], authority: Authority) -> None:
-    if len(holders) < rules.approvals:
-        raise BadChange(f"Guardrail {name} asks for {rules.approvals} approvals and {len(holders)} persons may give one.")
+        holders = {person: authority.groups_of(person) for person in voters if name in rights[person]}
+        if lacking := reach.never(rules, holders, voters):
+            raise BadChange(f"Guardrail {name} {lacking}.")

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from approvals import canonical
+from approvals.errors import BadCanonicalForm
+
 Edit = Mapping[str, Any]
+ENROLMENT: Final = "register passkeys by an enrolment link"
 # A title names this many edits; the difference names all.
 MOST: Final = 3
 
@@ -18,6 +22,14 @@ def sentence_of(edits: Sequence[Edit]) -> str:
     said = [_said(edit) for edit in edits[:MOST]]
     more = len(edits) - len(said)
     return "; ".join([*said, f"and {more} more"] if more else said) or "change nothing"
+
+
+def sentence_in(text: str) -> str:
+    """The same for edits as they are stored, as canonical JSON."""
+    try:
+        return sentence_of(canonical.loads(text))
+    except (BadCanonicalForm, AttributeError, TypeError):
+        return "do something that cannot be read"
 
 
 def _said(edit: Edit) -> str:

@@ -13,7 +13,7 @@ from approvals import audit, canonical, outbox
 from approvals.authority import difference, links, soundness, state, words
 from approvals.authority.edits import apply as apply_edits
 from approvals.changes.writing import end, given_reason, head, locked, must_be_open
-from approvals.errors import BadCanonicalForm, CountersignError, NotAllowed, Refused, WrongState
+from approvals.errors import CountersignError, NotAllowed, Refused, WrongState
 from approvals.models import AuditKind, AuthorityChange, AuthorityLink, OutboxKind, Person
 from approvals.states import ChangeState
 
@@ -140,12 +140,7 @@ def is_genuine(change: AuthorityChange) -> bool:
 
 def sentence_of(change: AuthorityChange) -> str:
     """What is proposed, as the end of "somebody proposes to ..."."""
-    if change.kind == AuthorityChange.Kind.ENROLMENT:
-        return "register passkeys by an enrolment link"
-    try:
-        return words.sentence_of(canonical.loads(change.edits))
-    except BadCanonicalForm:
-        return "do something that cannot be read"
+    return words.ENROLMENT if change.kind == AuthorityChange.Kind.ENROLMENT else words.sentence_in(change.edits)
 
 
 def links_state(change: AuthorityChange) -> state.Document:

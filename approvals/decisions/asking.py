@@ -1,27 +1,30 @@
-"""What is asked for: drafts from denied calls or filed in the portal, completed, and sent back."""
+"""What is asked for: drafts from denied calls or filed in the portal, adopted, completed, and opened again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.utils import timezone
 
-from approvals import audit, notifications, outbox, policies
+from approvals import audit, notifications, outbox, permissions, policies
 from approvals.audit import Trail
 from approvals.decisions.checks import (
+    must_be_adoptable,
     must_be_editable,
     must_be_in_time,
 )
 from approvals.decisions.quotas import may_draft, may_file
 from approvals.decisions.steps import Asked, Parameters, foremost, must_stay_about_it, steps_of, subject, target_of
 from approvals.decisions.writing import (
+    Denied,
     actor_of,
+    back_to_draft,
     calls_of,
     locked,
     matching,
-    move,
+    move_to_draft,
     new_request,
     revise,
 )
@@ -76,10 +79,21 @@ def submit(
     service, _, name = operation.partition(":")
     conversion = sensitive.without_secrets(catalog.get(operation), conversion)
     steps = [Step(service, name, quirks.without_marks(conversion.parameters))]
-    request = new_request(
-        Source.EVENT, account, event.region, steps, requester, versions, now, principal=event.caller.arn, merge_key=merge_key
-    )
     whole = conversion.completeness in (Completeness.EXACT, Completeness.REBUILT)
+    request = new_request(
+        Source.EVENT,
+        account,
+        event.region,
+        steps,
+        requester,
+        versions,
+        now,
+        denied=Denied(
+            principal=event.caller.arn,
+            merge_key=merge_key,
+            unconfirmed=whole and _may_be_decided_unconfirmed(steps, account, event.region, requester, versions),
+        ),
+    )
     revision = revise(
         request,
         steps,
@@ -100,13 +114,39 @@ def submit(
         operation=operation,
         completeness=str(conversion.completeness),
         digest=revision.digest or None,
+        unconfirmed=request.unconfirmed or None,
     )
     if requester is not None:
         notifications.tell(notifications.DRAFTED, request)
+    if request.unconfirmed:
+        notifications.tell(notifications.PENDING, request)
+        notifications.remind(request, revision, now)
     outbox.put(OutboxKind.MIRROR, request.pk)
     if request.target:
         outbox.put(OutboxKind.INSPECT, revision.pk)
     return request, True
+
+
+def _may_be_decided_unconfirmed(
+    steps: Sequence[Step], account: Account, region: str, requester: Person | None, versions: Sequence[GuardrailVersion]
+) -> bool:
+    """Whether approvers may decide the recorded call before, or without, its caller's confirmation.
+
+    The caller is an active human with a login, who could confirm or disown it; every guardrail allows it, asks for no ticket
+    (nobody gave a reason) and is one that the executor will demand of the plan.
+    """
+    rules = [version.rules for version in versions]
+    if requester is None or not policies.unconfirmed_may_be_decided(rules) or any(one.ticket for one in rules):
+        return False
+    if requester.pk not in permissions.active_among([requester.pk]):
+        return False
+    operations = [catalog.get(step.name) for step in steps]
+    if not regions.are_used(region, account.regions, operations, account.partition):
+        return False
+    try:
+        return {version.pk for version in matching(calls_of(steps, account, region))} == {version.pk for version in versions}
+    except NothingMatches:
+        return False
 
 
 def _clock_is_over(request: ApprovalRequest, now: datetime) -> bool:
@@ -186,7 +226,7 @@ def complete(
         about = must_stay_about_it(request, made)
         versions = matching(calls_of(made, request.account, request.region))
         if request.request_state is RequestState.PENDING:
-            move(request, RequestState.DRAFT, pending_until=None)
+            move_to_draft(request, versions, now)
         why = f"Completed in the portal by {person.handle}."
         request.revision_number += 1
         request.target = target_of(made[about])
@@ -204,6 +244,30 @@ def complete(
     return revision
 
 
+def adopt(request_id: UUID, person: Person, *, now: datetime | None = None) -> ApprovalRequest:
+    """Stand behind the draft of a bot, or of an AWS identity that belongs to nobody: the person is its requester from now on.
+
+    Raises NotAllowed, WrongState, Expired.
+    """
+    now = now or timezone.now()
+    with audit.recorded() as trail:
+        request = locked(request_id)
+        must_be_adoptable(request, person, now)
+        former = request.requester.handle if request.requester else None
+        ApprovalRequest.objects.filter(pk=request.pk).update(requester=person)
+        request.requester = person
+        trail.add(
+            AuditKind.REQUEST_ADOPTED,
+            actor=actor_of(person),
+            request=request.pk,
+            former=former,
+            principal=request.principal or None,
+        )
+        notifications.tell(notifications.ADOPTED, request)
+        outbox.put(OutboxKind.MIRROR, request.pk)
+    return request
+
+
 def _with_parameters(request: ApprovalRequest, parameters: Parameters) -> list[Asked]:
     """The current plan with these parameters for the step that the request is about."""
     steps = request.current_revision().steps
@@ -213,18 +277,7 @@ def _with_parameters(request: ApprovalRequest, parameters: Parameters) -> list[A
 
 def reopen(trail: Trail, request: ApprovalRequest, why: str, *, now: datetime) -> Revision:
     """After an aborted claim: back to draft as a new revision, prefilled. Called by the executor with the request locked."""
-    former = request.current_revision()
-    steps = list(former.plan.steps)
-    # Nothing may match any more; then the draft stays as it is until somebody ends it.
-    try:
-        versions: Sequence[GuardrailVersion] = matching(calls_of(steps, request.account, request.region))
-    except NothingMatches:
-        versions = ()
-    draft = min([v.rules.clocks.draft for v in versions], default=policies.Clocks().draft)
-    move(request, RequestState.DRAFT, pending_until=None, approved_until=None, draft_until=now + timedelta(seconds=draft))
-    request.revision_number += 1
-    request.save(update_fields=["revision_number"])
-    revision = revise(request, steps, former.author, Completeness.EXACT, why, now, versions=versions)
+    revision = back_to_draft(request, why, now)
     trail.add(AuditKind.REQUEST_REOPENED, actor="process:execution", request=request.pk, revision=revision.number, why=why)
     outbox.put(OutboxKind.MIRROR, request.pk)
     return revision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from approvals import permissions
@@ -14,6 +14,7 @@ from approvals.errors import (
     OwnRequest,
     Refused,
     StaleRevision,
+    Unmapped,
     WrongState,
 )
 from approvals.models import (
@@ -24,11 +25,26 @@ from approvals.models import (
     Revision,
     Source,
 )
-from approvals.operations import risk
-from approvals.policies import Rules
-from approvals.states import REVIEWABLE_STATES, RequestState, may_move
+from approvals.operations import risk, words
+from approvals.policies import Rules, tickets
+from approvals.states import REVIEWABLE_STATES, RequestState, Verdict, may_move
 
 LONGEST_REASON = 2000
+
+
+def must_be_somebodys(request: ApprovalRequest) -> None:
+    """A person stands behind it. Raises Unmapped, saying how to map the AWS identity; WrongState for a bot's."""
+    if request.requester is None:
+        raise Unmapped(
+            f"AWS denied this call to {words.visible(request.principal) or 'an identity that it did not name'}, which belongs to "
+            "nobody known here, so nobody can approve it. Either the administrators map that identity to its person (a change of "
+            "authority that adds it to the person's principals; then the call is made again), or a person adopts this draft and "
+            "is its requester."
+        )
+    if not request.requester.is_human:
+        raise WrongState(
+            f"The bot {request.requester.handle} asked for this. A bot may ask, and never signs: a person adopts the draft first."
+        )
 
 
 def must_be_requester(request: ApprovalRequest, person: Person) -> None:
@@ -41,7 +57,8 @@ def must_be_in(request: ApprovalRequest, states: Sequence[RequestState] | frozen
     """In one of these states. Raises WrongState, saying how it ended."""
     if request.request_state not in states:
         ended = f" {request.ended_why}" if request.ended_why else ""
-        raise WrongState(f"This request is {request.state}.{ended} Nothing was changed.")
+        stop = "." if ended and not ended.endswith((".", "!", "?")) else ""
+        raise WrongState(f"This request is {request.state}.{ended}{stop} Nothing was changed.")
 
 
 def must_be_in_time(request: ApprovalRequest, now: datetime) -> None:
@@ -79,22 +96,33 @@ def must_be_endable(request: ApprovalRequest, person: Person, end: RequestState)
 
 
 def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
-    """The requester, a human, signs a complete draft in time. Raises NotAllowed, WrongState, Expired, Refused."""
+    """The requester, a human, signs a complete draft in time, or what approvers may decide without. Raises what fits."""
     must_be_requester(request, person)
     if not person.is_human:
         raise NotAllowed("A bot may ask, but only a person can sign.")
-    must_be_in(request, (RequestState.DRAFT,))
+    must_be_in(request, (RequestState.DRAFT, RequestState.PENDING) if request.unconfirmed else (RequestState.DRAFT,))
     must_be_in_time(request, now)
+    if revision.signatures.filter(verdict=Verdict.CONFIRM).exists():
+        raise WrongState("You have confirmed this plan already; it waits for its reviewers.")
     if not revision.digest:
         raise Refused(f"The plan is not complete, so there is nothing to sign yet. {revision.why}")
 
 
 def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
     """An active human with the right, who neither asked nor edited nor reviewed before. Raises the refusal that fits."""
+    must_be_returnable(request, revision, person, now)
+    if Review.objects.filter(revision=revision, person=person).exists():
+        raise AlreadyReviewed("You have reviewed this revision already.")
+
+
+def must_be_returnable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
+    """A reviewer with the right, whether he has reviewed it or not; pending, or approved and not claimed; in time."""
     if not person.is_active or not person.is_human:
         raise NotAllowed("Only an active person can review.")
     if person.pk in editors_of(request):
         raise OwnRequest("You asked for this, or edited it. Somebody else must review it.")
+    if request.request_state is RequestState.DRAFT:
+        must_be_somebodys(request)
     if not permissions.reviewable_by(person, apart_from=editors_of(request)) & guardrails_of(revision).keys():
         raise NotAllowed("You have no right to review requests under the guardrails that protect this resource.")
     if request.request_state is RequestState.DRAFT:
@@ -105,8 +133,64 @@ def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Per
     must_be_in(request, REVIEWABLE_STATES)
     must_be_in_time(request, now)
     must_be_unclaimed(request)
-    if Review.objects.filter(revision=revision, person=person).exists():
-        raise AlreadyReviewed("You have reviewed this revision already.")
+
+
+def must_be_adoptable(request: ApprovalRequest, person: Person, now: datetime) -> None:
+    """A draft of a bot or of nobody known, in time; the person is an active human with a login here. Raises what fits.
+
+    Whoever may ask may adopt: by adopting, a person asks, and is barred from deciding as any requester is.
+    """
+    must_be_in(request, (RequestState.DRAFT,))
+    if request.requester is not None and request.requester.is_human:
+        raise WrongState(f"{request.requester.handle} stands behind this draft already; only a bot's or nobody's is adopted.")
+    must_be_in_time(request, now)
+    if person.pk not in permissions.active_among([person.pk]):
+        raise NotAllowed("Only an active person with a login here can adopt a draft.")
+
+
+def must_be_stoppable(request: ApprovalRequest, revision: Revision, person: Person) -> None:
+    """Who signed this plan, or may review it, stops what is approved and not claimed. Raises NotAllowed, WrongState."""
+    must_be_in(request, (RequestState.APPROVED,))
+    if person.pk not in permissions.active_among([person.pk]):
+        raise NotAllowed("Only an active person can stop this.")
+    signed = revision.signatures.filter(person=person).exists()
+    if not signed and not permissions.reviewable_by(person) & guardrails_of(revision).keys():
+        raise NotAllowed("Whoever signed this plan, or may review it, can stop it; you are neither.")
+    must_be_unclaimed(request)
+
+
+def must_be_in_the_conversation(request: ApprovalRequest, person: Person) -> None:
+    """An active human who may read the request. Raises NotAllowed."""
+    if person.pk not in permissions.active_among([person.pk]):
+        raise NotAllowed("Only an active person can comment.")
+    if not permissions.may_read(person, request):
+        raise NotAllowed("Whoever may read a request may comment on it; you may not read this one.")
+
+
+def must_be_breakable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
+    """The requester, where every guardrail has a break-glass and he is of a group that it names; nothing irreversible."""
+    must_be_confirmable(request, revision, person, now)
+    must_be_in(request, (RequestState.DRAFT,))
+    rules = guardrails_of(revision)
+    closed = sorted(name for name, one in rules.items() if one.break_glass is None)
+    if not rules or closed:
+        raise NotAllowed(f"Guardrail {', '.join(closed) or '(none)'} has no break-glass: this takes its usual approvals.")
+    groups = permissions.groups_of([person.pk])[person.pk]
+    outside = [name for name, one in sorted(rules.items()) if one.break_glass and not groups & set(one.break_glass.groups)]
+    if outside:
+        raise NotAllowed(f"You are in none of the groups that may break the glass of guardrail {', '.join(outside)}.")
+    if risk.irreversible(revision.plan.steps):
+        raise Refused(
+            "This cannot be undone, and no step of it backs up what would be lost: the glass is never broken for it. It takes "
+            "its usual approvals."
+        )
+
+
+def must_name_its_ticket(reason: str, rules: Collection[Rules]) -> None:
+    """The requester's reason names a ticket wherever a guardrail asks for one. Raises Refused."""
+    for one in rules:
+        if not tickets.named_in(one.ticket, reason):
+            raise Refused(f"Guardrail {one.name} asks for a ticket in the reason, such as {one.ticket}. Add it.")
 
 
 def must_be_current(revision: Revision, digest: str) -> None:
@@ -124,10 +208,15 @@ def must_have_typed(typed: str, request: ApprovalRequest, revision: Revision, gu
         raise Refused(f"This cannot be undone. Type the name of what it acts on, {request.target}, to approve it.")
 
 
-def given_reason(reason: str) -> str:
+def asks_for_a_reason(rules: Collection[Rules]) -> bool:
+    """Whether a confirmation or an approval under these guardrails needs one; without any, it does."""
+    return not rules or any(one.reason for one in rules)
+
+
+def given_reason(reason: str, *, needed: bool = True) -> str:
     """The reason, stripped. Raises Refused when it is missing, too long or cannot be stored."""
     reason = reason.strip()
-    if not reason:
+    if not reason and needed:
         raise Refused("Give a reason; whoever reads this later will want to know why.")
     if len(reason) > LONGEST_REASON:
         raise Refused(f"The reason has {len(reason)} characters; at most {LONGEST_REASON} are kept. Shorten it.")

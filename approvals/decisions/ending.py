@@ -1,4 +1,4 @@
-"""What ends without a review: withdrawn, disowned, expired."""
+"""What ends without a review: withdrawn, disowned, stopped, expired."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.decisions.checks import (
     LONGEST_REASON,
+    given_reason,
     must_be_endable,
     must_be_in_time,
+    must_be_stoppable,
     must_be_unclaimed,
 )
 from approvals.decisions.writing import (
@@ -37,7 +39,8 @@ from approvals.states import RequestState, may_move
 
 def withdraw(request_id: UUID, person: Person, *, reason: str = "", now: datetime | None = None) -> ApprovalRequest:
     """The requester no longer wants it; possible until it is claimed. Raises NotAllowed, WrongState."""
-    why = f"Withdrawn by {person.handle}." + (f" {reason.strip()[:LONGEST_REASON]}" if reason.strip() else "")
+    said = reason.strip()[:LONGEST_REASON]
+    why = f"Withdrawn by {person.handle}: {said}" if said else f"Withdrawn by {person.handle}."
     return _end(request_id, person, RequestState.WITHDRAWN, AuditKind.REQUEST_WITHDRAWN, why, now)
 
 
@@ -65,6 +68,25 @@ def _end(
                 actor=actor_of(person),
                 request=request,
             )
+        outbox.put(OutboxKind.MIRROR, request.pk)
+    return request
+
+
+def stop(request_id: UUID, person: Person, *, reason: str, now: datetime | None = None) -> ApprovalRequest:
+    """Whoever signed it, or may review it, stops what is approved before it runs: denied, for good. Asks for no signature.
+
+    The row's lock decides against the claim: whichever has it first, the other finds what became of it. Raises NotAllowed,
+    WrongState, Refused.
+    """
+    now = now or timezone.now()
+    reason = given_reason(reason)
+    with audit.recorded() as trail:
+        request = locked(request_id)
+        must_be_stoppable(request, request.current_revision(), person)
+        why = f"Stopped by {person.handle} before it ran: {reason}"
+        move(request, RequestState.DENIED, ended_at=now, ended_why=why)
+        trail.add(AuditKind.REQUEST_STOPPED, actor=actor_of(person), request=request.pk, why=why)
+        notifications.tell(notifications.STOPPED, request)
         outbox.put(OutboxKind.MIRROR, request.pk)
     return request
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from approvals import permissions, policies
@@ -10,7 +11,7 @@ from approvals.models import (
     Revision,
 )
 from approvals.operations import risk
-from approvals.policies import Resolution, Rules, Vote
+from approvals.policies import Outcome, Resolution, Rules, Vote
 from approvals.states import RequestState, Verdict
 
 
@@ -18,9 +19,13 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
     """What the stored reviews of a revision add up to, under the rights that their authors hold now."""
     guardrails = guardrails if guardrails is not None else guardrails_of(revision)
     reviews = list(revision.reviews.select_related("person"))
-    behind_it = editors_of(revision.request)
-    rights = permissions.rights_of([review.person_id for review in reviews], apart_from=behind_it)
-    votes = [Vote(str(review.person_id), Verdict(review.verdict), rights[review.person_id]) for review in reviews]
+    voters = [review.person_id for review in reviews]
+    rights = permissions.rights_of(voters, apart_from=editors_of(revision.request))
+    groups = permissions.groups_of(voters)
+    votes = [
+        Vote(str(review.person_id), Verdict(review.verdict), rights[review.person_id], groups[review.person_id])
+        for review in reviews
+    ]
     confirmed = revision.signatures.filter(verdict=Verdict.CONFIRM).first()
     request = revision.request
     # A draft is shown as it will be once its requester has signed; nothing can be decided on it before.
@@ -28,13 +33,26 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
     standing = confirmed.person_id if confirmed else signs
     if standing is not None and standing not in permissions.active_among([standing]):
         standing = None  # whoever was switched off stands behind nothing any more
-    return policies.resolve(
+    found = policies.resolve(
         votes,
         guardrails=guardrails,
         confirmed_by=str(standing) if standing else None,
         barred=frozenset(str(person) for person in editors_of(revision.request)),
         irreversible=bool(revision.text) and risk.irreversible(revision.plan.steps),
     )
+    if found.outcome is Outcome.APPROVED and standing is None and not may_stay_unconfirmed(request, revision):
+        return replace(found, outcome=Outcome.OPEN)
+    return found
+
+
+def may_stay_unconfirmed(request: ApprovalRequest, revision: Revision) -> bool:
+    """Whether approvers may decide it without the requester's signature: so marked at the draft, as recorded, of an active human.
+
+    A confirmation whose author was switched off is no silence: then nobody stands behind it.
+    """
+    if not request.unconfirmed or revision.signatures.filter(verdict=Verdict.CONFIRM).exists():
+        return False
+    return request.requester_id is not None and request.requester_id in permissions.active_among([request.requester_id])
 
 
 def guardrails_of(revision: Revision) -> dict[str, Rules]:

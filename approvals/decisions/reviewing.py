@@ -1,4 +1,4 @@
-"""What is signed: the requester confirms, reviewers approve or deny."""
+"""What is signed: the requester confirms, reviewers approve or deny. And what a reviewer may do unsigned: send it back."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from approvals import audit, notifications, outbox, permissions
+from approvals import audit, notifications, outbox, permissions, terms
 from approvals.audit import Trail
 from approvals.decisions.checks import (
+    asks_for_a_reason,
     given_reason,
     must_be_confirmable,
     must_be_current,
-    must_be_editable,
-    must_be_endable,
+    must_be_returnable,
     must_be_reviewable,
     must_have_typed,
+    must_name_its_ticket,
 )
 from approvals.decisions.quorum import guardrails_of, resolution_of
 from approvals.decisions.signing import consume, sign
 from approvals.decisions.writing import (
     actor_of,
+    back_to_draft,
     calls_of,
     locked,
     matching,
@@ -37,6 +39,7 @@ from approvals.errors import (
 from approvals.models import (
     ApprovalRequest,
     AuditKind,
+    Comment,
     Execution,
     OutboxKind,
     Person,
@@ -44,7 +47,7 @@ from approvals.models import (
     Revision,
 )
 from approvals.operations import risk
-from approvals.policies import Outcome, Rules
+from approvals.policies import Outcome, Resolution, Rules
 from approvals.signatures import Assertion
 from approvals.states import RequestState, Verdict
 
@@ -52,13 +55,13 @@ from approvals.states import RequestState, Verdict
 def confirm(
     request_id: UUID, person: Person, *, digest: str, nonce: str, assertion: Assertion, reason: str, now: datetime | None = None
 ) -> ApprovalRequest:
-    """The requester signs the plan: draft -> pending.
+    """The requester signs the plan: draft -> pending. What was pending unconfirmed counts from now on as confirmed.
 
     Raises NotAllowed, WrongState, Expired, StaleRevision, BadSignature; Refused when the guardrails changed since the revision
-    was frozen (edit it to freeze it anew).
+    was frozen (edit it to freeze it anew), or when one asks for a ticket that the reason does not name.
     """
     now = now or timezone.now()
-    reason = given_reason(reason)
+    reason = given_reason(reason, needed=False)
     consume(nonce, person, now)
     with audit.recorded() as trail:
         request = locked(request_id)
@@ -70,9 +73,17 @@ def confirm(
             raise Refused(
                 "A guardrail changed since this plan was frozen. Save the parameters again, read the new plan and sign that."
             )
+        guardrails = {version.guardrail.name: version.rules for version in versions}
+        given_reason(reason, needed=asks_for_a_reason(guardrails.values()))
+        must_name_its_ticket(reason, guardrails.values())
         sign(revision, person, Verdict.CONFIRM, nonce, assertion, now)
-        clocks = [version.rules.clocks for version in versions]
-        move(request, RequestState.PENDING, reason=reason, pending_until=now + timedelta(seconds=min(c.pending for c in clocks)))
+        was = request.request_state
+        if was is RequestState.DRAFT:
+            until = now + timedelta(seconds=min(rules.clocks.pending for rules in guardrails.values()))
+            move(request, RequestState.PENDING, reason=reason, pending_until=until)
+        else:
+            ApprovalRequest.objects.filter(pk=request.pk).update(reason=reason)
+            request.reason = reason
         trail.add(
             AuditKind.REQUEST_CONFIRMED,
             actor=actor_of(person),
@@ -81,10 +92,14 @@ def confirm(
             digest=digest,
             reason=reason,
         )
-        notifications.tell(notifications.PENDING, request)
+        if was is RequestState.DRAFT:
+            notifications.tell(notifications.PENDING, request)
+            notifications.remind(request, revision, now)
         outbox.put(OutboxKind.MIRROR, request.pk)
         # A draft may have waited for days: reviewers see the target as it is now.
         outbox.put(OutboxKind.INSPECT, revision.pk)
+        # Of what was pending unconfirmed somebody may have approved enough already.
+        settle(trail, request, revision, guardrails, now)
     return request
 
 
@@ -105,7 +120,7 @@ def review(
     Raises OwnRequest, NotAllowed, AlreadyReviewed, WrongState, Expired, StaleRevision, BadSignature, Refused.
     """
     now = now or timezone.now()
-    reason = given_reason(reason)
+    reason = given_reason(reason, needed=verdict is not Verdict.APPROVE)
     if verdict not in (Verdict.APPROVE, Verdict.DENY):
         raise Refused("A reviewer approves or denies.")
     consume(nonce, person, now)
@@ -116,6 +131,7 @@ def review(
         must_be_current(revision, digest)
         guardrails = guardrails_of(revision)
         if verdict is Verdict.APPROVE:
+            given_reason(reason, needed=asks_for_a_reason(guardrails.values()))
             if request.request_state is not RequestState.PENDING:
                 raise WrongState("This request is approved already. You can still deny it until it runs.")
             if request.requester_id not in permissions.active_among([request.requester_id] if request.requester_id else []):
@@ -142,43 +158,38 @@ def review(
     return request
 
 
-def why_not_review(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> str:
-    """Why this person cannot review the request now, in a sentence for him; empty when he can."""
-    try:
-        must_be_reviewable(request, request.current_revision(), person, now or timezone.now())
-    except Refused as refusal:
-        return str(refusal)
-    return ""
+def send_back(request_id: UUID, person: Person, *, message: str, now: datetime | None = None) -> Revision:
+    """A reviewer returns it to its requester: draft again, as a new revision with the same calls; every review is void.
 
-
-def why_not_confirm(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> str:
-    """Why this person cannot confirm the request now, in a sentence for him; empty when he can."""
-    try:
-        must_be_confirmable(request, request.current_revision(), person, now or timezone.now())
-    except Refused as refusal:
-        return str(refusal)
-    return ""
-
-
-def why_not_complete(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> str:
-    """Why this person cannot enter or edit the parameters now, in a sentence for him; empty when he can."""
-    try:
-        must_be_editable(request, person, now or timezone.now())
-    except Refused as refusal:
-        return str(refusal)
-    return ""
-
-
-def why_not_end(request: ApprovalRequest, person: Person, end: RequestState) -> str:
-    """Why this person cannot withdraw or disown the request now, in a sentence for him; empty when he can."""
-    try:
-        must_be_endable(request, person, end)
-    except Refused as refusal:
-        return str(refusal)
-    return ""
+    The message stays in the thread. Raises OwnRequest, NotAllowed, WrongState, Expired, Refused.
+    """
+    now = now or timezone.now()
+    message = given_reason(message)
+    with audit.recorded() as trail:
+        request = locked(request_id)
+        former = request.current_revision()
+        must_be_returnable(request, former, person, now)
+        was = request.request_state
+        revision = back_to_draft(request, f"Sent back by {person.handle}, with a message.", now)
+        Comment.objects.create(
+            request=request, revision=former, person=person, kind=Comment.Kind.RETURNED, text=message, created_at=now
+        )
+        trail.add(
+            AuditKind.REQUEST_SENT_BACK,
+            actor=actor_of(person),
+            request=request.pk,
+            revision=revision.number,
+            was=str(was),
+            message=message,
+        )
+        notifications.tell(notifications.SENT_BACK, request)
+        outbox.put(OutboxKind.MIRROR, request.pk)
+        outbox.put(OutboxKind.INSPECT, revision.pk)
+    return revision
 
 
 def settle(trail: Trail, request: ApprovalRequest, revision: Revision, guardrails: dict[str, Rules], now: datetime) -> None:
+    """Do what the reviews add up to, if that is anything yet. Raises Refused when nothing could ever be carried out."""
     resolution = resolution_of(revision, guardrails)
     if resolution.outcome is Outcome.DENIED:
         denial = revision.reviews.select_related("person").get(person_id=UUID(resolution.denied_by))
@@ -188,22 +199,38 @@ def settle(trail: Trail, request: ApprovalRequest, revision: Revision, guardrail
         notifications.tell(notifications.DENIED, request)
         outbox.put(OutboxKind.MIRROR, request.pk)
     elif resolution.outcome is Outcome.APPROVED and request.request_state is RequestState.PENDING:
-        plan = revision.plan
-        hold = max(rules.irreversible.hold for rules in guardrails.values()) if risk.irreversible(plan.steps) else 0
-        # The clocks of several web processes differ: the hold begins with the newest signature, as the executor counts it.
-        signed = revision.signatures.aggregate(newest=Max("created_at"))["newest"]
-        not_before = max(now, signed) + timedelta(seconds=hold)
-        until = not_before + timedelta(seconds=plan.valid_for)
-        move(request, RequestState.APPROVED, approved_until=until)
-        execution = Execution.objects.create(revision=revision, not_before=not_before, valid_until=until, created_at=now)
-        trail.add(
-            AuditKind.REQUEST_APPROVED,
-            actor="process:decisions",
-            request=request.pk,
-            execution=str(execution.pk),
-            digest=revision.digest,
-            quorum={progress.guardrail: list(progress.have) for progress in resolution.progress},
+        _approve(trail, request, revision, guardrails, resolution, now)
+
+
+def _approve(
+    trail: Trail,
+    request: ApprovalRequest,
+    revision: Revision,
+    guardrails: dict[str, Rules],
+    resolution: Resolution,
+    now: datetime,
+) -> None:
+    plan, rules = revision.plan, list(guardrails.values())
+    hold = terms.hold_of(rules, irreversible=risk.irreversible(plan.steps))
+    # The clocks of several web processes differ: the hold begins with the newest signature, as the executor counts it.
+    signed = revision.signatures.aggregate(newest=Max("created_at"))["newest"]
+    term = terms.term_of(rules, resolved=max(now, signed), hold=hold, valid_for=plan.valid_for)
+    if term is None:
+        raise Refused(
+            "No execution window of these guardrails opens within a year, so an approval could never be carried out. Deny it or "
+            "send it back; the windows are a matter for the administrators."
         )
-        notifications.tell(notifications.APPROVED, request)
-        outbox.put(OutboxKind.EXECUTE, execution.pk, due_at=not_before)
-        outbox.put(OutboxKind.MIRROR, request.pk)
+    move(request, RequestState.APPROVED, approved_until=term.until)
+    execution = Execution.objects.create(revision=revision, not_before=term.not_before, valid_until=term.until, created_at=now)
+    trail.add(
+        AuditKind.REQUEST_APPROVED,
+        actor="process:decisions",
+        request=request.pk,
+        execution=str(execution.pk),
+        digest=revision.digest,
+        quorum={progress.guardrail: list(progress.have) for progress in resolution.progress},
+    )
+    notifications.tell(notifications.APPROVED, request)
+    # With a hold the executor has something to do at once: it tells everybody what it read.
+    outbox.put(OutboxKind.EXECUTE, execution.pk, due_at=now if hold else term.not_before)
+    outbox.put(OutboxKind.MIRROR, request.pk)

@@ -14,6 +14,7 @@ from approvals import signatures
 from approvals.authority import relying_party
 from approvals.counters import last_counter
 from approvals.decisions.checks import (
+    must_be_breakable,
     must_be_confirmable,
     must_be_reviewable,
 )
@@ -56,6 +57,8 @@ def begin(request_id: UUID, person: Person, verdict: Verdict, *, now: datetime |
         revision = request.current_revision()
         if verdict is Verdict.CONFIRM:
             must_be_confirmable(request, revision, person, now)
+        elif verdict is Verdict.BREAK_GLASS:
+            must_be_breakable(request, revision, person, now)
         else:
             must_be_reviewable(request, revision, person, now)
         keys = tuple(Passkey.objects.filter(person=person).order_by("id").values_list("credential_id", flat=True))
@@ -78,7 +81,12 @@ def consume(nonce: str, person: Person, now: datetime) -> None:
     """Use the nonce up, before and outside the decision's transaction, so that a refused signature cannot be tried again."""
     mine = SignatureChallenge.objects.filter(nonce=nonce, person=person, consumed_at__isnull=True)
     if not mine.update(consumed_at=now):
-        raise BadSignature("This signature was used already, or was never asked for. Open the request again and sign anew.")
+        if SignatureChallenge.objects.filter(nonce=nonce, person=person).exists():
+            raise BadSignature(
+                "This signature was used already: a signature counts once, and sending it again changes nothing. Open the "
+                "request to see what became of it; sign anew if there is still something to sign."
+            )
+        raise BadSignature("This signature was never asked of you here. Open the request again and sign anew.")
 
 
 def sign(revision: Revision, person: Person, verdict: Verdict, nonce: str, assertion: Assertion, now: datetime) -> Signature:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,10 +20,10 @@ from approvals.models import (
     RevisionGuardrail,
     Source,
 )
-from approvals.operations import catalog, regions, resources, sources
+from approvals.operations import catalog, regions, resources
 from approvals.operations.resources import Where
 from approvals.plan import GuardrailPin, Plan, Step
-from approvals.policies import Call, Mode
+from approvals.policies import Call, Mode, call_of, index_of
 from approvals.states import Completeness, RequestState, may_move
 
 
@@ -37,19 +38,29 @@ def calls_of(steps: Sequence[Step], account: Account, region: str) -> list[Call]
     calls = []
     for step in steps:
         operation = catalog.get(step.name)
-        touched = resources.arns(operation, step.parameters, where)
-        recorded = regions.recorded_in(operation, account.partition, region)
-        calls.append(Call(account.pk, recorded, step.name, touched, sources.other_names(step.name)))
+        calls.append(
+            call_of(
+                operation,
+                account=account.pk,
+                region=regions.recorded_in(operation, account.partition, region),
+                resources=resources.arns(operation, step.parameters, where),
+                tags=account.tags,
+                parameters=step.parameters,
+            )
+        )
     return calls
 
 
 def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:
     """The enforcing guardrail versions that protect at least one of the calls. Raises NothingMatches."""
-    found = [
-        version
+    enforcing = {
+        version.rules: version
         for version in GuardrailVersion.objects.current().select_related("guardrail")
-        if version.rules.mode is Mode.ENFORCE and any(policies.matches(version.rules, call) for call in calls)
-    ]
+        if version.rules.mode is Mode.ENFORCE
+    }
+    index = index_of(tuple(enforcing))
+    protecting = {rules for call in calls for rules in index.matching(call)}
+    found = [version for rules, version in enforcing.items() if rules in protecting]
     if not found:
         raise NothingMatches(
             "No guardrail protects this call. Check the name, the account and the region for a slip; if they are right, the call "
@@ -69,6 +80,15 @@ def _nothing_rides_along(calls: Sequence[Call], versions: Sequence[GuardrailVers
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """What is known of a denied call beside its steps: who made it, what it merges with, whether it is decided unconfirmed."""
+
+    principal: str = ""
+    merge_key: str = ""
+    unconfirmed: bool = False
+
+
 def new_request(
     source: Source,
     account: Account,
@@ -79,10 +99,14 @@ def new_request(
     now: datetime,
     *,
     about: int = 0,
-    principal: str = "",
-    merge_key: str = "",
+    denied: Denied | None = None,
 ) -> ApprovalRequest:
-    """A draft without its revision. `about` is the step that the request is named after."""
+    """A draft without its revision. `about` is the step that the request is named after.
+
+    What approvers may decide although nobody confirms it is pending from the start.
+    """
+    denied = denied or Denied()
+    pending = now + timedelta(seconds=min(version.rules.clocks.pending for version in versions))
     return ApprovalRequest.objects.create(
         id=uuid4(),
         source=source,
@@ -91,10 +115,13 @@ def new_request(
         operation=steps[about].name,
         target=target_of(steps[about]),
         requester=requester,
-        principal=principal,
-        merge_key=merge_key,
+        principal=denied.principal,
+        merge_key=denied.merge_key,
         created_at=now,
         draft_until=now + timedelta(seconds=min(version.rules.clocks.draft for version in versions)),
+        unconfirmed=denied.unconfirmed,
+        state=RequestState.PENDING if denied.unconfirmed else RequestState.DRAFT,
+        pending_until=pending if denied.unconfirmed else None,
     )
 
 
@@ -148,6 +175,29 @@ def _plan(request: ApprovalRequest, steps: Sequence[Step], versions: Sequence[Gu
     )
 
 
+def back_to_draft(request: ApprovalRequest, why: str, now: datetime) -> Revision:
+    """Draft again, as a new revision with the same calls: every signature is void. The row is locked."""
+    former = request.current_revision()
+    steps = list(former.plan.steps)
+    # Nothing may match any more; then the draft stays as it is until somebody ends it.
+    try:
+        versions: Sequence[GuardrailVersion] = matching(calls_of(steps, request.account, request.region))
+    except NothingMatches:
+        versions = ()
+    move_to_draft(request, versions, now)
+    request.revision_number += 1
+    request.save(update_fields=["revision_number"])
+    return revise(request, steps, former.author, Completeness.EXACT, why, now, versions=versions)
+
+
+def move_to_draft(request: ApprovalRequest, versions: Sequence[GuardrailVersion], now: datetime) -> None:
+    """From pending or approved to draft, with the clock of a fresh draft; its requester has to sign again."""
+    draft = min([version.rules.clocks.draft for version in versions], default=policies.Clocks().draft)
+    until = now + timedelta(seconds=draft)
+    cleared = {"pending_until": None, "approved_until": None, "unconfirmed": False, "break_glass": False}
+    move(request, RequestState.DRAFT, draft_until=until, **cleared)
+
+
 def move(request: ApprovalRequest, state: RequestState, **fields: Any) -> None:
     """Change the state by a conditional UPDATE; the row count says whether it was still where we saw it."""
     moved = ApprovalRequest.objects.filter(pk=request.pk, state=request.state, version=request.version).update(
@@ -161,7 +211,11 @@ def move(request: ApprovalRequest, state: RequestState, **fields: Any) -> None:
 
 
 def locked(request_id: UUID) -> ApprovalRequest:
+    """The request with its row locked, as it is once the lock is ours. Raises Refused when there is none.
+
+    Without a join: after a wait PostgreSQL reads the locked row anew, and joined ones as they were when the wait began.
+    """
     try:
-        return ApprovalRequest.objects.select_for_update(of=("self",)).select_related("account", "requester").get(pk=request_id)
+        return ApprovalRequest.objects.select_for_update().get(pk=request_id)
     except ApprovalRequest.DoesNotExist:
         raise Refused("There is no such request.") from None

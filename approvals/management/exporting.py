@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from approvals import audit, export
 from approvals.export import Format
+
+Row = TypeVar("Row")
 
 
 class ExportCommand(BaseCommand):
@@ -43,7 +45,7 @@ class ExportCommand(BaseCommand):
         how, path = Format(options["format"]), options["output"]
         try:
             with audit.snapshot():
-                rows = _counted(self.rows(options["since"], options["until"]), self.what, self.stderr)
+                rows = counted(self.rows(options["since"], options["until"]), self.what, self.stderr)
                 count = self._to_file(path, rows, how) if path else export.write(rows, self.columns, how, self._print)
         except DatabaseError as error:
             raise CommandError(f"The database could not be read: {error}", returncode=2) from error
@@ -76,7 +78,7 @@ def _moment(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _counted(rows: Iterable[Mapping[str, Any]], what: str, out: Any) -> Iterator[Mapping[str, Any]]:
+def counted(rows: Iterable[Row], what: str, out: Any) -> Iterator[Row]:
     """Pass rows through; on a terminal, after two seconds, say how many there were so far."""
     begun = said = time.monotonic()
     shows = bool(getattr(out, "isatty", lambda: False)())

@@ -198,7 +198,7 @@ class Migration(migrations.Migration):
                 ("nonce", models.CharField(max_length=43, primary_key=True, serialize=False)),
                 (
                     "verdict",
-                    models.CharField(choices=[("confirm", "Confirm"), ("approve", "Approve"), ("deny", "Deny")], max_length=12),
+                    models.CharField(choices=[("approve", "Approve"), ("deny", "Deny")], max_length=12),
                 ),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField()),
@@ -211,7 +211,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "verdict",
-                    models.CharField(choices=[("confirm", "Confirm"), ("approve", "Approve"), ("deny", "Deny")], max_length=12),
+                    models.CharField(choices=[("approve", "Approve"), ("deny", "Deny")], max_length=12),
                 ),
                 ("reason", models.TextField(blank=True)),
                 ("nonce", models.CharField(max_length=43, unique=True)),

@@ -12,12 +12,12 @@ from approvals.models.authority import (
     RegistrationChallenge,
 )
 from approvals.models.events import FeedBatch, QuarantinedMessage, TrailRecord
-from approvals.models.executions import Attempt, Execution, Observation, Proof
+from approvals.models.executions import Attempt, Execution, Notice, Observation, Proof
 from approvals.models.guardrails import Account, Guardrail, GuardrailGroupPermission, GuardrailUserPermission, GuardrailVersion
 from approvals.models.outbox import OutboxKind, OutboxMessage
 from approvals.models.people import Login, Passkey, Person, Principal
 from approvals.models.requests import ApprovalRequest, Revision, RevisionGuardrail, Source
-from approvals.models.reviews import Review, Signature, SignatureChallenge
+from approvals.models.reviews import Comment, Review, Signature, SignatureChallenge
 from approvals.models.sealing import SealedKey
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "ChainHead",
     "ChangeChallenge",
     "ChangeSignature",
+    "Comment",
     "Execution",
     "FeedBatch",
     "Guardrail",
@@ -42,6 +43,7 @@ __all__ = [
     "GuardrailVersion",
     "Invitation",
     "Login",
+    "Notice",
     "Observation",
     "OutboxKind",
     "OutboxMessage",

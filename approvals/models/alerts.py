@@ -25,10 +25,15 @@ class AlertKind(models.TextChoices):
     FORGERY = "forgery", "Rows that do not verify were about to be executed"
     FLOOD = "flood", "One identity asks for more than anybody could look at"
     WEAKENED = "weakened", "A control was taken away"
+    GLASS = "glass", "Somebody broke the glass: another approver reviews it"
 
 
 class Alert(models.Model):
-    """One thing that an administrator must look at. Closing it says who did and why."""
+    """One thing that an administrator must look at. Closing it says who did and why.
+
+    One of kind `glass` is the review of a break-glass: another approver closes it, until `due_at`, and a trigger refuses whoever
+    stands behind its request.
+    """
 
     kind = models.CharField(max_length=10, choices=AlertKind)
     title = models.CharField(max_length=500)
@@ -36,6 +41,7 @@ class Alert(models.Model):
     request = models.ForeignKey(ApprovalRequest, null=True, blank=True, on_delete=models.PROTECT, related_name="alerts")
     record = models.ForeignKey(TrailRecord, null=True, blank=True, on_delete=models.PROTECT, related_name="alerts")
     raised_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True, blank=True, help_text="Of a review that must be closed by then.")
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_by = models.ForeignKey(Person, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     closed_why = models.TextField(blank=True)
@@ -47,6 +53,9 @@ class Alert(models.Model):
             models.CheckConstraint(
                 condition=Q(closed_at__isnull=True) | (Q(closed_by__isnull=False) & ~Q(closed_why="")),
                 name="alert_closed_with_reason",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="glass") | (Q(request__isnull=False) & Q(due_at__isnull=False)), name="alert_glass_has_a_clock"
             ),
         )
 

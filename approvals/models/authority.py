@@ -109,7 +109,7 @@ class AuthorityChange(models.Model):
         return str(self.id)[:8].upper()
 
 
-_VERDICTS = [(verdict.value, verdict.value.capitalize()) for verdict in Verdict]
+_VERDICTS = [(verdict.value, verdict.value.capitalize()) for verdict in (Verdict.APPROVE, Verdict.DENY)]
 
 
 class ChangeChallenge(models.Model):

@@ -50,6 +50,24 @@ class Execution(models.Model):
         return ExecutionState(self.state)
 
 
+class Notice(models.Model):
+    """What the execution process read from the signed bytes and tells everybody concerned before it acts.
+
+    Inserted by the execution role alone; delivery says when it went out, and the hold counts from there. Triggers hold both.
+    """
+
+    execution = models.OneToOneField(Execution, on_delete=models.PROTECT, related_name="notice")
+    digest = models.CharField(max_length=64, help_text="Of the bytes that it was read from.")
+    to = models.JSONField(help_text="Handles: every signer, and whoever may review under the guardrails.")
+    text = models.TextField()
+    hold = models.PositiveIntegerField(help_text="Seconds from the delivery to the claim.")
+    created_at = models.DateTimeField()
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"notice of {self.execution}"
+
+
 class Attempt(models.Model):
     """One call on the wire. The row is committed as `sent` before the call is made, and never a second call is made for it."""
 

@@ -41,6 +41,10 @@ class ApprovalRequest(models.Model):
     target = models.CharField(max_length=2048, blank=True, help_text="What the first step acts on.")
     requester = models.ForeignKey(Person, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
     principal = models.CharField(max_length=2048, blank=True, help_text="The AWS identity that made the denied call.")
+    unconfirmed = models.BooleanField(
+        default=False, help_text="Its guardrails let approvers decide the recorded call although nobody confirmed it."
+    )
+    break_glass = models.BooleanField(default=False, help_text="Approved by one person's signature, to be reviewed afterwards.")
     reason = models.TextField(blank=True)
     revision_number = models.PositiveIntegerField(default=1, help_text="The current revision.")
     merge_key = models.CharField(max_length=64, blank=True, help_text="Equal for repeats of the same denied call.")
@@ -58,6 +62,13 @@ class ApprovalRequest(models.Model):
             models.CheckConstraint(condition=Q(state__in=[s.value for s in RequestState]), name="request_state_is_known"),
             models.CheckConstraint(
                 condition=~Q(state__in=["pending", "approved"]) | Q(requester__isnull=False), name="request_pending_has_requester"
+            ),
+            models.CheckConstraint(
+                condition=Q(unconfirmed=False) | Q(source="event", requester__isnull=False),
+                name="request_unconfirmed_is_of_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(break_glass=False) | ~Q(state__in=["draft", "pending"]), name="request_break_glass_is_approved"
             ),
             models.UniqueConstraint(
                 fields=("merge_key",),

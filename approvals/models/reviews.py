@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from approvals.models.people import Person
-from approvals.models.requests import Revision
+from approvals.models.requests import ApprovalRequest, Revision
 from approvals.states import Verdict
 
 _VERDICTS = [(verdict.value, verdict.value.capitalize()) for verdict in Verdict]
@@ -47,6 +47,29 @@ class Signature(models.Model):
 
     def __str__(self) -> str:
         return f"{self.person} signed {self.verdict}"
+
+
+class Comment(models.Model):
+    """One word in the thread of a request. A trigger forbids every change; `returned` is the message of who sent it back."""
+
+    class Kind(models.TextChoices):
+        COMMENT = "comment", "comment"
+        RETURNED = "returned", "sent back"
+
+    request = models.ForeignKey(ApprovalRequest, on_delete=models.PROTECT, related_name="comments")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="comments")
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="comments")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.COMMENT)
+    text = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("created_at", "id")
+        constraints = (models.CheckConstraint(condition=~Q(text=""), name="comment_says_something"),)
+        indexes = (models.Index(fields=("request", "created_at"), name="comment_of_request"),)
+
+    def __str__(self) -> str:
+        return f"{self.person}: {self.text[:40]}"
 
 
 class Review(models.Model):

@@ -1,11 +1,15 @@
-"""Every AWS operation that botocore knows, with our facts about it. Models are loaded when they are asked for, and kept."""
+"""Every AWS operation that botocore knows, with our facts about it. Models are loaded when they are asked for, and kept while
+there is room for them: nobody else may keep an operation or a shape for longer than a request or a record takes.
+"""
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from botocore.exceptions import DataNotFoundError, UnknownServiceError
 from botocore.loaders import Loader
@@ -48,10 +52,20 @@ class Operation:
         return frozenset(shape.required_members) if shape is not None else frozenset()
 
 
+class _Lists(dict[tuple[Any, ...], Any]):
+    """What botocore's loader remembers: which services and versions there are, and none of the models that it read."""
+
+    def __setitem__(self, key: tuple[Any, ...], value: Any) -> None:
+        if not str(key[0]).startswith("load_"):
+            super().__setitem__(key, value)
+
+
 @lru_cache(maxsize=1)
 def loader() -> Loader:
     """botocore's loader without custom paths: a file in a home directory must not change what an operation means."""
-    return Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
+    found = Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
+    found._cache = _Lists()  # type: ignore[attr-defined]  # what is kept of models is decided here
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -60,16 +74,44 @@ def services() -> tuple[str, ...]:
     return tuple(sorted(loader().list_available_services("service-2")))
 
 
-@cache
+class _Service:
+    """One service: its model, how many shapes that has, and the operations of it that were asked for."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            self.model = ServiceModel(loader().load_service_model(name, "service-2"), service_name=name)
+        except (DataNotFoundError, UnknownServiceError, ValueError) as error:
+            raise UnknownOperation(f"AWS has no service {name[:80]!r} that boto3 knows. Look for its boto3 name.") from error
+        self.shapes = len(self.model.shape_names)
+        self.operations: dict[str, Operation] = {}
+
+
+# The services that were asked for last, as many as fit: all 439 take half a gigabyte, four kilobytes a shape. The services with
+# rows of ours have three quarters of these shapes: a process that works with those never reads a model twice.
+MOST_SHAPES: Final = 36_000
+_kept: OrderedDict[str, _Service] = OrderedDict()
+_keeping: Final = threading.Lock()
+
+
+def _service(name: str) -> _Service:
+    with _keeping:
+        if (found := _kept.get(name)) is not None:
+            _kept.move_to_end(name)
+            return found
+    made = _Service(name)  # takes up to a fifth of a second, in which others go on
+    with _keeping:
+        found = _kept.setdefault(name, made)
+        _kept.move_to_end(name)
+        while len(_kept) > 1 and sum(one.shapes for one in _kept.values()) > MOST_SHAPES:
+            _kept.popitem(last=False)
+    return found
+
+
 def service_model(service: str) -> ServiceModel:
     """botocore's model of a service. Raises UnknownOperation when there is none."""
-    try:
-        return ServiceModel(loader().load_service_model(service, "service-2"), service_name=service)
-    except (DataNotFoundError, UnknownServiceError, ValueError) as error:
-        raise UnknownOperation(f"AWS has no service {service[:80]!r} that boto3 knows. Look for its boto3 name.") from error
+    return _service(service).model
 
 
-@cache
 def get(full_name: str) -> Operation:
     """The operation of this full name (`dynamodb:DeleteTable`), of any service. Raises UnknownOperation."""
     service, colon, name = full_name.partition(":")
@@ -77,13 +119,21 @@ def get(full_name: str) -> Operation:
         raise UnknownOperation(
             f"{full_name[:120]!r} is no operation: it is written service:Operation, like dynamodb:DeleteTable."
         )
+    kept = _service(service)
+    found = kept.operations.get(name)
+    if found is None:
+        found = kept.operations[name] = _made(kept.model, service, name)
+    return found
+
+
+def _made(model: ServiceModel, service: str, name: str) -> Operation:
     try:
-        model = service_model(service).operation_model(name)
+        operation = model.operation_model(name)
     except OperationNotFoundError as error:
         raise UnknownOperation(f"The service {service} has no operation {name[:80]!r}.") from error
-    facts = derived.facts(service, model)
-    row = rows().get(full_name)
-    return Operation(service, name, model, with_row(facts, row) if row is not None else facts)
+    facts = derived.facts(service, operation)
+    row = rows().get(f"{service}:{name}")
+    return Operation(service, name, operation, with_row(facts, row) if row is not None else facts)
 
 
 def curated() -> list[Operation]:

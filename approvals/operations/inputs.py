@@ -31,7 +31,16 @@ def check(operation: Operation, parameters: dict[str, Any]) -> None:
     for path, message in _problems(operation, parameters):
         problems.setdefault(path, []).append(message)
     if problems:
-        raise BadParameters(problems)
+        raise BadParameters(_without_secrets(operation, parameters, problems))
+
+
+def _without_secrets(operation: Operation, parameters: dict[str, Any], problems: dict[Path, list[str]]) -> dict[Path, list[str]]:
+    """The same without the values of secrets: a record may carry one in clear, and what is wrong with it is kept and shown."""
+    secret = {sensitive.dotted(place): repr(value) for place, value in sensitive.secrets_in(operation, parameters)}
+    return {
+        path: [said.replace(secret[path], "This value") for said in messages] if path in secret else messages
+        for path, messages in problems.items()
+    }
 
 
 def _problems(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -49,6 +58,12 @@ def _problems(operation: Operation, parameters: dict[str, Any]) -> Iterator[tupl
     if any(_sealed_places(parameters, ())):
         yield from _sealed(operation, parameters)
     yield from _facts(operation, parameters)
+
+
+def misfits(shape: Shape, parameters: dict[str, Any]) -> Iterator[tuple[str, Path]]:
+    """What botocore's validator alone has against the parameters: the kind of each error, and where."""
+    for kind, path, facts in ParamValidator().validate(parameters, shape)._errors:
+        yield kind, _botocore_path(path, kind, facts)
 
 
 def _facts(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Path, str]]:

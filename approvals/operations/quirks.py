@@ -6,7 +6,8 @@ The file's sections, whose scopes are `service:Operation`, `service` or `*`:
 - `noise`, `markers`: keys that no caller sent; `added`: keys that the service adds to what was sent;
 - `lifted`: a key whose content, or single item, belongs one level up; `moved`: key -> path of the member;
 - `values`: member -> value as recorded -> value as boto3 takes it;
-- `silent`: members that are left out without a sign; `marked`: services that write a marker where they hide a value;
+- `silent`: members that are left out without a sign; `instead`: what a call may have in the place of such a member;
+  `marked`: services that write a marker where they hide a value; `emptied`: services that write an empty text there;
   `recorded`: members that are recorded although botocore calls them sensitive;
 - `documents`: names of texts that may be recorded as objects; `xml`: services whose requests are XML or a query.
 """
@@ -152,9 +153,21 @@ def silent(service: str, operation: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def instead(service: str, operation: str, path: str) -> tuple[str, ...]:
+    """Members that a call has in the place of this one, so that it had none where one of them is recorded."""
+    found: list[str] = _data()["instead"].get(f"{service}:{operation}", {}).get(path, [])
+    return tuple(found)
+
+
 def marked(service: str) -> bool:
     """Whether the service is known to write a marker where it hides a value, so that no marker means no value."""
     return service in _data()["marked"]
+
+
+@lru_cache(maxsize=1024)
+def empties(service: str) -> bool:
+    """Whether the service is known to write an empty text where it hides one."""
+    return service in _data()["emptied"]
 
 
 def is_document(name: str) -> bool:

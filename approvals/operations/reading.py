@@ -7,6 +7,7 @@ settled by the shape. Everything else that deviates from botocore's models is da
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from urllib.parse import unquote
 
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
+from approvals.canonical import is_storable, storable
 from approvals.operations import naming, quirks, reencoding
 from approvals.operations.catalog import Operation
 
@@ -25,13 +27,17 @@ _ARN_ENCODED: Final = re.compile(r"arn%3A", re.IGNORECASE)
 # A list of pairs that stands for a map: how the key and the value may be called.
 _KEYS: Final = ("key", "name", "attributename")
 _VALUES: Final = ("value", "attributevalue")
+# The only key of an object that stands for a single value.
+_AROUND: Final = ("name", "value", "content")
 
 
 @dataclass(slots=True)
 class Reading:
     """What became of a record's keys. `unfit` are values that no reading makes fit their member; they are left out.
 
-    Paths of `redacted`, `unfit` and the second of `renamed` are of boto3's members, all others as recorded.
+    `doubtful` are members that were recorded empty although no call can carry them empty (left out), or cut short (what is
+    there is kept). Paths of `redacted`, `unfit`, `doubtful` and the second of `renamed` are of boto3's members, all others as
+    recorded.
     """
 
     service: str
@@ -42,6 +48,7 @@ class Reading:
     unknown: list[str] = field(default_factory=list)
     redacted: list[str] = field(default_factory=list)
     unfit: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     renamed: list[tuple[str, str]] = field(default_factory=list)
 
@@ -109,18 +116,21 @@ class Reading:
             self.renamed.append((where, target))
         member = shape.members[name]
         if isinstance(member, MapShape) and member.serialization.get("location") == "headers" and not isinstance(value, dict):
-            prefix = member.serialization.get("name", "")
-            read = self._value(member.value, value, where, target)
+            inner = key[len(member.serialization.get("name", "")) :]
+            read = self._value(member.value, value, where, target) if is_storable(inner) else self._unreadable(target)
             if read is not _NOTHING:
-                found.setdefault(name, {})[key[len(prefix) :]] = read
+                found.setdefault(name, {})[inner] = read
             return
         self._put(found, shape, name, value, where, target)
 
     def _stranger(self, found: dict[str, Any], shape: StructureShape, key: str, value: Any, where: str, to: str) -> None:
-        """A key that no member has: what the service adds, an empty one, a key of the body's structure, or unknown."""
+        """A key that no member has: what the service adds, one that says nothing, a key of the body's structure, or unknown.
+
+        Services record switches of their own beside what was sent, off where nobody of the public API can switch them on.
+        """
         payload = naming.names(self.service, shape).payload if not to else ""
         body = naming.structure(shape.members[payload]) if payload else None
-        if quirks.added(self.service, self.operation, key) or value in ({}, []):
+        if quirks.added(self.service, self.operation, key) or _says_no(value):
             self.dropped.append(where)
         elif body is not None and (name := naming.member(self.service, self.operation, body, key, value)) is not None:
             self._put(found.setdefault(payload, {}), body, name, value, where, f"{payload}.{name}")
@@ -130,14 +140,16 @@ class Reading:
 
     def _put(self, found: dict[str, Any], shape: StructureShape, name: str, value: Any, where: str, target: str) -> None:
         if self.ec2 and value == {}:
-            return  # EC2 writes what was not given as an empty object
+            if not isinstance(shape.members[name], StringShape):
+                return  # EC2 writes what was not given as an empty object
+            value = ""  # and so a text that was given empty: `NoDevice` says by being there that a device is left out
         emptied = quirks.hollow(value) and target in quirks.silent(self.service, self.operation)
         if emptied and name not in shape.required_members:
             self.dropped.append(where)  # Lambda empties what it hides: sent on, it would empty the real one
             return
         value = quirks.value(self.service, self.operation, target, value)
         read = self._value(shape.members[name], value, where, target, name=name)
-        if read is _NOTHING:
+        if read is _NOTHING or self._says_nothing(shape, name, read, where, target):
             return
         if name in found and found[name] != read:
             # Two keys mean one member and disagree: which one AWS took is not known.
@@ -146,12 +158,30 @@ class Reading:
             return
         found[name] = read
 
+    def _says_nothing(self, shape: StructureShape, name: str, read: Any, where: str, target: str) -> bool:
+        """Whether a member that may be left out was recorded empty although no call can carry it empty.
+
+        Mostly it was not given (consoles send their empty fields along), but some services empty what they hide.
+        """
+        member = shape.members[name]
+        if name in shape.required_members:
+            return False
+        if read in ("", []) and member.metadata.get("min", 0) > 0:
+            self.dropped.append(where)
+            self.doubtful.append(target)
+            return True
+        if read == {} and isinstance(member, StructureShape) and member.required_members:
+            self.unfit.append(target)
+            return True
+        return False
+
     def _value(self, shape: Shape, value: Any, where: str, target: str, *, name: str = "") -> Any:
-        if quirks.hidden(value):
+        if quirks.hidden(value) or (value == "" and isinstance(shape, StringShape) and quirks.empties(self.service)):
             self.redacted.append(target)
             if shape.type_name == "blob":
                 return str(value).encode()
-            return value if isinstance(shape, StringShape) else _NOTHING
+            fits = isinstance(shape, StringShape) and len(value) >= max(1, shape.metadata.get("min", 0))
+            return storable(value) if fits else _NOTHING
         if where.count(".") > DEEPEST:
             return self._unreadable(target)
         if isinstance(shape, StructureShape):
@@ -168,7 +198,7 @@ class Reading:
 
     def _structure(self, shape: StructureShape, value: Any, where: str, target: str) -> Any:
         if shape.is_document_type:
-            return value
+            return self._unreadable(target) if _unstorable(value) else value
         if isinstance(value, str) and (parsed := _parsed(value, dict)) is not None:
             value = parsed
         if self.xml and not isinstance(value, dict | list):
@@ -233,21 +263,21 @@ class Reading:
             shown = printable(key)
             if quirks.hidden(key):
                 self.redacted.append(f"{target}.{shown}")
+            if not is_storable(key):
+                self._unreadable(f"{target}.{shown}")
+                continue
             read = self._value(shape.value, item, f"{where}.{where_of.get(key, shown)}", f"{target}.{shown}")
             if item is not None and read is not _NOTHING:
                 found[key] = read
         return found
 
     def _scalar(self, shape: Shape, value: Any, where: str, target: str, name: str) -> Any:
-        if self.xml and isinstance(value, dict) and not isinstance(value.get("hb"), list):
-            inner = {key.lower(): item for key, item in value.items() if not self._is_index(key, item)}
-            if len(inner) == 1 and next(iter(inner)) in ("content", "value"):
-                value = next(iter(inner.values()))
-        if self.xml and isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict | list):
-            value = value[0]  # S3 lists the values of a header
+        inner = self._unwrapped(shape, value, name)
+        if inner is not value:
+            return self._value(shape, inner, where, target, name=name)
         if isinstance(value, dict | list) and isinstance(shape, StringShape):
             if shape.serialization.get("jsonvalue"):
-                return value
+                return self._unreadable(target) if _unstorable(value) else value
             if quirks.is_document(name):
                 if any(quirks.hidden(leaf) for leaf in _leaves(value)):
                     self.redacted.append(target)
@@ -255,9 +285,27 @@ class Reading:
         if isinstance(value, str) and shape.serialization.get("location") == "uri" and _ARN_ENCODED.match(value):
             value = _decoded(value)
         read = reencoding.scalar(shape.type_name, value)
-        if read is _NOTHING or isinstance(read, dict | list):
+        if read is _NOTHING or isinstance(read, dict | list) or (isinstance(read, str) and not is_storable(read)):
             return self._unreadable(target)
+        if isinstance(value, dict) and reencoding.is_cut(value):
+            self.doubtful.append(target)
         return read
+
+    def _unwrapped(self, shape: Shape, value: Any, name: str) -> Any:
+        """The single value that an object or a list stands for; what stands for none comes back as it is."""
+        if self.xml and isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict | list):
+            return value[0]  # S3 lists the values of a header
+        if not isinstance(value, dict) or isinstance(value.get("hb"), list):
+            return value
+        inner = {key.lower(): item for key, item in value.items() if not self._is_index(key, item)}
+        if len(inner) != 1:
+            return value
+        ((key, item),) = inner.items()
+        if self.xml and key in ("content", "value"):
+            return item
+        document = isinstance(shape, StringShape) and (shape.serialization.get("jsonvalue") or quirks.is_document(name))
+        # Route 53's domain names were once objects.
+        return item if key in _AROUND and isinstance(item, str | int | float) and not document else value
 
 
 def of(operation: Operation, recorded: Mapping[str, Any]) -> Reading:
@@ -270,9 +318,14 @@ def of(operation: Operation, recorded: Mapping[str, Any]) -> Reading:
     else:
         for key, value in recorded.items():
             told = reading.dropped if quirks.noise(operation.service, operation.name, key, value) else reading.unknown
-            if value not in (None, "", {}, []):
+            if value is not None and not _says_no(value):
                 told.append(printable(key))
     return reading
+
+
+def _says_no(value: Any) -> bool:
+    """Whether a value only says that nothing was asked for."""
+    return value is False or value in ("", {}, [])
 
 
 def _pairs(value: list[Any]) -> Iterator[tuple[str, str, Any]]:
@@ -333,7 +386,16 @@ def _join(path: str, name: str) -> str:
 
 
 def printable(key: str) -> str:
-    """The key with half surrogates as escapes, so that a path can be written anywhere, and an empty one to be seen."""
-    if not key:
-        return '""'
-    return key if key.isascii() else key.encode("utf-8", "backslashreplace").decode("utf-8")
+    """The key with NULs and half surrogates as escapes, so that a path can be written anywhere, and an empty one to be seen."""
+    return storable(key) if key else '""'
+
+
+def _unstorable(value: Any) -> bool:
+    """Whether something that no plan can hold stands in the value: such a text, or a number without end (JSON's `1e400`)."""
+    if isinstance(value, dict):
+        return any(not is_storable(key) or _unstorable(item) for key, item in value.items())
+    if isinstance(value, list):
+        return any(map(_unstorable, value))
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, str) and not is_storable(value)

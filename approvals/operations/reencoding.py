@@ -53,7 +53,7 @@ def _string(value: Any) -> Any:
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return _digits(value)
-    return value
+    return _finite(value)
 
 
 def _digits(value: float) -> Any:
@@ -94,10 +94,26 @@ def _blob(value: Any) -> Any:
             return base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
             return value.encode("utf-8", "surrogatepass")
-    octets = value.get("hb") if isinstance(value, Mapping) else None
-    if isinstance(octets, list) and all(isinstance(octet, int) and -128 <= octet <= 255 for octet in octets):
+    octets = _content(value) if isinstance(value, Mapping) else None
+    if octets is not None and all(isinstance(octet, int) and -128 <= octet <= 255 for octet in octets):
         return bytes(octet & 0xFF for octet in octets)
     return UNREADABLE
+
+
+def _content(buffer: Mapping[str, Any]) -> list[Any] | None:
+    """What a Java buffer holds: its array from `offset` on, as far as `limit` goes."""
+    octets, start, length = buffer.get("hb"), buffer.get("offset", 0), buffer.get("limit")
+    if not isinstance(octets, list) or not isinstance(start, int) or start < 0:
+        return None
+    if not isinstance(length, int | None) or (length or 0) < 0:
+        return None
+    return octets[start:] if length is None else octets[start : start + length]
+
+
+def is_cut(buffer: Mapping[str, Any]) -> bool:
+    """Whether a Java buffer's array is shorter than the buffer says: whoever published the record cut it."""
+    octets, length = _content(buffer), buffer.get("limit")
+    return octets is not None and length is not None and len(octets) < length
 
 
 def _timestamp(value: Any) -> Any:

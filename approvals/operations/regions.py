@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -30,6 +31,26 @@ def recorded_in(operation: Operation, partition: str, region: str) -> str:
 def are_used(region: str, used: Sequence[str], operations: Sequence[Operation], partition: str) -> bool:
     """Whether calls may be made in the region: the account uses it, or it is the home of every one of these services."""
     return region in used or all(home_region(operation, partition) == region for operation in operations)
+
+
+@lru_cache(maxsize=256)
+def partition_of(region: str) -> str:
+    """The partition that a region lies in, by the patterns of botocore's partitions; `aws` for what fits none."""
+    partitions = catalog.loader().load_data("partitions")["partitions"]
+    # Published records have regions of one letter more: `cn-west-3r`.
+    return next((str(one["id"]) for one in partitions if re.match(one["regionRegex"].rstrip("$"), region)), "aws")
+
+
+@lru_cache(maxsize=1)
+def known() -> frozenset[str]:
+    """Every region that botocore knows, of every partition."""
+    return frozenset(region for one in catalog.loader().load_data("endpoints")["partitions"] for region in one["regions"])
+
+
+@lru_cache(maxsize=1)
+def partitions() -> frozenset[str]:
+    """Every partition that botocore knows."""
+    return frozenset(one["partition"] for one in catalog.loader().load_data("endpoints")["partitions"])
 
 
 @lru_cache(maxsize=1)

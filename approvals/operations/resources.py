@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+import jmespath
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
 from approvals.errors import BadParameters
@@ -19,7 +20,11 @@ from approvals.operations.templates import FILTERS, PLACE, Slot, Template
 ARN: Final = re.compile(r"arn:(?P<partition>[^:]+):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)")
 # An ARN that stands for one thing: no masks, no white space, nothing that an eye cannot see.
 _ONE_ARN: Final = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(?:\d{12}|aws)?:[!-)+->@-~]+")
-_QUEUE_ACCOUNT: Final = re.compile(r"https?://[^/]+/(\d{12})/[^/]+")
+_QUEUE: Final = re.compile(r"https?://(?P<host>[^/]+)/(?P<account>\d{12})/[^/]+")
+# `sqs.eu-west-1.amazonaws.com`, and as it was before `eu-west-1.queue.amazonaws.com`.
+_QUEUE_REGION: Final = re.compile(
+    r"(?:sqs\.(?P<new>[a-z0-9-]+)|(?P<old>[a-z0-9-]+)\.queue)\.(?:amazonaws\.com(?:\.cn)?|api\.aws)"
+)
 # More combinations of list items than this are told as a pattern.
 _MOST: Final = 1000
 # Characters of a name or an ARN; AWS has none that are longer (ARNs 2048, keys of S3 1024 bytes).
@@ -62,17 +67,41 @@ def arns(operation: Operation, parameters: dict[str, Any], where: Where) -> tupl
     if any(not parameters.get(name) for name in operation.facts.identifies):
         return ()
     found = touched(operation, parameters, where).patterns
-    return tuple(dict.fromkeys((*found, *_taken_for(operation, found, where))))
+    if not found:
+        return ()
+    also = (*_named_whole(operation, parameters, where), *_also_acted_on(operation, parameters, where))
+    return tuple(dict.fromkeys((*found, *also, *_taken_for(operation, (*found, *also), where))))
+
+
+def _named_whole(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[str]:
+    """ARNs of the action's kinds of resource that stand in members of which no template knows (Kinesis's `StreamARN`)."""
+    for value in parameters.values():
+        for one in value if isinstance(value, list) else (value,):
+            if isinstance(one, str) and one.startswith("arn:") and len(one) <= _LONGEST and _ONE_ARN.fullmatch(one):
+                yield from (one,) if _is_of_kind(operation.facts.iam_action, one, where) else ()
+
+
+def _also_acted_on(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[str]:
+    """What AWS asks for the same right on besides the target: an alias's key, the instance that a volume is detached from.
+
+    The call often does not name it; then it can be any of that kind, and a guardrail on one of them protects the call.
+    """
+    for one in operation.facts.also_needs:
+        if one.action == operation.facts.iam_action and not one.made and (not one.when or jmespath.search(one.when, parameters)):
+            for template, fillings in _filled(operation.full_name, one.action, one.resources):
+                values = [filling.values(parameters) or () for filling in fillings]
+                yield from _composed(template, values, where)[0]
 
 
 def _taken_for(operation: Operation, found: Sequence[str], where: Where) -> Iterator[str]:
     """What AWS may also take ARNs for that were given whole.
 
     The ARN of `db-master` without the characters that AWS added looks like one of `db` with them, and AWS takes both. Where names
-    are kept in lower case an ARN may be spelt in upper case.
+    are kept in lower case, or found whatever their case is, what is spelt in upper case may be the same in lower case.
     """
     adding = [one for one in map(templates.parsed, operation.facts.resources) if one.adds and isinstance(one.parts[-1], str)]
-    lower = operation.facts.iam_action.partition(":")[0] in iam.exceptions()["lower"]
+    prefix = operation.facts.iam_action.partition(":")[0]
+    lower = prefix in iam.exceptions()["lower"] or prefix in iam.exceptions()["caseless"]
     for arn in found:
         if "*" not in arn and "?" not in arn:
             yield from (f"{arn}{one.parts[-1]}" for one in adding if _reader(operation, one, where).fullmatch(arn))
@@ -135,9 +164,9 @@ def normalised(operation: Operation, parameters: dict[str, Any], where: Where) -
     for name in operation.facts.identifies:
         value = clean.get(name)
         if isinstance(value, str):
-            clean[name] = _name(operation, name, value, where)
+            clean[name] = _name(operation, name, value, parameters, where)
         elif isinstance(value, list):
-            clean[name] = [_name(operation, name, item, where) if isinstance(item, str) else item for item in value]
+            clean[name] = [_name(operation, name, item, parameters, where) if isinstance(item, str) else item for item in value]
     return clean
 
 
@@ -231,9 +260,16 @@ def _plain_pattern(full_name: str, iam_action: str, slot: Slot) -> re.Pattern[st
     extra = table.get(".".join(slot.path), "")
     if _slashed(_shape(catalog.get(full_name).model.input_shape, slot.path)):
         extra += "/"
-    usual = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "*?/:")
+    # Who calls without boto3 may encode any character of a path, and some services record the path as it came.
+    never = "*?/:%" if _in_path(full_name, slot) and prefix != "s3" else "*?/:"
+    usual = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in never)
     ends = "".join(f"(?<!{re.escape(end)})" for end in _NO_BUCKET) if (prefix, slot.path) == ("s3", ("Bucket",)) else ""
     return re.compile("[" + re.escape(usual + extra) + "]+" + ends)
+
+
+def _in_path(full_name: str, slot: Slot) -> bool:
+    member = catalog.get(full_name).members.get(slot.member)
+    return member is not None and member.serialization.get("location") == "uri"
 
 
 def _shape(shape: Shape | None, path: tuple[str, ...]) -> Shape | None:
@@ -304,10 +340,10 @@ def _format(text: str, where: Where) -> re.Pattern[str]:
     return re.compile(found)
 
 
-def _name(operation: Operation, name: str, value: str, where: Where) -> str:
-    """The plain name that a value of an identifying member means."""
-    if (queue := _QUEUE_ACCOUNT.fullmatch(value)) and queue[1] != where.account and _takes_queue(operation, name):
-        raise BadParameters({name: [f"This queue is of account {queue[1]}; the request is for account {where.account}."]})
+def _name(operation: Operation, name: str, value: str, given: Mapping[str, Any], where: Where) -> str:
+    """The plain name that a value of an identifying member means; `given` are all members of the call."""
+    if (queue := _QUEUE.fullmatch(value)) and _takes_queue(operation, name):
+        _queue_is_here(name, queue, where)
     if not value.startswith("arn:"):
         return value
     own = [one for one in map(templates.parsed, operation.facts.resources) if any(slot.member == name for slot in one.slots)]
@@ -318,11 +354,25 @@ def _name(operation: Operation, name: str, value: str, where: Where) -> str:
     for template in own:
         found = _reader(operation, template, where).fullmatch(value)
         if found and found.groupdict().get(name):
+            _agrees(found.groupdict(), name, given)
             return value if template.adds else found[name]
     parts = ARN.fullmatch(value)
     if parts and not operation.facts.curated and _is_here(parts, where):
         return value
     raise BadParameters({name: [_elsewhere(value, where)]})
+
+
+def _agrees(told: Mapping[str, str], name: str, given: Mapping[str, Any]) -> None:
+    """Raise BadParameters when an ARN that becomes a name tells of another part than its own member does.
+
+    A service's ARN holds its cluster: as a mere name it would be that of the cluster which the call names.
+    """
+    for other, part in told.items():
+        said = given.get(other)
+        if other == name or (isinstance(said, str) and said.rsplit("/", 1)[-1] == part):
+            continue
+        what = f"the call says {said!r}" if isinstance(said, str) else "the call does not say so"
+        raise BadParameters({name: [f"This ARN tells of the {other} {part!r}, {what}. Give both as the ARN has them."]})
 
 
 def _is_here(parts: re.Match[str], where: Where) -> bool:
@@ -331,6 +381,15 @@ def _is_here(parts: re.Match[str], where: Where) -> bool:
         and parts["account"] in ("", where.account)
         and parts["region"] in ("", where.region)
     )
+
+
+def _queue_is_here(name: str, queue: re.Match[str], where: Where) -> None:
+    host = _QUEUE_REGION.fullmatch(queue["host"])
+    region = (host["new"] or host["old"]) if host else where.region
+    account = queue["account"]
+    if (account, region) != (where.account, where.region):
+        here = f"account {where.account} in {where.region}"
+        raise BadParameters({name: [f"This queue is of account {account} in {region}; the request is for {here}."]})
 
 
 def _takes_queue(operation: Operation, name: str) -> bool:

@@ -27,7 +27,7 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 
 from approvals import canonical
 from approvals.canonical import Sealed
-from approvals.operations import templates
+from approvals.operations import catalog, templates
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
@@ -71,7 +71,7 @@ def _rule_of(full_name: str, secret: tuple[str, ...], shown: tuple[str, ...], ar
     said = (*secret, *listed["members"].get(full_name, ()))
     slots = [slot.path for text in arns for slot in templates.parsed(text).slots]
     return Rule(
-        frozenset(listed["names"]) - frozenset(listed["shown"].get(full_name.partition(":")[0], ())),
+        frozenset(listed["names"]) - _shown_in(full_name.partition(":")[0]),
         frozenset(tuple(path.split(".")) for path in said),
         frozenset([*((name,) for name in shown), *slots]),
     )
@@ -80,6 +80,15 @@ def _rule_of(full_name: str, secret: tuple[str, ...], shown: tuple[str, ...], ar
 def is_named_secret(name: str) -> bool:
     """Whether a member of this name holds a secret wherever it stands, in answers too."""
     return name in _listed()["names"]
+
+
+def is_called_secret(service: str, name: str, shape: Shape) -> bool:
+    """Whether a member of this name and shape is a secret in this service, going by its name alone."""
+    return is_named_secret(name) and name not in _shown_in(service) and isinstance(_leaf_of(shape), StringShape)
+
+
+def _shown_in(service: str) -> frozenset[str]:
+    return frozenset(_listed()["shown"].get(service, ()))
 
 
 def rule(operation: Operation) -> Rule:
@@ -93,13 +102,12 @@ def _leaf_of(shape: Shape) -> Shape:
     return _leaf_of(shape.member) if isinstance(shape, ListShape) else shape
 
 
-@lru_cache(maxsize=4096)
-def _any(operation_name: str, rule_: Rule, shape: Shape) -> bool:
+def _any(rule_: Rule, shape: Shape) -> bool:
     seen: set[tuple[str, bool]] = set()
 
     def found(inner: Shape, path: Names, *, around: bool) -> bool:
         secret = rule_.holds(inner, path, around=around)
-        if isinstance(inner, StructureShape):
+        if isinstance(inner, StructureShape) and not inner.is_document_type:
             if (inner.name, secret) in seen:
                 return False
             seen.add((inner.name, secret))
@@ -114,7 +122,14 @@ def _any(operation_name: str, rule_: Rule, shape: Shape) -> bool:
 def has_secrets(operation: Operation) -> bool:
     """Whether the operation takes any secret at all."""
     shape = operation.model.input_shape
-    return shape is not None and _any(operation.full_name, rule(operation), shape)
+    return shape is not None and _any_of(operation.full_name, rule(operation))
+
+
+@lru_cache(maxsize=4096)
+def _any_of(full_name: str, rule_: Rule) -> bool:
+    # By its name: a shape that is remembered holds its whole service's model.
+    shape = catalog.get(full_name).model.input_shape
+    return shape is not None and _any(rule_, shape)
 
 
 def replaced(operation: Operation, parameters: dict[str, Any], become: Callable[[Place, Any], Any]) -> dict[str, Any]:
@@ -134,7 +149,7 @@ def _replaced(
     def inner(member: Shape, item: Any, name: Names, step: str | int) -> Any:
         return _replaced(rule_, member, item, (*path, *name), (*place, step), become, around=secret)
 
-    if isinstance(shape, StructureShape) and isinstance(value, Mapping):
+    if isinstance(shape, StructureShape) and isinstance(value, Mapping) and not shape.is_document_type:
         known = shape.members
         made = {name: inner(known[name], item, (name,), name) if name in known else item for name, item in value.items()}
         return {name: item for name, item in made.items() if item is not LEFT_OUT}
@@ -144,8 +159,12 @@ def _replaced(
     if isinstance(shape, ListShape) and isinstance(value, list | tuple):
         rows = [inner(shape.member, item, (), index) for index, item in enumerate(value)]
         return [item for item in rows if item is not LEFT_OUT]
-    # A container that is none stays what it is, for `inputs.check` to refuse: only single values are sealed.
-    return become(place, value) if secret and not isinstance(shape, StructureShape | ListShape | MapShape) else value
+    # A container that is none stays what it is, for `inputs.check` to refuse: only single values are sealed. A document is one.
+    return become(place, value) if secret and not _holds_members(shape) else value
+
+
+def _holds_members(shape: Shape) -> bool:
+    return isinstance(shape, ListShape | MapShape) or (isinstance(shape, StructureShape) and not shape.is_document_type)
 
 
 def secrets_in(operation: Operation, parameters: dict[str, Any]) -> Iterator[tuple[Place, Any]]:

@@ -32,9 +32,13 @@ def _full_name(service: str) -> str:
     return found[1] if found else service
 
 
-@lru_cache(maxsize=32)
 def writing(service: str) -> tuple[Operation, ...]:
     """The operations of a service that change something: those that we describe first, then by name. Raises UnknownOperation."""
+    return tuple(catalog.get(name) for name in _writing(service))
+
+
+@lru_cache(maxsize=512)
+def _writing(service: str) -> tuple[str, ...]:
     found = [catalog.get(f"{service}:{name}") for name in catalog.service_model(service).operation_names]
     written = [operation for operation in found if operation.facts.curated or not iam.only_reads(operation)]
-    return tuple(sorted(written, key=lambda operation: (not operation.facts.curated, operation.name)))
+    return tuple(one.full_name for one in sorted(written, key=lambda operation: (not operation.facts.curated, operation.name)))

@@ -42,6 +42,17 @@ def event_source(service: str) -> str:
 
 
 @lru_cache(maxsize=1)
+def names() -> Mapping[str, tuple[str, ...]]:
+    """The names of every operation by boto3's service, as AWS spells them. Loads no model."""
+    return {service: tuple(known["operations"].split()) for service, known in _index()["services"].items()}
+
+
+def services_called(prefix: str) -> tuple[str, ...]:
+    """The boto3 services whose events CloudTrail writes with this source: `elasticloadbalancing` is elb and elbv2."""
+    return tuple(_index()["prefixes"].get(prefix, ()))
+
+
+@lru_cache(maxsize=1)
 def _same() -> dict[str, tuple[str, ...]]:
     return {name: tuple(one for one in names if one != name) for names in _index()["same"] for name in names}
 

@@ -58,9 +58,10 @@ RECORDED_AS: Final = {
     "meetings-chime": "chime",
     "memory-db": "memorydb",
     "messaging-chime": "chime",
-    "metering.marketplace": "aws-marketplace",
+    "metering.marketplace": "metering-marketplace",
     "models-v2-lex": "lex",
     "models.lex": "lex",
+    "mq": "amazonmq",
     "oidc": "sso-oauth",
     "participant.connect": "connect",
     "pinpoint": "mobiletargeting",
@@ -81,6 +82,7 @@ ALSO_AS: Final = {
     "autoscaling-plans": ("autoscaling",),
     "cloudfront-keyvaluestore": ("edgekeyvaluestore",),
     "iot-data": ("iotdata",),
+    "meteringmarketplace": ("aws-marketplace",),
     "opensearch": ("opensearch",),
     "s3": ("s3express",),
     "s3control": ("s3express",),
@@ -134,7 +136,7 @@ def made() -> dict[str, Any]:
         source = RECORDED_AS.get(endpoint, endpoint)
         services[service] = {"source": source, "operations": " ".join(sorted(model["operations"]))}
         signing = model["metadata"].get("signingName", endpoint).lower()
-        for prefix in {source, endpoint, signing, *ALSO_AS.get(service, ())}:
+        for prefix in {source, endpoint, signing, service, *ALSO_AS.get(service, ())}:
             prefixes.setdefault(prefix, []).append(service)
         for name in sorted(model["operations"]):
             wires.setdefault(_on_the_wire(ServiceModel(model, service_name=service), name), []).append(f"{service}:{name}")

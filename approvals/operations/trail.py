@@ -14,7 +14,7 @@ from typing import Any, Final
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from approvals.errors import BadParameters
-from approvals.operations import inputs, naming, quirks, reading, rebuild, resources
+from approvals.operations import inputs, naming, quirks, reading, rebuild, resources, sensitive
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.reading import Reading
@@ -94,13 +94,24 @@ def _omitted(operation: Operation, recorded: Mapping[str, Any]) -> Conversion:
 
 def _missing(operation: Operation, found: Reading) -> tuple[str, ...]:
     """Members that the record does not show although the call may have had them, and required ones that it lacks."""
-    silent = [path for path in quirks.silent(operation.service, operation.name) if not _shown(found.parameters, path.split("."))]
+    silent = [path for path in quirks.silent(operation.service, operation.name) if _may_be_left_out(operation, found, path)]
     shape = operation.model.input_shape
     secret: Iterable[str] = ()
-    if shape is not None and not quirks.marked(operation.service):
-        secret = _secrets(operation, shape, found.parameters, "")
+    lacking: Iterable[str] = ()
+    if shape is not None:
+        if found.unknown or found.redacted or found.unfit:  # else the check of the whole names them
+            lacking = _lacking(shape, found.parameters, "")
+        if not quirks.marked(operation.service):
+            secret = _secrets(operation, shape, found.parameters, "")
     told = set(found.redacted)
-    return tuple(name for name in dict.fromkeys((*silent, *secret)) if name not in told)
+    return tuple(name for name in dict.fromkeys((*silent, *secret, *lacking, *found.doubtful)) if name not in told)
+
+
+def _may_be_left_out(operation: Operation, found: Reading, path: str) -> bool:
+    """Whether the record shows neither the member nor another that a call has in its place (an ACL is a document or a name)."""
+    if _shown(found.parameters, path.split(".")):
+        return False
+    return not any(name in found.parameters for name in quirks.instead(operation.service, operation.name, path))
 
 
 def _shown(value: Any, path: list[str]) -> bool:
@@ -114,11 +125,31 @@ def _shown(value: Any, path: list[str]) -> bool:
     return path[0] in value and _shown(value[path[0]], path[1:])
 
 
-def _secrets(operation: Operation, shape: Shape, value: Any, path: str) -> Iterator[str]:
-    """Members that botocore calls sensitive, or a blob, and that the record does not show: services leave many of them out."""
+def _lacking(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    """Members that the call cannot do without and that the record does not show, whatever else is wrong with it."""
     if isinstance(shape, StructureShape) and isinstance(value, dict):
-        for name in naming.secret(operation.service, shape):
-            if name not in value and not quirks.recorded(operation.service, operation.name, name):
+        for name in shape.required_members:
+            if name not in value:
+                yield f"{path}.{name}" if path else name
+        for name, item in value.items():
+            if isinstance(item, dict | list) and name in shape.members:
+                yield from _lacking(shape.members[name], item, f"{path}.{name}" if path else name)
+    elif isinstance(shape, ListShape) and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _lacking(shape.member, item, f"{path}.{index}")
+    elif isinstance(shape, MapShape) and isinstance(value, dict):
+        for key, item in value.items():
+            yield from _lacking(shape.value, item, f"{path}.{key}")
+
+
+def _secrets(operation: Operation, shape: Shape, value: Any, path: str) -> Iterator[str]:
+    """Secrets that the record does not show, or shows emptied: services leave many of them out.
+
+    They are what botocore calls sensitive, blobs, and what is called as a secret is (`sensitive`); models forget some.
+    """
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        for name in _secret_members(operation.service, shape):
+            if quirks.hollow(value.get(name)) and not quirks.recorded(operation.service, operation.name, name):
                 yield f"{path}.{name}" if path else name
         for name, item in value.items():
             if isinstance(item, dict | list) and name in shape.members:
@@ -129,6 +160,19 @@ def _secrets(operation: Operation, shape: Shape, value: Any, path: str) -> Itera
     elif isinstance(shape, MapShape) and isinstance(value, dict):
         for key, item in value.items():
             yield from _secrets(operation, shape.value, item, f"{path}.{key}")
+
+
+_SECRET: dict[tuple[str, str], tuple[str, ...]] = {}
+
+
+def _secret_members(service: str, shape: StructureShape) -> tuple[str, ...]:
+    key = (service, shape.name)
+    found = _SECRET.get(key)
+    if found is None:
+        marked = naming.secret(service, shape)
+        named = (name for name, member in shape.members.items() if sensitive.is_called_secret(service, name, member))
+        found = _SECRET[key] = tuple(dict.fromkeys((*marked, *named)))
+    return found
 
 
 def _some(names: Iterable[str]) -> str:

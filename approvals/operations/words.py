@@ -134,7 +134,8 @@ def _argument(operation: Operation, name: str, value: Any, files: list[str]) -> 
         yield option if value else f"--{negated}"
     elif isinstance(value, bytes | bytearray):
         file = f"{name}.bin"
-        files.append(f"base64 -d > {shlex.quote(file)} <<< {base64.b64encode(bytes(value)).decode('ascii')}")
+        # A pipe, which every shell has: `<<<` is bash's and zsh's alone.
+        files.append(f"echo {base64.b64encode(bytes(value)).decode('ascii')} | base64 -d > {shlex.quote(file)}")
         streamed = shape is not None and shape.serialization.get("streaming")
         yield from (option, file if streamed else f"fileb://{file}")
     elif isinstance(value, list | tuple) and value and all(isinstance(item, str) and _BARE.fullmatch(item) for item in value):

@@ -3,6 +3,8 @@
 Nothing here reads a database: facts go in, a verdict comes out, so one code judges at the decision, the claim and in tests.
 """
 
+from approvals.policies.calls import call_of, resources_in, unknown_in
+from approvals.policies.index import Index, index_of
 from approvals.policies.matching import Call, matches
 from approvals.policies.patterns import overlap
 from approvals.policies.quorum import (
@@ -34,6 +36,7 @@ __all__ = [
     "Condition",
     "Freeze",
     "GroupProgress",
+    "Index",
     "Irreversible",
     "Mode",
     "Operator",
@@ -43,10 +46,14 @@ __all__ = [
     "Rules",
     "Vote",
     "Window",
+    "call_of",
+    "index_of",
     "matches",
     "overlap",
     "resolve",
+    "resources_in",
     "rules_from",
     "rules_from_text",
     "unconfirmed_may_be_decided",
+    "unknown_in",
 ]

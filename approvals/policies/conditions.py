@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
 
 from approvals.policies import patterns
-from approvals.policies.rules import Condition, Operator, Scalar
+from approvals.policies.rules import Condition, Operator
 
 if TYPE_CHECKING:
     from approvals.policies.matching import Call
+
+
+class _Absent(Enum):
+    """What stands in the place of a value that the call does not have: the member is left out, or what would hold it is."""
+
+    LEFT_OUT = "left out"
+    NOWHERE = "nowhere"
 
 
 def holds(condition: Condition, call: Call) -> bool:
@@ -24,62 +32,86 @@ def holds(condition: Condition, call: Call) -> bool:
         return True
     if call.members is not None and condition.member not in call.members:
         return True
-    found = list(_values(call.parameters, condition.parameter.split(".")))
-    if not found and condition.parameter in call.defaults:
-        default = call.defaults[condition.parameter]
-        found = list(default) if isinstance(default, list | tuple) else [] if default is None else [default]
-    match condition.operator:
-        case Operator.PRESENT:
-            return bool(found)
-        case Operator.ABSENT:
-            return not found
-        case Operator.IS_NOT if not found:
-            return True
-    return any(_fits(condition, value) for value in found)
+    return any(
+        _fits(condition, said)
+        for value in _values(call.parameters, condition.parameter.split("."))
+        for said in (_defaults(condition, call) if value is _Absent.LEFT_OUT else (value,))
+    )
+
+
+def _defaults(condition: Condition, call: Call) -> tuple[Any, ...]:
+    default = call.defaults.get(condition.parameter)
+    if default is None or default in ([], ()):
+        return (_Absent.LEFT_OUT,)
+    return tuple(default) if isinstance(default, list | tuple) else (default,)
 
 
 def _values(value: Any, path: list[str]) -> Iterator[Any]:
-    """What stands at the path: every item of the lists on the way."""
+    """What stands at the path: every item of the lists on the way, and an _Absent where nothing does."""
     if isinstance(value, list | tuple):
+        if not value:
+            yield _Absent.NOWHERE
         for item in value:
             yield from _values(item, path)
-    elif not path:
-        yield value
-    elif isinstance(value, Mapping):
-        # A map's key may hold a dot itself, so every way of reading on is tried.
-        for end in range(1, len(path) + 1):
-            if (key := ".".join(path[:end])) in value:
-                yield from _values(value[key], path[end:])
+    elif not path or not isinstance(value, Mapping):
+        yield value  # the end of the path, or no structure although the path goes on: then nothing can be decided
     else:
-        yield value  # not a structure although the path goes on: nothing can be decided
+        # A map's key may hold a dot itself, so every way of reading on is tried.
+        keys = [(".".join(path[:end]), path[end:]) for end in range(1, len(path) + 1)]
+        inner = [(value[key], rest) for key, rest in keys if value.get(key) is not None]
+        for item, rest in inner:
+            yield from _values(item, rest)
+        if not inner:
+            yield _Absent.LEFT_OUT if len(path) == 1 else _Absent.NOWHERE
 
 
 def _fits(condition: Condition, value: Any) -> bool:
-    wanted = condition.value
-    match condition.operator:
-        case Operator.IS:
-            return _equal(value, wanted) is not False
-        case Operator.IS_NOT:
-            return _equal(value, wanted) is not True
-        case Operator.IN:
-            return not isinstance(wanted, tuple) or any(_equal(value, one) is not False for one in wanted)
-        case Operator.MATCHES:
-            return not isinstance(value, str) or patterns.any_fits((str(wanted),), value)
-        case Operator.AT_LEAST:
-            return not _number(value) or not isinstance(wanted, int) or value >= wanted
-        case Operator.AT_MOST:
-            return not _number(value) or not isinstance(wanted, int) or value <= wanted
-    return True
+    if isinstance(value, _Absent):
+        return condition.operator in (Operator.ABSENT, Operator.IS_NOT)
+    return _DECIDED[condition.operator](value, condition.value) is not False
 
 
-def _equal(value: Any, wanted: Scalar | tuple[Scalar, ...]) -> bool | None:
-    """Whether two values are equal; None when they are of kinds that cannot be compared."""
+def _equal(value: Any, wanted: Any) -> bool | None:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted if isinstance(value, bool) and isinstance(wanted, bool) else None
     if isinstance(value, str) and isinstance(wanted, str):
         return value == wanted
-    return value == wanted if _number(value) and isinstance(wanted, int) else None
+    return bool(value == wanted) if _number(value) and isinstance(wanted, int) else None
+
+
+def _other(value: Any, wanted: Any) -> bool | None:
+    equal = _equal(value, wanted)
+    return None if equal is None else not equal
+
+
+def _among(value: Any, wanted: Any) -> bool:
+    return any(_equal(value, one) is not False for one in wanted)
+
+
+def _like(value: Any, wanted: Any) -> bool | None:
+    return patterns.any_fits((wanted,), value) if isinstance(value, str) else None
+
+
+def _least(value: Any, wanted: Any) -> bool | None:
+    return bool(value >= wanted) if _number(value) else None
+
+
+def _most(value: Any, wanted: Any) -> bool | None:
+    return bool(value <= wanted) if _number(value) else None
 
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+# What each operator says of a value that is there and its own; None where the two cannot be compared.
+_DECIDED: Final[Mapping[Operator, Callable[[Any, Any], bool | None]]] = {
+    Operator.IS: _equal,
+    Operator.IS_NOT: _other,
+    Operator.IN: _among,
+    Operator.MATCHES: _like,
+    Operator.AT_LEAST: _least,
+    Operator.AT_MOST: _most,
+    Operator.PRESENT: lambda _value, _wanted: True,
+    Operator.ABSENT: lambda _value, _wanted: False,
+}

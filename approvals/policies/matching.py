@@ -48,9 +48,12 @@ def names_the_operation(rules: Rules, call: Call) -> bool:
 
 def in_place(rules: Rules, call: Call) -> bool:
     """Whether the call's account and region are ones that the guardrail protects."""
-    return patterns.any_fits(rules.regions, call.region) and (
-        patterns.any_fits(rules.accounts, call.account) or (bool(rules.account_tags) and _tagged(rules, call.tags))
-    )
+    return patterns.any_fits(rules.regions, call.region) and in_account(rules, call.account, call.tags)
+
+
+def in_account(rules: Rules, account: str, tags: Mapping[str, str] | None) -> bool:
+    """Whether the guardrail means the account, by its number or by all of its tags; tags that are not known may be those."""
+    return patterns.any_fits(rules.accounts, account) or (bool(rules.account_tags) and _tagged(rules, tags))
 
 
 def meets_the_rest(rules: Rules, call: Call) -> bool:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 _FIELDS_OF_ARN: Final = 6
+_RUN: Final = re.compile(r"[*?]+")
 
 
 @lru_cache(maxsize=65536)
@@ -80,6 +81,11 @@ def contains(wide: str, narrow: str) -> bool:
     A wild character of `narrow` is a letter that no pattern writes, so only a wild one of `wide` takes it. That never says yes
     wrongly, and no only for pairs such as `?*` and `*?`, where a star and a question mark change places.
     """
+    if wide in ("*", narrow):
+        return True
+    pieces = _RUN.split(wide)
+    if len(pieces) == 1 or not (narrow.startswith(pieces[0]) and narrow.endswith(pieces[-1])):
+        return False
     # row[j]: the rest of `wide` takes narrow[j:]; built from the end of `wide`.
     row = [False] * len(narrow) + [True]
     for char in reversed(_settled(wide)):
@@ -96,4 +102,4 @@ def contains(wide: str, narrow: str) -> bool:
 
 def _settled(pattern: str) -> str:
     """The same pattern with the question marks of a run of wild characters before its star."""
-    return re.sub(r"[*?]{2,}", lambda run: "?" * run[0].count("?") + "*" * ("*" in run[0]), pattern)
+    return _RUN.sub(lambda run: "?" * run[0].count("?") + "*" * ("*" in run[0]), pattern)

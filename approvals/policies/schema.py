@@ -1,7 +1,11 @@
-"""The fields of a guardrail, declared once: the reader checks by them, and docs/guardrails.schema.json is written from them."""
+"""The fields of a guardrail, declared once: the reader checks by them, and docs/guardrails.schema.json is written from them.
+
+`python -m approvals.policies` prints that file.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from approvals.canonical import LARGEST_INTEGER
@@ -23,7 +27,7 @@ _ZONE: Final = Text(pattern=r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", like="the name of 
 _HOUR: Final = Text(pattern=r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", like="a time such as 22:00")
 _HOUR_OR_END: Final = Text(pattern=r"(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00", like="a time such as 06:00, or 24:00")
 _LOCAL: Final = Text(
-    pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9])?", like="a local time such as 2026-12-20T18:00"
+    pattern=r"2[0-9]{3}-[0-9]{2}-[0-9]{2}(?:T(?:[01][0-9]|2[0-3]):[0-5][0-9])?", like="a local time such as 2026-12-20T18:00"
 )
 _SCALAR: Final = AnyOf(
     (Text(most=2048), Number(-LARGEST_INTEGER, LARGEST_INTEGER), Flag()), "a text, a whole number, true or false"
@@ -158,3 +162,8 @@ FILE: Final = Object(
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a guardrails file, as docs/guardrails.schema.json holds it."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:countersign:guardrails:1", **FILE.schema()}
+
+
+def as_text() -> str:
+    """The JSON schema as the published file has it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=True) + "\n"

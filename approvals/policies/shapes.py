@@ -45,7 +45,8 @@ class Text:
 
     def check(self, value: Any, path: Path) -> None:
         if not isinstance(value, str):
-            raise Misfit(path, f"is a text{self._of}, not {quoted(value)}")
+            mend = "; write it in quotes" if isinstance(value, int) else ""
+            raise Misfit(path, f"is a text{self._of}, not {quoted(value)}{mend}")
         if len(value) < self.least:
             raise Misfit(path, "is a text of at least one character")
         if self.most is not None and len(value) > self.most:

@@ -1,8 +1,8 @@
 """The whole story, played without a person: real AWS clients, the real queue, workers and pages. One line a step.
 
 The points are those of the story that README tells: 1 the world, 2 the denial, 3 its record, 4 the draft, 5 the review, 6 the
-execution, 7 the bypass, 8 the audit trail; 2 to 6 are told of DynamoDB and then of five other services. The first step that does
-not hold ends it.
+execution, 7 who may decide, 8 the bypass, 9 the audit trail; 2 to 6 are told of DynamoDB and then of five other services. The
+first step that does not hold ends it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from executor.demo.errors import DemoError
 from executor.demo.five_services import FiveServices
 from executor.demo.teller import DidNotHold, Row, Teller, must
 from executor.demo.visitor import Page, Visitor
+from executor.demo.who_decides import WhoDecides
 from executor.demo.world import DemoWorld
 from executor.sandbox.world import DEMO
 
@@ -26,7 +27,7 @@ from executor.sandbox.world import DEMO
 def play(world: DemoWorld) -> bool:
     """Play it; True when every step held. Prints one line a step."""
     story = Story(world)
-    five = FiveServices(story)
+    five, who = FiveServices(story), WhoDecides(story)
     try:
         for point in (
             story.the_world,
@@ -43,6 +44,9 @@ def play(world: DemoWorld) -> bool:
             five.the_drafts,
             five.the_decisions,
             five.the_executions,
+            who.the_proposal,
+            who.the_signatures,
+            who.the_new_right,
             story.the_bypass,
             story.the_audit,
         ):
@@ -268,23 +272,23 @@ class Story(Teller):
         item: Row | None = self.aws("bob").get_item(TableName=DEMO.mirror_table, Key=key).get("Item")
         return item if item and item["Status"]["S"] == "Done" else None
 
-    # --- 7 and 8 ---
+    # --- 8 and 9 ---
 
     def the_bypass(self) -> None:
-        """7. Mallory's stolen keys."""
+        """8. Mallory's stolen keys."""
         self.aws("mallory").delete_table(TableName="prod-customers")
         self.wait("the bypass alert", lambda: self.one("SELECT 1 AS a FROM approvals_alert WHERE kind = 'bypass'"))
         page = self.person("dana").get("/admin/approvals/alert/")
         must("succeeded outside the portal" in page.text, "dana's page shows no bypass")
         rogue = self.count("SELECT count(*) AS n FROM approvals_alert WHERE kind NOT IN ('bypass', 'disowned')")
         must(rogue == 0, f"{rogue} alerts too many")
-        self.ok(7, "mallory deletes prod-customers with an administrator's keys: a bypass alert, and no other")
+        self.ok(8, "mallory deletes prod-customers with an administrator's keys: a bypass alert, and no other")
 
     def the_audit(self) -> None:
-        """8. The trail holds; one edited row is named."""
+        """9. The trail holds; one edited row is named."""
         verified = self.manage("audit_verify")
         must(verified.returncode == 0, f"audit_verify: {verified.stdout}{verified.stderr}")
-        self.ok(8, verified.stdout.strip().split(" Head:")[0].rstrip("."))
+        self.ok(9, verified.stdout.strip().split(" Head:")[0].rstrip("."))
         reviews = "SELECT sequence FROM approvals_auditentry WHERE kind = 'request.reviewed' AND body LIKE '%%billing%%'"
         edited = self.one_row(reviews)["sequence"]
         with psycopg.connect(self.world.owner_url) as connection:
@@ -295,4 +299,4 @@ class Story(Teller):
             connection.execute("ALTER TABLE approvals_auditentry ENABLE TRIGGER USER")
         verified = self.manage("audit_verify")
         must(verified.returncode == 1 and f"#{edited}" in verified.stdout, f"{verified.returncode}: {verified.stdout}")
-        self.ok(8, f"after an edit by the owner of the tables audit_verify names entry #{edited}")
+        self.ok(9, f"after an edit by the owner of the tables audit_verify names entry #{edited}")

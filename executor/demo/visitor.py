@@ -181,13 +181,14 @@ class Visitor:
 
     def confirm(self, request_id: str, reason: str) -> Page:
         """Read the plan, give the reason, sign with the software authenticator."""
-        return self._sign(self.address(request_id, "confirm"), reason=reason)
+        return self.sign(self.address(request_id, "confirm"), reason=reason)
 
     def decide(self, request_id: str, verdict: str, reason: str) -> Page:
         """Approve or deny, and sign."""
-        return self._sign(self.address(request_id, "decide"), verdict=verdict, reason=reason)
+        return self.sign(self.address(request_id, "decide"), verdict=verdict, reason=reason)
 
-    def _sign(self, path: str, **typed: str) -> Page:
+    def sign(self, path: str, **typed: str) -> Page:
+        """The two forms of a signing: what is typed, then the software authenticator's answer."""
         page = self.get(path)
         asked = self.post(page.form(having="digest"), page, **typed)
         signed = self.post(asked.form(having="nonce"), asked, sign_with="software")

@@ -5,6 +5,7 @@ every attempt all follow from it here, so that none of them can fall behind the 
 """
 
 from executor.infrastructure.events import event_patterns, queue_policy
+from executor.infrastructure.from_rules import beyond_aws, protected_by
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import DocumentTooLargeError
 from executor.infrastructure.policies import (
@@ -19,6 +20,7 @@ from executor.infrastructure.policies import (
 __all__ = [
     "DocumentTooLargeError",
     "ProtectedOperations",
+    "beyond_aws",
     "delivery_policy",
     "event_patterns",
     "execution_policy",
@@ -26,5 +28,6 @@ __all__ = [
     "executor_trust",
     "feed_policy",
     "guardrail_deny",
+    "protected_by",
     "queue_policy",
 ]

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from approvals.models import Attempt, Execution, Proof
+from approvals.models import Attempt, Execution, Notice, Proof
 from approvals.operations import words
 from portal.admin.base import Cell, Detail, ReadOnlyAdmin, Section
 from portal.listing import url_of
@@ -26,7 +26,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
         """With the request that it carries out."""
-        return super().get_queryset(request).select_related("revision__request__account")
+        return super().get_queryset(request).select_related("revision__request__account", "notice")
 
     @admin.display(description="Execution")
     def short_id(self, execution: Execution) -> str:
@@ -71,6 +71,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
                         ("Digest that was signed", Cell(found.revision.digest, "code")),
                         ("Approved", Cell(found.created_at, "time")),
                         ("Not before", Cell(found.not_before, "time")),
+                        ("Notice", Cell(_notice(found), "lines")),
                         ("Good until", Cell(found.valid_until, "time")),
                         ("Claimed", Cell(found.claimed_at, "time")),
                         ("Claimed by", Cell(found.worker or "nobody yet")),
@@ -103,3 +104,12 @@ def _attempt(attempt: Attempt) -> Section:
             ("Proof", Cell(proven)),
         ],
     )
+
+
+def _notice(execution: Execution) -> str:
+    """What the executor told before it acted, and when that went out."""
+    notice: Notice | None = getattr(execution, "notice", None)
+    if notice is None:
+        return "none: no hold was asked for, or it has not been written yet"
+    sent = f"sent {notice.delivered_at:%Y-%m-%d %H:%M:%S %Z}" if notice.delivered_at else "not sent yet"
+    return f"{sent} to {', '.join(notice.to)}, {notice.hold} seconds of hold\n{notice.text}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +14,7 @@ from approvals.errors import NotAllowed
 from approvals.models import Account, Guardrail, GuardrailVersion
 from approvals.operations import words
 from approvals.permissions import reviewers_of
-from approvals.policies import Mode, Rules
+from approvals.policies import Condition, Mode, Operator, Rules
 from portal import refusals
 from portal.admin.base import Cell, Detail, ReadOnlyAdmin, Section
 from portal.proposing.accounts import AccountProposal, NewAccountProposal
@@ -151,58 +154,55 @@ def _in_words(rules: Rules) -> list[tuple[str, Cell]]:
     return [
         ("For", Cell(rules.description or "(no description)")),
         ("Mode", Cell("enforced: nothing runs without the quorum" if enforced else "observed: only records what it would ask")),
-        ("Accounts", Cell(", ".join(rules.accounts) or "(by their tags)", "code")),
+        ("Accounts", Cell(", ".join(rules.accounts) or "(by tags)", "code")),
         ("Regions", Cell(", ".join(rules.regions), "code")),
         ("Operations", Cell(", ".join(rules.operations), "code")),
         ("Resources", Cell(", ".join(rules.resources), "code")),
-        *_narrowed(rules),
         ("Approvals", Cell(approvals_in_words(rules))),
-        *_asked(rules),
         ("A draft lives", Cell(duration(rules.clocks.draft))),
         ("A pending request lives", Cell(duration(rules.clocks.pending))),
         ("An approval is good for", Cell(duration(rules.clocks.approval))),
         ("What cannot be undone waits", Cell(duration(hold) if hold else "not at all")),
         ("Its name must be typed", Cell("yes" if rules.irreversible.typed_name else "no")),
-        *_when(rules),
+        ("A reason must be given", Cell("yes" if rules.reason else "no")),
+        ("A grant may be delegated", Cell("yes" if rules.delegation else "no")),
+        *((label, cell) for label, cell in _where_it_says_more(rules) if cell.value),
     ]
 
 
-def _narrowed(rules: Rules) -> list[tuple[str, Cell]]:
-    """What narrows or widens the match, as far as the guardrail says it."""
-    conditions = [", ".join(f"{key} {value}" for key, value in one.as_json().items()) for one in rules.conditions]
-    said = (
-        ("Accounts with the tags", "\n".join(f"{key} = {' or '.join(patterns)}" for key, patterns in rules.account_tags)),
-        ("Only classes of risk", ", ".join(rules.risk)),
-        ("Only families", ", ".join(rules.families)),
-        ("Only when", "\n".join(conditions)),
-    )
-    return [(label, Cell(text, "lines")) for label, text in said if text]
+def _where_it_says_more(rules: Rules) -> list[tuple[str, Cell]]:
+    """What most guardrails leave out; an empty value is not shown."""
+    glass = rules.break_glass
+    return [
+        ("Or accounts with every tag", _lines(f"{key}: {', '.join(patterns)}" for key, patterns in rules.account_tags)),
+        ("Only risks", Cell(", ".join(rules.risk))),
+        ("Only families", Cell(", ".join(rules.families), "code")),
+        ("Only when", _lines(_condition(one) for one in rules.conditions)),
+        ("Among the approvals", _lines(f"{least} from {group}" for group, least in rules.groups)),
+        ("The reason must name", Cell(rules.ticket, "code")),
+        ("What nobody confirmed", Cell("may be decided, by two approvers at least" if rules.unconfirmed else "")),
+        (
+            "Carried out only",
+            _lines(f"{', '.join(one.days)} from {one.begins} to {one.ends} ({one.zone})" for one in rules.windows),
+        ),
+        ("Frozen", _lines(f"{one.begins} until {one.ends} ({one.zone}): {one.why}" for one in rules.freezes)),
+        (
+            "In an emergency, at once",
+            Cell(f"{', '.join(glass.groups)}, reviewed within {duration(glass.review_within)}" if glass else ""),
+        ),
+    ]
 
 
-def _asked(rules: Rules) -> list[tuple[str, Cell]]:
-    """What requesters and approvers are asked for besides."""
-    groups = ", ".join(f"{count} of {name}" for name, count in rules.groups)
-    said = (
-        ("Of whom at least", groups),
-        ("A reason", "" if rules.reason else "is not needed"),
-        ("A ticket like", rules.ticket),
-        ("What nobody confirmed", "may be decided by two approvers or more" if rules.unconfirmed else ""),
-        ("Rights under it", "" if rules.delegation else "are not delegated"),
-    )
-    return [(label, Cell(text)) for label, text in said if text]
+def _lines(texts: Iterable[str]) -> Cell:
+    return Cell("\n".join(texts), "lines")
 
 
-def _when(rules: Rules) -> list[tuple[str, Cell]]:
-    """Windows, freezes, break-glass."""
-    windows = [f"{', '.join(one.days)} from {one.begins} to {one.ends} ({one.zone})" for one in rules.windows]
-    freezes = [f"{one.begins} until {one.ends} ({one.zone}): {one.why}" for one in rules.freezes]
-    found = [("Carried out only", Cell("\n".join(windows), "lines"))] if windows else []
-    found += [("Nothing is carried out", Cell("\n".join(freezes), "lines"))] if freezes else []
-    if rules.break_glass is not None:
-        glass = rules.break_glass
-        said = f"{', '.join(glass.groups)}; reviewed within {duration(glass.review_within)}"
-        found.append(("Break-glass", Cell(said)))
-    return found
+def _condition(condition: Condition) -> str:
+    said = str(condition.operator).replace("_", " ")
+    if condition.value is True and condition.operator in (Operator.PRESENT, Operator.ABSENT):
+        return f"{condition.parameter} is {said}"
+    values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    return f"{condition.parameter} {said} {', '.join(json.dumps(one, ensure_ascii=False) for one in values)}"
 
 
 def duration(seconds: int) -> str:

@@ -5,7 +5,7 @@ Addresses (all behind sign-in, below admin/approvals/approvalrequest/; <id> is t
 
 | address | name | GET | POST fields |
 |---|---|---|---|
-| | changelist | list; `view=mine`, `view=review`, `state__exact`, `q` | none |
+| | changelist | list; `view=mine`, `view=review`, `view=stop`, `view=adopt`, `state__exact`, `q` | none |
 | <id>/change/ | change | the review page | none (405) |
 | file/ | file | `place` (account/region), `service`, `q` and `operation` choose the form | `place`, `operation`, `p.<path>` |
 | <id>/complete/ | complete | the form of `step`, or of the one the request is about | `revision`, `step`, `p.<path>` |
@@ -13,6 +13,12 @@ Addresses (all behind sign-in, below admin/approvals/approvalrequest/; <id> is t
 | <id>/plan/ | plan | the steps in order | `revision` and one of `up`, `down`, `remove`, `ready` |
 | <id>/confirm/ | confirm | plan and reason | see below |
 | <id>/decide/ | decide | plan, verdict, reason | see below |
+| <id>/glass/ | glass | plan and reason of a break-glass | see below |
+| <id>/adopt/ | adopt | asks | none |
+| <id>/return/ | return | asks for the message of who sends it back | `reason` |
+| <id>/stop/ | stop | asks | `reason` |
+| <id>/comment/ | comment | the review page | `text` |
+| <id>/reviewed/ | reviewed | the review page | `text`: what was found of a break-glass |
 | <id>/withdraw/ | withdraw | asks | `reason` |
 | <id>/disown/ | disown | asks | none |
 
@@ -43,14 +49,12 @@ from django.utils.safestring import SafeString
 from approvals.errors import CountersignError
 from approvals.models import ApprovalRequest
 from approvals.operations import words
-from portal import asking, deciding, planning, refusals
+from portal import asking, conversing, deciding, planning, refusals, returning
 from portal.admin.base import ReadOnlyAdmin
 from portal.listing import asker_of, newest, sentence_of, url_of
-from portal.offers import offers_for
-from portal.review_page import page_of
+from portal.present import now_of
 from portal.scene import Scene
 from portal.templatetags.portal import distance, moment, status
-from portal.timeline import timeline_of
 from portal.viewer import for_listing, viewer_of
 
 LONGEST_SEARCH = 200
@@ -59,23 +63,31 @@ LATELY = 500
 
 
 class ViewFilter(admin.SimpleListFilter):
-    """Whose requests: mine, or those that wait for my review."""
+    """Whose requests: mine, those that wait for my review, that I may still stop, that nobody stands behind."""
 
     title = "view"
     parameter_name = "view"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The two views beside all that the person may see."""
-        return [("review", "Waiting for my review"), ("mine", "Mine")]
+        """The views beside all that the person may see."""
+        return [
+            ("review", "Waiting for my review"),
+            ("mine", "Mine"),
+            ("stop", "About to run"),
+            ("adopt", "Nobody stands behind"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Narrow to the chosen view."""
         viewer = viewer_of(request)
         if self.value() == "mine":
             return queryset.filter(requester=viewer.person)
-        if self.value() == "review":
-            return queryset.filter(pk__in=viewer.waiting_for_review().values("pk"))
-        return queryset
+        narrowed = {
+            "review": viewer.waiting_for_review,
+            "stop": viewer.may_stop,
+            "adopt": viewer.waiting_to_be_adopted,
+        }.get(self.value() or "")
+        return queryset.filter(pk__in=narrowed().values("pk")) if narrowed else queryset
 
 
 class OperationFilter(admin.SimpleListFilter):
@@ -116,7 +128,12 @@ class RequestAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApprovalRequest]:
         """What the person may read, with what a line shows, in a constant number of queries."""
-        return for_listing(viewer_of(request).requests())
+        viewer = viewer_of(request)
+        found = viewer.requests()
+        # What nobody stands behind is listed where somebody looks for it, so that a flood of it hides nothing else.
+        if request.GET.get(ViewFilter.parameter_name) == "adopt":
+            found |= viewer.waiting_to_be_adopted()
+        return for_listing(found)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> tuple[QuerySet[Any], bool]:
         """Prefixes only: an index can answer them, and nobody searches through other people's texts by chance."""
@@ -172,6 +189,12 @@ class RequestAdmin(ReadOnlyAdmin):
                     ("plan", planning.arrange),
                     ("confirm", deciding.confirm),
                     ("decide", deciding.decide),
+                    ("glass", deciding.break_glass),
+                    ("adopt", returning.adopt),
+                    ("return", returning.send_back),
+                    ("stop", returning.stop),
+                    ("comment", conversing.comment),
+                    ("reviewed", conversing.review_glass),
                     ("withdraw", asking.withdraw),
                     ("disown", asking.disown),
                 )
@@ -192,12 +215,7 @@ class RequestAdmin(ReadOnlyAdmin):
             scene = self._scene(http, UUID(object_id))
         except ValueError:
             raise Http404("There is no request with this address.") from None
-        review = page_of(scene.request)
-        offers = offers_for(scene.request, scene.person)
-        title = f"{review.who} asks to {review.sentence}"
-        twins = scene.viewer.twins_of(scene.request)
-        told = timeline_of(scene.request)
-        return scene.page("portal/review.html", title, review=review, offers=offers, twins=twins, timeline=told)
+        return conversing.shown(scene)
 
     def _verb(self, handler: Callable[[Scene], HttpResponse]) -> Callable[..., HttpResponse]:
         @refusals.shown
@@ -209,7 +227,8 @@ class RequestAdmin(ReadOnlyAdmin):
                 return handler(scene)
             except CountersignError as error:
                 # Whoever may read the request is led to what it has become.
-                return refusals.page(http, error, back=url_of(scene.request), context=scene.frame)
+                context = scene.frame | {"now": now_of(scene.request)}
+                return refusals.page(http, error, back=url_of(scene.request), context=context)
 
         return lambda http, object_id: view(self, http, object_id)
 

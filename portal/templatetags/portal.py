@@ -127,6 +127,15 @@ def distance(value: datetime | None) -> str:
 
 
 @register.filter
+def seconds(value: int) -> str:
+    """A number of seconds in the unit that fits best: `4 hours`, `90 seconds`."""
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if value >= size and value % size == 0:
+            return f"{value // size} {unit}{'s' if value > size else ''}"
+    return f"{value} seconds"
+
+
+@register.filter
 def folded(cells: Iterable[str], headers: list[dict[str, Any]]) -> list[SafeString]:
     """Django's cells of a list row, each with the heading of its column, which narrow screens show beside the value."""
     found = []

@@ -71,7 +71,9 @@ FORBIDDEN = (
     "UPDATE approvals_signaturechallenge SET nonce = 'x'",
     "UPDATE approvals_guardrailversion SET text = ''",
     "DELETE FROM approvals_approvalrequest",
-    "UPDATE approvals_approvalrequest SET requester_id = NULL",
+    "UPDATE approvals_approvalrequest SET principal = ''",
+    "UPDATE approvals_comment SET text = 'x'",
+    "UPDATE approvals_notice SET text = 'x'",
     "UPDATE approvals_execution SET revision_id = revision_id",
     "UPDATE portal_user SET is_superuser = true",
     "UPDATE portal_user SET password = 'x'",
@@ -113,8 +115,31 @@ def test_the_web_role_cannot_move_an_execution(as_role):
 def test_the_web_role_cannot_approve_by_writing_the_state(as_role):
     """It may write a request's state, yet a trigger wants two persons' signatures for `approved`."""
     as_role("web", "UPDATE approvals_approvalrequest SET state = 'draft', version = version + 1")
-    with pytest.raises(psycopg.errors.CheckViolation, match="never moves"):
+    with pytest.raises(psycopg.errors.CheckViolation, match="breaking the glass"):
         as_role("web", "UPDATE approvals_approvalrequest SET state = 'approved', version = version + 1")
+    with pytest.raises(psycopg.errors.CheckViolation, match="breaking the glass"):
+        as_role("web", "UPDATE approvals_approvalrequest SET state = 'approved', version = version + 1, break_glass = true")
+
+
+def test_the_web_role_takes_nobody_his_request(as_role):
+    """It writes the requester for adoption alone: what a person asked for stays that person's, and never becomes nobody's."""
+    carol = "(SELECT id FROM approvals_person WHERE handle = 'carol')"
+    with pytest.raises(psycopg.errors.CheckViolation, match="in a draft only"):
+        as_role("web", f"UPDATE approvals_approvalrequest SET requester_id = {carol}")
+    as_role("web", "UPDATE approvals_approvalrequest SET state = 'draft', version = version + 1")
+    for other in (carol, "NULL"):
+        with pytest.raises(psycopg.errors.CheckViolation, match="a person adopts"):
+            as_role("web", f"UPDATE approvals_approvalrequest SET requester_id = {other}")
+
+
+def test_only_the_execution_role_writes_a_notice(as_role):
+    """What was read from the signed bytes is said by the process that read them; delivery only says when it went out."""
+    for process in ("web", "feed", "delivery"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_role(process, "INSERT INTO approvals_notice DEFAULT VALUES")
+    for process in ("web", "feed", "execution"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_role(process, "UPDATE approvals_notice SET delivered_at = now()")
 
 
 @pytest.mark.parametrize("process", ["feed", "delivery"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,11 @@ from tests.cast import noise
 def clear(cast, execution, now=None):
     execution = Execution.objects.get(pk=execution.pk)
     return clearance.clear(execution, authority.walk(cast.genesis), decisions.relying_party(), now=now or timezone.now())
+
+
+def verify(cast, execution):
+    execution = Execution.objects.get(pk=execution.pk)
+    return clearance.verify(execution, authority.walk(cast.genesis), decisions.relying_party(), now=timezone.now())
 
 
 def as_the_owner(*statements):
@@ -170,39 +176,22 @@ def test_a_clock_moved_in_the_database_is_not_believed(cast):
 def test_a_fresh_confirmation_does_not_revive_an_old_approval(cast):
     """The clock of an approval runs from the votes that count, not from whatever was signed last."""
     execution = cast.approved()
-    old = "now() - interval '5 hours'"
-    as_the_owner(
-        *LATER,
-        f"UPDATE approvals_signature SET created_at = {old}, nonce = 'x' || id WHERE verdict = 'approve'",
-    )
-    revision = execution.revision
-    votes = {str(s.person_id): s.created_at for s in revision.signatures.all()}
+    as_the_owner(*LATER)
+    verified = verify(cast, execution)
+    assert verified.resolved == execution.revision.signatures.get(verdict="approve").created_at
+    alice = str(cast.person("alice").pk)
+    fresh = replace(verified, moments={**verified.moments, alice: timezone.now() + timedelta(hours=2)})
     with pytest.raises(Expired):
-        clearance._in_time(
-            revision.plan,
-            decisions.guardrails_of(revision),
-            decisions.resolution_of(revision),
-            str(cast.person("alice").pk),
-            votes,
-            timezone.now(),
-        )
+        clearance.must_be_in_time(fresh, now=timezone.now() + timedelta(hours=2))
 
 
 def test_a_confirmation_much_older_than_the_votes_is_of_another_time(cast):
     """A confirmation that no pending request could have lived through does not count for today's votes."""
-    execution = cast.approved()
-    revision = execution.revision
-    votes = {str(s.person_id): s.created_at for s in revision.signatures.all()}
-    votes[str(cast.person("alice").pk)] -= timedelta(days=2)
+    verified = verify(cast, cast.approved())
+    alice = str(cast.person("alice").pk)
+    old = replace(verified, moments={**verified.moments, alice: verified.moments[alice] - timedelta(days=2)})
     with pytest.raises(Expired, match="not of one time"):
-        clearance._in_time(
-            revision.plan,
-            decisions.guardrails_of(revision),
-            decisions.resolution_of(revision),
-            str(cast.person("alice").pk),
-            votes,
-            timezone.now(),
-        )
+        clearance.must_be_in_time(old, now=timezone.now())
 
 
 def test_a_plan_that_names_its_target_by_an_arn_is_refused(cast):

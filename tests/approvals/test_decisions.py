@@ -359,8 +359,8 @@ class TestSigning:
         ceremony = decisions.begin(request.pk, cast.person("bob"), Verdict.APPROVE)
         assertion = cast.assertion("bob", ceremony)
         _review(cast, request, "bob", ceremony, assertion)
-        for handle in ("bob", "carol"):
-            with pytest.raises(BadSignature, match="used already"):
+        for handle, said in (("bob", "used already"), ("carol", "never asked of you")):
+            with pytest.raises(BadSignature, match=said):
                 _review(cast, request, handle, ceremony, assertion)
 
     def test_a_refused_signature_uses_the_nonce_up(self, cast):

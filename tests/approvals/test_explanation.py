@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from approvals import explanation
-from approvals.explanation import ASSUMED, SCHEMA, Becomes, Setting
+from approvals import explanation, watch
+from approvals.explanation import ASSUMED, EVERYTHING, SCHEMA, Becomes, Setting
 from approvals.operations import inputs
 from executor.sandbox.world import DEMO
 from tests.cast import table_arn, trail_record
@@ -66,6 +67,96 @@ FATES = [
 def test_what_becomes_of_a_record(record, becomes):
     """Denied writes become requests, the executor's calls proofs, other successes alerts; the rest is ignored."""
     assert explained(record, Setting(ASSUMED.watch, {DEMO.account: ROLE}))["becomes"] == becomes
+
+
+def test_a_guardrail_hears_of_a_call_under_each_name_that_the_record_may_mean():
+    """Without parameters both generations of load balancers are meant; a guardrail on either makes it a request."""
+    event = trail_record("DeleteLoadBalancer", eventSource="elasticloadbalancing.amazonaws.com", requestParameters=None)
+    for name in ("elb:DeleteLoadBalancer", "elbv2:DeleteLoadBalancer"):
+        found = explained(event, Setting(watch.over((replace(EVERYTHING, operations=(name,)),))))
+        assert found["becomes"] == "request"
+        assert f"{found['service']}:{found['operation']}" == name
+
+
+def test_a_name_that_cannot_be_one_is_no_way_past_a_guardrail():
+    """What does not fit its member may be taken for anything, so a guardrail on another name protects it too."""
+    event = trail_record(
+        "DeleteFunction20150331", eventSource="lambda.amazonaws.com", requestParameters={"functionName": "prod%20"}
+    )
+    rules = replace(EVERYTHING, resources=("arn:aws:lambda:*:*:function:prod",))
+    assert explained(event, Setting(watch.over((rules,))))["becomes"] == "request"
+
+
+@pytest.mark.parametrize(
+    ("operation", "source", "parameters"),
+    [
+        ("DeleteTable", "dynamodb", '{"tableName": 1e400}'),
+        (
+            "StartChangeSet",
+            "aws-marketplace",
+            '{"catalog": "c", "changeSet": [{"detailsDocument": {"a": 1e400}}]}',
+        ),
+    ],
+)
+def test_every_line_is_json(operation, source, parameters):
+    """A number without end, which JSON has no word for, is left open: what reads our lines must not stop at one."""
+    event = trail_record(operation, eventSource=f"{source}.amazonaws.com", requestParameters=json.loads(parameters))
+    found = explained(event)
+    assert json.dumps(found, allow_nan=False)
+    assert found["completeness"] == "incomplete"
+
+
+def denied(operation: str, source: str, resource: str) -> dict[str, Any]:
+    """A denied call without parameters whose message names the resource."""
+    message = (
+        f"User: arn:aws:iam::{DEMO.account}:user/alice is not authorized to perform: {source}:{operation} on resource: {resource}"
+    )
+    return trail_record(operation, eventSource=f"{source}.amazonaws.com", requestParameters=None, errorMessage=message)
+
+
+def test_a_call_is_not_rebuilt_under_a_name_that_hides_what_it_may_have_had():
+    """docdb's DeleteDBInstance takes a name alone, but the record may be of rds, with SkipFinalSnapshot: nobody can tell."""
+    event = denied("DeleteDBInstance", "rds", f"arn:aws:rds:eu-west-1:{DEMO.account}:db:prod")
+    found = explained(event, Setting(watch.over((replace(EVERYTHING, operations=("docdb:DeleteDBInstance",)),))))
+    assert (found["service"], found["completeness"]) == ("docdb", "incomplete")
+    assert "SkipFinalSnapshot" in found["missing"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "call"),
+    [
+        ("loadbalancer/app/prod/50dc6c495c0c9188", "elbv2"),
+        ("loadbalancer/net/prod/50dc6c495c0c9188", "elbv2"),
+        ("loadbalancer/prod", "elb"),
+    ],
+)
+def test_the_message_tells_which_of_two_calls_of_one_name_was_meant(resource, call):
+    """Both generations of load balancers have a DeleteLoadBalancer; the ARN in the denial is of one of them."""
+    arn = f"arn:aws:elasticloadbalancing:eu-west-1:{DEMO.account}:{resource}"
+    found = explained(denied("DeleteLoadBalancer", "elasticloadbalancing", arn))
+    assert (found["service"], found["completeness"]) == (call, "rebuilt")
+
+
+def test_two_calls_that_one_message_fits_are_both_in_doubt():
+    """API Gateway's two services have VPC links under one ARN: which of them was called is not told."""
+    found = explained(denied("DeleteVpcLink", "apigateway", "arn:aws:apigateway:eu-west-1::/vpclinks/abc"))
+    assert found["completeness"] == "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("eu-west-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ],
+)
+def test_arns_are_of_the_partition_that_the_region_lies_in(region, partition):
+    """botocore knows every partition, the newest too: an ARN of a wrong one would match no guardrail."""
+    found = explained(trail_record(denied=False, awsRegion=region))
+    assert found["resources"] == [f"arn:{partition}:dynamodb:{region}:{DEMO.account}:table/prod-orders"]
 
 
 def test_a_fragment_is_explained_as_far_as_it_goes():
@@ -184,3 +275,67 @@ class TestCommand:
         )
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["becomes"] == "request"
+
+
+class TestFragments:
+    """Records that somebody cut or exported: what they say of the call is explained, what is around it may be broken."""
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            {"eventTime": 1717000000000},
+            {"eventTime": "Jun 1, 2024"},
+            {"userIdentity": "arn:aws:iam::123456789012:user/ann"},
+            {"userIdentity": {"type": "IAMUser", "arn": 7}},
+            {"eventID": 12},
+            {"requestParameters": json.dumps({"tableName": "prod-orders"})},
+        ],
+    )
+    def test_what_is_around_the_call_may_be_broken(self, broken):
+        """A fragment whose time, caller or id cannot be read is still explained as the call that it names."""
+        found = explanation.explain(trail_record(denied=False) | broken, ASSUMED)
+        assert found.fragment
+        assert found.as_json()["parameters"] == {"TableName": "prod-orders"}
+
+    def test_no_key_is_not_no_parameters(self):
+        """A fragment with an empty object for its parameters was recorded with none, which is not the same as not recorded."""
+        found = explanation.explain(trail_record(denied=False) | {"requestParameters": {}, "eventTime": 0}, ASSUMED)
+        assert found.event is not None
+        assert found.event.request_parameters == {}
+
+    def test_no_parameters_as_text(self):
+        """Exports to tables write `null` as text: that is a record without parameters."""
+        found = explanation.explain(trail_record() | {"requestParameters": "null"}, ASSUMED)
+        assert found.event is not None
+        assert found.event.request_parameters is None
+
+    @pytest.mark.parametrize("broken", [{"requestParameters": "tableName=prod-orders"}, {"errorCode": 403}])
+    def test_what_is_of_the_call_may_not(self, broken):
+        """Parameters or an outcome that cannot be read make no call of it: without them it would be another."""
+        found = explained(trail_record(denied=False) | broken | {"eventTime": 0})
+        assert (found["operation"], found["parameters"]) == (None, None)
+
+    def test_a_call_that_lacks_only_what_no_record_shows_is_told(self):
+        """What botocore's validator misses is told from what the converter did not understand."""
+        found = explanation.explain(
+            trail_record(denied=False)
+            | {"eventSource": "iam.amazonaws.com", "eventName": "CreateLoginProfile", "requestParameters": {"userName": "ann"}},
+            ASSUMED,
+        )
+        assert (found.clean, found.told) == (True, True)
+        found = explanation.explain(
+            trail_record(denied=False)
+            | {
+                "eventSource": "kms.amazonaws.com",
+                "eventName": "Sign",
+                "requestParameters": {"keyId": "k", "signingAlgorithm": "x"},
+            },
+            ASSUMED,
+        )
+        assert (found.clean, found.told) == (False, True)
+        found = explanation.explain(
+            trail_record(denied=False)
+            | {"eventSource": "iam.amazonaws.com", "eventName": "DeleteUser", "requestParameters": {"userName": ""}},
+            ASSUMED,
+        )
+        assert (found.clean, found.told) == (False, False)

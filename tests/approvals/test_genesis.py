@@ -65,7 +65,10 @@ def changed(manifest, path, value):
         (("grants", 0, "group"), "Approvers", "one person or one group"),
         (("grants",), [], "asks for 1 approvals and 0 persons"),
         (("guardrails", 0, "approvals"), 2, "asks for 2 approvals and 1 persons"),
-        (("guardrails", 0, "operations"), [], "operations"),
+        (("guardrails", 0, "operations"), [], r"Line \d+: Guardrail dynamodb-production: operations"),
+        (("guardrails", 0, "groups"), {"Approvers": 2}, "asks for 2 approvals from Approvers and 1 of its members may"),
+        (("guardrails", 0, "groups"), {"Nobody": 1}, "0 of its members"),
+        (("guardrails", 0, "windows"), [{"days": ["mon"], "from": "9"}], "windows"),
     ],
 )
 def test_each_wrong_field_is_named(manifest, path, value, says):
@@ -79,6 +82,24 @@ def test_a_text_that_is_no_manifest_is_refused(text):
     """Neither empty, broken, duplicate nor code-carrying YAML is read."""
     with pytest.raises(BadManifest):
         genesis.read(text)
+
+
+def test_a_guardrail_that_everybody_holds_needs_one_more(manifest):
+    """Whoever asks may not approve: where everybody holds the right, as many as there are is one too many."""
+    humans = [person["handle"] for person in manifest["persons"]]
+    name = manifest["guardrails"][0]["name"]
+    grants = [{"guardrail": name, "person": handle} for handle in humans]
+    others = [grant for grant in manifest["grants"] if grant["guardrail"] != name]
+    text = changed(manifest | {"grants": grants + others}, ("guardrails", 0, "approvals"), len(humans) - 1)
+    assert genesis.read(text).guardrails[0].approvals == len(humans) - 1
+    with pytest.raises(BadManifest, match="whoever asks may not approve"):
+        genesis.read(changed(manifest | {"grants": grants + others}, ("guardrails", 0, "approvals"), len(humans)))
+
+
+def test_what_is_no_yaml_is_told_by_its_line(manifest):
+    """The person who wrote it is led to the place, and a key that stands twice is none that is overwritten."""
+    with pytest.raises(BadManifest, match=r"[Ll]ine 3 .*'schema' twice"):
+        genesis.read("# a comment\nschema: x\nschema: y\n")
 
 
 def test_sealing_happens_once(cast, manifest):

@@ -215,6 +215,37 @@ def test_an_account_of_a_batch_that_does_not_add_up_is_refused(cast):
         FeedBatch.objects.create(at=timezone.now(), received=3, requests=1, quarantined=1)
 
 
+UNSTORABLE = ["a\0b", "\ud800", "a\udfffb"]
+
+
+@pytest.mark.parametrize("text", UNSTORABLE, ids=ascii)
+@pytest.mark.parametrize("key", ["billingMode", "streamSpecification", "tableName"])
+def test_a_parameter_that_cannot_be_stored_is_left_open_in_a_draft(cast, key, text):
+    """Whoever makes a denied call chooses its parameters: a NUL or half a surrogate in one must not keep it from people."""
+    recorded = {"tableName": "prod-orders", key: {"streamViewType": text} if key == "streamSpecification" else text}
+    assert take(trail_record("UpdateTable", requestParameters=recorded)).fates == {"requests": 1}
+    request = ApprovalRequest.objects.get()
+    assert key.lower() in request.current_revision().why.lower()
+    assert not request.current_revision().digest
+
+
+@pytest.mark.parametrize("text", UNSTORABLE, ids=ascii)
+def test_a_key_that_cannot_be_stored_is_named_as_unknown(cast, text):
+    """A key that nobody knows is shown with escapes for what cannot be stored."""
+    recorded = {"tableName": "prod-orders", f"key{text}": 1}
+    assert take(trail_record("UpdateTable", requestParameters=recorded)).fates == {"requests": 1}
+    assert "key" in ApprovalRequest.objects.get().current_revision().why
+
+
+@pytest.mark.parametrize("text", [*UNSTORABLE, "x" * 10_000], ids=lambda text: ascii(text)[:12])
+@pytest.mark.parametrize("key", ["userAgent", "sourceIPAddress", "errorMessage"])
+def test_what_a_caller_says_of_itself_hides_nothing(cast, key, text):
+    """No user agent, address or message, whatever it holds and however long it is, keeps a bypass from being an alert."""
+    record = trail_record(denied=False) | {key: text}
+    assert take(record).fates == {"alerts": 1}
+    assert Alert.objects.get().kind == "bypass"
+
+
 def test_one_poisonous_message_does_not_take_its_neighbours_with_it(cast):
     """What breaks the database (a lone surrogate) is taken alone and quarantined; the others become what they are."""
     poison = envelope(trail_record(table="prod-x")).replace("aws-cli/2.31", "\\ud800")

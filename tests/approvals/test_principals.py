@@ -109,5 +109,5 @@ _PATTERNS = st.tuples(st.sampled_from(["a", "b", "a*", "*b", "?", "*"]), st.inte
 def test_which_pattern_wins_does_not_depend_on_the_order(patterns):
     """The most telling patterns are a matter of the patterns alone."""
     rows = [Principal(kind="iam_user", value=text, precedence=precedence) for text, precedence in patterns]
-    fit = lambda several: {(one.value, one.precedence) for one in principals._foremost(several)}  # noqa: E731
+    fit = lambda several: {(one.value, one.precedence) for one in principals.foremost(several)}  # noqa: E731
     assert fit(rows) == fit(reversed(rows))

@@ -22,6 +22,7 @@ from approvals.models import (
     SignatureChallenge,
 )
 from approvals.states import Verdict
+from tests.cast import seal, with_a_bot, with_carol
 
 
 def at_once(*calls: Callable[[], Any]) -> Counter[str]:
@@ -116,6 +117,47 @@ def test_an_edit_and_an_approval_at_once_never_approve_what_was_not_signed(clone
     else:
         assert (request.state, request.revision_number) == ("draft", 2)
         assert not Execution.objects.exists()
+
+
+@pytest.mark.parametrize("round_", range(6))
+def test_a_return_and_an_approval_at_once_never_leave_a_draft_that_runs(cloned_database, tmp_path, settings, round_):
+    """Whichever came first, it is a draft again whose newest revision nobody has signed."""
+    cast = seal(tmp_path, settings, change=with_carol)
+    request, carol = cast.pending(), cast.person("carol")
+    at_once(reviewing(cast, request, "bob", Verdict.APPROVE), lambda: decisions.send_back(request.pk, carol, message="at once"))
+    request.refresh_from_db()
+    assert (request.state, request.revision_number) == ("draft", 2)
+    assert not Execution.objects.filter(revision__number=2).exists()
+    assert not request.current_revision().signatures.exists()
+
+
+def test_a_draft_is_adopted_by_one_of_many(cloned_database, tmp_path, settings):
+    """Everybody presses at once: one person stands behind it, and the others are told who."""
+    cast = seal(tmp_path, settings, change=with_a_bot)
+    request = cast.denied_event(user="stranger")
+    people = [cast.person(handle) for handle in ("alice", "bob", "carol", "dana", "erin")]
+    results = at_once(*(lambda person=person: decisions.adopt(request.pk, person) for person in people))
+    assert results == {"done": 1, "WrongState": 4}
+
+
+@pytest.mark.parametrize("round_", range(4))
+def test_a_confirmation_and_two_approvals_of_what_nobody_confirmed_make_one_execution(
+    cloned_database, tmp_path, settings, round_
+):
+    """Three signatures at once, any two of which are enough: one execution, whatever the order."""
+    cast = seal(tmp_path, settings, change=with_carol, unconfirmed=True)
+    request, alice = cast.denied_event(), cast.person("alice")
+    ceremony = decisions.begin(request.pk, alice, Verdict.CONFIRM)
+    signed: dict[str, Any] = {"digest": ceremony.digest, "nonce": ceremony.nonce}
+    signed["assertion"] = cast.assertion("alice", ceremony)
+    at_once(
+        reviewing(cast, request, "bob", Verdict.APPROVE),
+        reviewing(cast, request, "carol", Verdict.APPROVE),
+        lambda: decisions.confirm(request.pk, alice, reason="it is empty", **signed),
+    )
+    request.refresh_from_db()
+    assert (request.state, Execution.objects.count()) == ("approved", 1)
+    assert request.current_revision().signatures.count() >= 2
 
 
 @pytest.mark.parametrize("round_", range(6))

@@ -79,7 +79,7 @@ REPLICATE = "rds:StartDBInstanceAutomatedBackupsReplication"
 RDS = f"arn:aws:rds:{REGION}:{ACCOUNT}:"
 
 
-def protected(pattern: str, name: str, **parameters: Any) -> bool:
+def protected(pattern: str, name: str, /, **parameters: Any) -> bool:
     """Whether a guardrail on this ARN pattern protects the call."""
     touched = resources.arns(catalog.get(name), parameters, HERE)
     rules = Rules("g", "", Mode.ENFORCE, ("*",), ("*",), ("*",), (pattern,), 1)
@@ -116,6 +116,22 @@ class TestNames:
                 "rds:StartDBInstanceAutomatedBackupsReplication",
                 {"SourceDBInstanceArn": f"{RDS}db:PROD-billing"},
             ),
+            # A member beside the one that names the target holds the ARN of another target.
+            (
+                f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/prod",
+                "kinesis:DeleteStream",
+                {"StreamName": "mine", "StreamARN": f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/prod"},
+            ),
+            # Kept in lower case, or found whatever the case.
+            (f"arn:aws:dax:{REGION}:{ACCOUNT}:cache/prod", "dax:DeleteCluster", {"ClusterName": "PROD"}),
+            (f"arn:aws:glue:{REGION}:{ACCOUNT}:database/prod", "glue:DeleteDatabase", {"Name": "Prod"}),
+            # What stands in a path may be encoded.
+            (f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/prod", "eks:DeleteCluster", {"name": "pro%64"}),
+            # The second thing that AWS asks for the same right on.
+            (f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234", "kms:DeleteAlias", {"AliasName": "alias/mine"}),
+            (f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234", "kms:UpdateAlias", {"AliasName": "alias/x", "TargetKeyId": "5678"}),
+            (f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1", "ec2:DetachVolume", {"VolumeId": "vol-1"}),
+            (f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1", "ec2:DetachVolume", {"VolumeId": "vol-1", "InstanceId": "i-1"}),
         ],
     )
     def test_a_name_that_aws_may_take_for_another_thing_is_protected(self, pattern, call, parameters):
@@ -128,6 +144,24 @@ class TestNames:
         assert not protected(f"{SECRETS}prod/*", "secretsmanager:DeleteSecret", SecretId=f"{SECRETS}staging/db-AbCdEf")
         assert not protected("arn:aws:s3:::prod-*", "s3:DeleteBucket", Bucket="staging-s3aliases")
         assert not protected(f"arn:aws:sqs:{REGION}:{ACCOUNT}:prod-*", "sqs:PurgeQueue", QueueUrl=f"https://sqs/{ACCOUNT}/x.fifo")
+
+    def test_a_second_thing_that_is_named_is_only_itself(self):
+        """Where the call names what else it acts on, a guardrail on another of that kind does not match."""
+        instances = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/"
+        assert not protected(f"{instances}i-1", "ec2:DetachVolume", VolumeId="vol-1", InstanceId="i-2")
+        assert not protected(f"arn:aws:ec2:{REGION}:{ACCOUNT}:volume/vol-2", "ec2:DetachVolume", VolumeId="vol-1")
+
+    def test_what_a_call_makes_is_none_of_what_is_there(self):
+        """AWS asks for the right on the snapshot that is to be; a guardrail on those that are hinders no new one."""
+        assert not protected(f"arn:aws:ec2:{REGION}::snapshot/snap-1", "ec2:CreateSnapshot", VolumeId="vol-1")
+        assert not protected(f"arn:aws:ec2:{REGION}::image/ami-1", "ec2:CreateImage", InstanceId="i-1", Name="x")
+
+    def test_a_statement_is_never_taken_for_a_call_that_only_reads(self, db, tmp_path, settings):
+        """PartiQL deletes by the operation that it selects by, and the record hides which of them it was."""
+        seal(tmp_path, settings, operations=["dynamodb:*"], resources=[f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/prod-*"])
+        record = taken(eventName="ExecuteStatement", requestParameters={"statement": "HIDDEN_DUE_TO_SECURITY_REASONS"})
+        assert record is not None
+        assert record.fate == TrailRecord.Fate.ALERT
 
     def test_a_huge_name_is_judged_at_once(self):
         """A megabyte of name costs no megabyte of pattern matching: whoever makes a denied call could stop the feed."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from approvals import trail_event, watch
-from approvals.operations import catalog
-from approvals.policies import Clocks, Irreversible, Mode, Rules
+from approvals.operations import catalog, trail
+from approvals.operations.resources import Where
+from approvals.policies import Clocks, Condition, Irreversible, Mode, Operator, Rules
 from tests.cast import ACCOUNT, REGION, table_arn, trail_record
 
 
@@ -75,3 +78,26 @@ def test_what_is_remembered_has_an_end(monkeypatch):
     for number in range(50):
         found.may_concern(event(name=f"Nothing{number}"))
     assert len(found._known) <= 10
+
+
+@pytest.mark.parametrize(
+    ("recorded", "matches"),
+    [({"deletionProtectionEnabled": False}, True), ({"deletionProtectionEnabled": True}, False), ({"noSuchKey": 1}, True)],
+)
+def test_conditions_are_held_against_what_the_record_tells(recorded, matches):
+    """A condition decides where the record tells the parameter, and protects where it does not."""
+    condition = Condition("DeletionProtectionEnabled", Operator.IS, value=False)
+    found = watch.over((replace(rules("dynamodb:UpdateTable"), conditions=(condition,)),))
+    one = event(name="UpdateTable", requestParameters={"tableName": "prod-orders", **recorded})
+    operation = catalog.get("dynamodb:UpdateTable")
+    conversion = trail.convert(operation, one.request_parameters, "", Where(ACCOUNT, REGION, "aws"))
+    assert found.may_concern(one)
+    assert bool(found.matching(one, operation, (), conversion)) is matches
+
+
+def test_the_tags_of_accounts_decide_before_a_record_is_read():
+    """An account that is known not to have the tag is told apart at once; one whose tags nobody knows may have it."""
+    by_tag = replace(rules("dynamodb:*", accounts=()), account_tags=(("environment", ("production",)),))
+    assert watch.over((by_tag,), ((ACCOUNT, (("environment", "production"),)),)).may_concern(event())
+    assert not watch.over((by_tag,), ((ACCOUNT, ()),)).may_concern(event())
+    assert watch.over((by_tag,)).may_concern(event())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import trail
+import itertools
+
+from tests.benchmarks import guardrails, trail
 
 if __name__ == "__main__":
-    for one in trail.lines():
+    for one in itertools.chain(guardrails.lines(), trail.lines()):
         print(one, flush=True)

@@ -21,12 +21,14 @@ def rates(work: Callable[[], int], reference: Callable[[], int], rounds: int = R
     return found
 
 
-def line(name: str, values: Sequence[float], goal: float, unit: str, *, at_most: bool = False, more: str = "") -> str:
-    """`name: median (min to max) unit, goal, pass or short`."""
+def line(
+    name: str, values: Sequence[float], goal: float, unit: str, *, at_most: bool = False, digits: int = 0, more: str = ""
+) -> str:
+    """`name: median (min to max) unit, goal, pass or short`; numbers with so many digits behind the point."""
     median = statistics.median(values)
     met = median <= goal if at_most else median >= goal
     sign = "<=" if at_most else ">="
-    shown = f"{median:,.0f} ({min(values):,.0f} to {max(values):,.0f}) {unit}"
+    shown = f"{median:,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f}) {unit}"
     return f"{name:52} {shown:38} goal {sign} {goal:,.0f}  {'pass' if met else 'short'}{f'  {more}' if more else ''}"
 
 

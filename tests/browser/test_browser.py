@@ -49,6 +49,43 @@ def test_a_passkey_that_is_not_ones_own_signs_nothing(cast, person):
     assert request.state == "pending"
 
 
+@pytest.mark.parametrize(
+    ("name", "seconds", "said"),
+    [
+        ("NotAllowedError", 1, "the dialogue was cancelled"),
+        ("NotAllowedError", 300, "nobody answered the dialogue in time"),
+        ("NotAllowedError", 0, "asked for no key"),
+        ("SecurityError", 1, "not the one that passkeys are bound to"),
+        ("InvalidStateError", 1, "that key cannot answer"),
+        ("AbortError", 1, "the browser stopped the ceremony"),
+        ("NotSupportedError", 1, "cannot verify that it is you"),
+        ("UnknownError", 1, "the authenticator said UnknownError"),
+    ],
+)
+def test_each_way_in_which_a_ceremony_fails_has_its_own_words(cast, person, name, seconds, said):
+    """The browser says little: what it says, and how long it took, becomes what happened and what to do next."""
+    request = cast.pending()
+    page = person("bob").open(f"/admin/approvals/approvalrequest/{request.pk}/decide/")
+    page.check("input[value=approve]")
+    page.fill("#reason", "Looked at it")
+    page.get_by_role("button", name="Continue to sign").click()
+    page.locator("#sign-with-passkey").wait_for()
+    # The browser's own function answers as browsers do, after as long as its clock is told.
+    page.evaluate(
+        """([name, seconds]) => {
+            const began = performance.now();
+            navigator.credentials.get = () => {
+                performance.now = () => began + 1000 * seconds + 50;
+                return Promise.reject(new DOMException("", name));
+            };
+        }""",
+        [name, seconds],
+    )
+    page.get_by_role("button", name="Sign with your passkey").click()
+    page.locator("#sign-message").filter(has_text=said).wait_for(timeout=5000)
+    assert page.get_by_role("button", name="Sign with your passkey").is_enabled()
+
+
 def test_a_passkey_for_the_manifest_is_made_in_a_browser(cast, person):
     """Registration verifies, shows the lines to copy, and stores nothing."""
     from approvals import genesis
@@ -136,3 +173,50 @@ def test_a_list_narrows_while_one_types(cast, person):
     page.get_by_role("link", name="AWS Key Management Service").last.click()
     page.get_by_role("link", name="ScheduleKeyDeletion").click()
     assert page.locator("select[name=place]").input_value() == "111122223333/eu-west-1"
+
+
+class TestDeciding:
+    """The pages of the verbs beside approve and deny, under a guardrail that has a hold and a break-glass."""
+
+    @pytest.fixture
+    def cast(self, cloned_database, tmp_path, settings):
+        from tests.cast import seal, with_a_bot
+
+        hold = {"extra_approvals": 0, "typed_name": False, "hold": 600}
+        glass = {"groups": ["Owners"], "review_within": 14_400}
+        return seal(tmp_path, settings, change=with_a_bot, irreversible=hold, break_glass=glass, groups={"Approvers": 1})
+
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_they_fit_and_keep_the_policy(self, cast, person, width):
+        """No sideways scrolling, nothing refused by the policy; a stop takes one field and one button."""
+        from django.utils import timezone
+
+        from approvals import decisions
+        from approvals.models import Execution, Notice
+        from executor import claim
+        from tests.approvals.test_glass import breaking, filed
+
+        pending, held = cast.pending(), cast.sign_review(cast.pending(TableName="prod-customers"))
+        decisions.comment(pending.pk, cast.person("bob"), text="x" * 300)
+        claim.take(Execution.objects.get().pk)
+        Notice.objects.update(delivered_at=timezone.now())
+        stranger, broken = cast.denied_event(user="stranger"), breaking(cast, filed(cast))
+        bob, root = person("bob", width=width), "/admin/approvals/approvalrequest"
+        for address in (
+            "/admin/",
+            f"{root}/?view=adopt",
+            *(f"{root}/{one.pk}/change/" for one in (pending, held, stranger, broken)),
+            f"{root}/{pending.pk}/return/",
+            f"{root}/{held.pk}/stop/",
+            f"{root}/{stranger.pk}/adopt/",
+        ):
+            page = bob.open(address)
+            sizes = page.evaluate("() => [document.documentElement.scrollWidth, window.innerWidth]")
+            assert sizes[0] <= sizes[1], (address, sizes)
+        page = bob.open(f"{root}/{held.pk}/change/")
+        page.get_by_label("Stop it: why?").fill("not what I read")
+        page.get_by_role("button", name="Stop", exact=True).click()
+        page.get_by_text("Stopped. Nothing will be done").wait_for()
+        held.refresh_from_db()
+        assert held.state == "denied"
+        assert bob.broken_rules == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -177,6 +178,18 @@ def connect_to(url: str) -> None:
     connections["default"].settings_dict.update(
         HOST=place.host, PORT=place.port, NAME=place.name, USER=place.user, PASSWORD=place.password
     )
+
+
+def inbox(stage: Stage) -> list[dict[str, Any]]:
+    """The SNS envelopes that the topic delivered."""
+    with stage.acting("delivery", keys_of="mallory"):
+        url = DEMO.queue_url(stage.aws.endpoint_url, DEMO.inbox)
+        found: list[dict[str, Any]] = []
+        while got := aws.receive(url, region=DEMO.region, wait=0):
+            found += [json.loads(message.body) for message in got]
+            aws.delete(url, got, region=DEMO.region)
+        aws.forget()
+    return found
 
 
 def fresh(execution: Execution) -> Execution:

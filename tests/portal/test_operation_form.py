@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from approvals.models import ApprovalRequest
-from approvals.operations import catalog, inputs
+from approvals.operations import catalog, inputs, sensitive
 from approvals.operations.catalog import Operation
 from portal import form_data, operation_form
 
 UPDATE_TABLE = catalog.get("dynamodb:UpdateTable")
+POLICY = "networkmanager:PutCoreNetworkPolicy"
 
 
 def of_service(service: str, name: str) -> Operation:
@@ -89,6 +91,48 @@ class TestThereAndBack:
             assert (reading.problems, reading.parameters) == ({}, parameters)
 
         there_and_back()
+
+    @pytest.mark.parametrize("value", [{"any": [1, "thing", None], "of": {"it": 1.5}}, [1], "text", None, True, {}])
+    def test_a_member_that_takes_any_json_comes_back(self, value):
+        """A document has no members to make fields of: it is one text, and neither lost nor taken for a string."""
+        for name, member in (("marketplace-catalog:StartChangeSet", "ChangeSet.0.DetailsDocument"), (POLICY, "PolicyDocument")):
+            operation = catalog.get(name)
+            parameters = {"ChangeSet": [{"ChangeType": "x", "DetailsDocument": value}]} if "." in member else {member: value}
+            data = form_data.written(operation.model.input_shape, parameters)
+            assert form_data.read(operation.model.input_shape, data).parameters == parameters
+            field = find(operation_form.fields_of(operation, data), f"p.{member}")
+            assert (field.kind, field.text) == ("area", data[field.name])
+
+    def test_what_is_no_json_is_said_beside_its_field(self):
+        """A slip in a document is the person's to mend, not the executor's to find."""
+        shape = catalog.get(POLICY).model.input_shape
+        reading = form_data.read(shape, {"p.PolicyDocument": "{'a': 1}"})
+        assert reading.problems == {"p.PolicyDocument": ['Enter a JSON value, such as {"a": 1}.']}
+
+    def test_a_secret_document_is_never_in_clear(self):
+        """What a model calls secret is sealed or left out: of a document it is left out, of a record too."""
+        operation = catalog.get("bedrock-agentcore-control:CreateDataset")
+        secret = {"source": {"inlineExamples": {"examples": [{"a": "hush"}]}}}
+        assert sensitive.has_secrets(operation)
+        assert sensitive.in_clear(operation, secret) == ["source.inlineExamples.examples.0"]
+        data = form_data.written(operation.model.input_shape, secret)
+        sealer: Any = SimpleNamespace(rule=sensitive.rule(operation))
+        reading = form_data.read(operation.model.input_shape, data, sealer)
+        assert "hush" not in f"{reading.parameters} {reading.data}"
+        assert "cannot be sealed" in str(reading.problems)
+
+    def test_line_ends_are_what_they_were(self):
+        """A browser sends CR LF for every line's end: a script that was drafted with line feeds is sent with them."""
+        operation = catalog.get("ssm:CreateDocument")
+        text = "#!/bin/sh\necho a\n"
+        data = form_data.written(operation.model.input_shape, {"Content": text, "Name": "x"})
+        sent = {name: value.replace("\n", "\r\n") for name, value in data.items()}
+        assert form_data.read(operation.model.input_shape, sent).parameters["Content"] == text
+
+    def test_base64_may_be_broken_into_lines(self):
+        """Bytes are pasted as programs print them, in lines."""
+        shape = catalog.get("kms:ImportKeyMaterial").model.input_shape
+        assert form_data.read(shape, {"p.ImportToken": "aGVs\r\nbG8=\r\n"}).parameters == {"ImportToken": b"hello"}
 
     def test_what_nobody_touched_is_not_sent(self):
         """An untouched form means no parameters at all, not a set of empty ones."""

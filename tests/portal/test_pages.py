@@ -427,6 +427,18 @@ class TestThePlan:
         assert "allowed once a day" not in html
         assert "ItemCount" in html
 
+    def test_what_aws_wants_beside_another_choice_is_not_said_to_be_left_alone(self, db, tmp_path, settings):
+        """A last snapshot's name is wanted unless the snapshot is skipped: AWS refuses what looks harmless."""
+        cast = seal(tmp_path, settings, whole=True)
+        client = browser_of(cast, "alice")
+        for skipped, wanted in ((False, ["FinalDBSnapshotIdentifier"]), (True, [])):
+            request = cast.filed("rds:DeleteDBInstance", DBInstanceIdentifier="prod-billing", SkipFinalSnapshot=skipped)
+            answer = client.get(client.page("change", request))
+            (step,) = answer.context["review"].steps
+            assert [name for name, _ in step.wanted] == wanted
+            assert ("FinalDBSnapshotIdentifier" in step.left_alone) is skipped
+            assert ("without which AWS refuses the call" in answer.content.decode()) is not skipped
+
     def test_what_the_target_has_none_of_is_none_now(self, cast, browser):
         """AWS leaves out a group that a table has none of; an absent single value proves nothing."""
         stream = {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}

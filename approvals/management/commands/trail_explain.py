@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from approvals import explanation, genesis, trail_files, watch
+from approvals import explanation, genesis, watch
 from approvals.errors import CountersignError
 from approvals.explanation import Becomes, Explanation, Setting
+from approvals.management.records import explained
 from approvals.operations import iam, words
 from approvals.plan import Step
 from approvals.states import Completeness
-from approvals.trail_files import Unreadable
 
 
 class Command(BaseCommand):
@@ -50,7 +48,7 @@ class Command(BaseCommand):
         setting = _setting(options["manifest"]) if options["manifest"] else explanation.ASSUMED
         summary = Summary()
         try:
-            for found in _explained(options["files"] or ["-"], setting):
+            for found in explained(options["files"], setting):
                 summary.add(found)
                 if options["json"] and not options["summary"]:
                     self.stdout.write(json.dumps(found.as_json(), ensure_ascii=True))
@@ -75,25 +73,6 @@ def _setting(path: Path) -> Setting:
 
     roles = {account["id"]: account["executor_role_arn"] for account in manifest.accounts}
     return Setting(watch.over(manifest.guardrails), roles)
-
-
-def _explained(names: list[str], setting: Setting) -> Iterator[Explanation]:
-    for name in names:
-        try:
-            with _opened(name) as stream:
-                for found in trail_files.read(stream, "standard input" if name == "-" else name):
-                    if isinstance(found, Unreadable):
-                        yield explanation.not_a_record(found.why, found.place)
-                    else:
-                        yield explanation.explain(found.value, setting, found.place)
-        except OSError as error:
-            raise CommandError(f"{name} cannot be read: {error.strerror or error}. Look at the path.", returncode=2) from error
-
-
-def _opened(name: str) -> io.BufferedReader:
-    if name == "-":
-        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
-    return Path(name).open("rb")
 
 
 def in_words(found: Explanation) -> str:
@@ -127,6 +106,7 @@ class Summary:
         self.completeness: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
         self.causes: Counter[str] = Counter()
+        self.told = 0
 
     def add(self, found: Explanation) -> None:
         """Count one."""
@@ -147,12 +127,13 @@ class Summary:
         else:
             clean = found.clean
             self.writes["changing, converted cleanly" if clean else "changing, not converted cleanly"] += 1
+            self.told += found.told
             if not clean:
                 what = ", ".join(found.conversion.unknown) or found.conversion.why
                 self.causes[f"{found.operation.full_name}: {what}"] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """The counts as one object; `clean_share` is of the records that change something and came with parameters."""
+        """The counts as one object; the shares are of the records that change something and came with parameters."""
         return {
             "records": self.seen - len(self.unread),
             "unreadable": len(self.unread),
@@ -162,14 +143,23 @@ class Summary:
             "completeness": {str(one): self.completeness[str(one)] for one in Completeness},
             "kinds": dict(self.writes),
             "clean_share": self.clean_share,
+            "told_share": self.told_share,
             "causes": dict(self.causes.most_common()),
         }
 
     @property
     def clean_share(self) -> float | None:
         """How many of the changing records with parameters convert with no unknown key and fit their operation; None of none."""
-        clean, not_clean = self.writes["changing, converted cleanly"], self.writes["changing, not converted cleanly"]
-        return clean / (clean + not_clean) if clean + not_clean else None
+        return self.writes["changing, converted cleanly"] / self._converted if self._converted else None
+
+    @property
+    def told_share(self) -> float | None:
+        """The same with those that lack nothing but members that the record does not show and that are named as missing."""
+        return self.told / self._converted if self._converted else None
+
+    @property
+    def _converted(self) -> int:
+        return self.writes["changing, converted cleanly"] + self.writes["changing, not converted cleanly"]
 
     def in_words(self) -> str:
         """The counts as a table for a person."""
@@ -183,7 +173,8 @@ class Summary:
             total = sum(counts.values())
             lines += [f"  {title:13} {name:42} {count:7}  {count / total:6.1%}" for name, count in counts.most_common()]
         if self.clean_share is not None:
-            lines.append(f"{self.clean_share:.1%} of the changing records with parameters convert cleanly.")
+            lines.append(f"{self.clean_share:.1%} of the changing records with parameters convert cleanly,")
+            lines.append(f"{self.told_share:.1%} but for members that the record does not show and that are named as missing.")
         if self.causes:
             lines.append("Not cleanly, by cause:")
             lines += [f"  {count:5}  {words.visible(cause)}" for cause, count in self.causes.most_common()]

@@ -173,6 +173,17 @@ def _danger(shape: Shape | None, path: str, danger: Danger) -> Iterator[str]:
         yield f"dangerous: {path} cannot be left out, so it has no default"
     elif danger.has_default and danger.default is not None and (wrong := unfit(found, danger.default)):
         yield f"dangerous: the default of {path}: {wrong}"
+    if danger.wanted:
+        yield from _wanted(shape, path, danger)
+
+
+def _wanted(shape: Shape | None, path: str, danger: Danger) -> Iterator[str]:
+    if danger.default is not None:
+        yield f"dangerous: {path} has a default, so AWS does not want it"
+    try:
+        resolved(danger.wanted, shape)
+    except Bad as error:
+        yield f"dangerous: when {path} is wanted: {error}"
 
 
 def at(shape: Shape | None, path: str) -> Any:

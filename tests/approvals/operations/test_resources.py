@@ -180,6 +180,24 @@ def test_lists_and_urls_are_normalised_too():
         )
 
 
+@pytest.mark.parametrize("cluster", ["other", None])
+def test_an_arn_becomes_a_name_only_where_the_call_says_the_rest_of_it(cluster):
+    """A service's ARN holds its cluster: as a name beside another cluster it would be another service."""
+    arn = f"arn:aws:ecs:{HERE}:service/prod/web"
+    given = {"service": arn} | ({"cluster": cluster} if cluster else {})
+    with pytest.raises(BadParameters, match="This ARN tells of the cluster 'prod'"):
+        resources.normalised(catalog.get("ecs:DeleteService"), given, WHERE)
+    kept = resources.normalised(catalog.get("ecs:DeleteService"), {"cluster": "prod", "service": arn}, WHERE)
+    assert kept == {"cluster": "prod", "service": "web"}
+
+
+@pytest.mark.parametrize("host", ["sqs.us-east-1.amazonaws.com", "us-east-1.queue.amazonaws.com"])
+def test_a_queue_of_another_region_is_refused(host):
+    """A queue's URL names its region: a guardrail on this region's queues is not asked about another's."""
+    with pytest.raises(BadParameters, match="in us-east-1; the request is for account 111122223333 in eu-west-1"):
+        resources.normalised(catalog.get("sqs:PurgeQueue"), {"QueueUrl": f"https://{host}/111122223333/prod"}, WHERE)
+
+
 def test_a_member_that_is_meant_to_hold_an_arn_keeps_it():
     """A policy of AWS's own is of no account of ours, and is no name of the target."""
     attach = catalog.get("iam:AttachRolePolicy")

@@ -147,6 +147,8 @@ GROUP, BATCH, CLUSTER = "elasticache:ModifyReplicationGroup", "redshift:BatchDel
         (TTL, "dangerous", {"TimeToLiveSpecification.Enabled": {"why": "no boolean", "default": "true"}}),
         (INSTANCE, "dangerous", {"SkipFinalSnapshot": {"why": "no boolean", "default": 0}}),
         (INSTANCE, "dangerous", {"DBInstanceIdentifier": {"why": "cannot be left out", "default": None}}),
+        (INSTANCE, "dangerous.FinalDBSnapshotIdentifier.wanted", "!SkipSnapshot"),
+        (INSTANCE, "dangerous.SkipFinalSnapshot.wanted", "!FinalDBSnapshotIdentifier"),
         (INSTANCE, "settled", {"gone": ["DBInstanceNotFoundFault"]}),
         (INSTANCE, "resources", ["arn:{partition}:rds:{region}:{account}:cluster:{DBInstanceIdentifier}"]),
         (INSTANCE, "secret", ["Password"]),

@@ -45,6 +45,18 @@ def test_what_sts_read_from_an_assertion_was_not_sent_beside_it():
     assert "SAMLAssertion" in found.missing
 
 
+def test_a_text_that_ec2_was_given_empty_is_kept():
+    """EC2 records `noDevice: {}` for the empty text that leaves a device out; an empty list is not kept."""
+    recorded = {
+        "instancesSet": {"items": [{"imageId": "ami-1", "minCount": 1, "maxCount": 1}]},
+        "blockDeviceMapping": {"items": [{"deviceName": "/dev/sdc", "noDevice": {}}]},
+        "groupSet": {},
+    }
+    found = read("ec2:RunInstances", recorded)
+    assert found.parameters["BlockDeviceMappings"] == [{"DeviceName": "/dev/sdc", "NoDevice": ""}]
+    assert "SecurityGroupIds" not in found.parameters
+
+
 def test_an_emptied_member_that_the_call_needs_is_kept_and_named():
     """Lambda records `code: {}` for whatever the code was: the call keeps its form, and a person is told to enter the code."""
     recorded = {"functionName": "f", "role": "arn:aws:iam::123456789012:role/r", "code": {}, "environment": {}}
@@ -85,6 +97,15 @@ def test_a_word_is_no_mark(text):
         ("s3express", "DeleteBucket", {"bucketName": "b--euw1-az1--x-s3", "Host": "h"}, "s3:DeleteBucket"),
         ("s3express", "DeleteObject", {"bucketName": "b--euw1-az1--x-s3", "key": "k"}, "s3:DeleteObject"),
         ("edgekeyvaluestore", "DeleteKey", {"kvsARN": "a", "key": "k"}, "cloudfront-keyvaluestore:DeleteKey"),
+        ("amazonmq", "DeleteBroker", {"broker-id": "b-1"}, "mq:DeleteBroker"),
+        ("mq", "DeleteBroker", {"broker-id": "b-1"}, "mq:DeleteBroker"),
+        (
+            "metering-marketplace",
+            "RegisterUsage",
+            {"productCode": "p", "publicKeyVersion": 1},
+            "meteringmarketplace:RegisterUsage",
+        ),
+        ("application-insights", "DeleteApplication", {"resourceGroupName": "g"}, "application-insights:DeleteApplication"),
     ],
 )
 def test_a_services_other_names_are_known(source, event, recorded, operation):
@@ -157,3 +178,212 @@ def test_two_keys_that_disagree_about_one_member_leave_it_unknown():
     found = read("dynamodb:DeleteTable", {"tableName": "staging-x", "TableName": "prod-orders"})
     assert found.completeness is Completeness.UNKNOWN
     assert "TableName" in found.missing
+
+
+def test_an_empty_text_or_list_that_no_call_can_carry_was_not_given():
+    """Consoles send empty fields along: an optional member that the model wants filled is dropped and named; a person looks."""
+    recorded = {
+        "documentName": "d",
+        "instanceIds": ["i-0123456789abcdef0"],
+        "outputS3BucketName": "",
+        "comment": "",
+        "cloudWatchOutputConfig": {"cloudWatchLogGroupName": "", "cloudWatchOutputEnabled": False},
+    }
+    found = read("ssm:SendCommand", recorded)
+    assert found.dropped == ("outputS3BucketName", "cloudWatchOutputConfig.cloudWatchLogGroupName")
+    assert {"OutputS3BucketName", "CloudWatchOutputConfig.CloudWatchLogGroupName"} <= set(found.missing)
+    assert found.completeness is Completeness.INCOMPLETE
+    assert found.parameters["Comment"] == ""
+    assert found.parameters["CloudWatchOutputConfig"] == {"CloudWatchOutputEnabled": False}
+    shape = catalog.get("ssm:SendCommand").model.input_shape
+    assert shape is not None
+    assert not ParamValidator().validate(found.parameters, shape).has_errors()
+
+
+def test_an_emptied_object_that_cannot_have_been_empty_is_missing():
+    """Of an optional object recorded as `{}` whose own members are required nobody knows what it held: a person says."""
+    found = read("codebuild:UpdateProject", {"name": "build", "artifacts": {}, "description": "nightly"})
+    assert found.parameters == {"name": "build", "description": "nightly"}
+    assert (found.completeness, found.missing) == (Completeness.INCOMPLETE, ("artifacts",))
+
+
+def test_an_object_around_a_single_value_stands_for_it():
+    """An object whose only key is `name`, `value` or `content` stands for the value where the model has a single one."""
+    found = read("route53domains:DisableDomainTransferLock", {"domainName": {"name": "example.com"}})
+    assert (found.completeness, found.parameters) == (Completeness.EXACT, {"DomainName": "example.com"})
+    found = read("route53domains:DisableDomainTransferLock", {"domainName": {"name": "example.com", "tld": "com"}})
+    assert found.completeness is Completeness.INCOMPLETE
+
+
+def test_members_that_the_call_needs_are_named_whatever_else_is_wrong():
+    """A required member that the record lacks stands under `missing` even where a key is unknown or another value is hidden."""
+    found = read("iam:CreateRole", {"roleName": "r", "surprise": 1})
+    assert (found.completeness, found.missing) == (Completeness.UNKNOWN, ("AssumeRolePolicyDocument",))
+    found = read("cognito-idp:AdminSetUserPassword", {"userPoolId": "eu-west-1_x", "password": "HIDDEN_DUE_TO_SECURITY_REASONS"})
+    assert (found.completeness, found.redacted, found.missing) == (Completeness.REDACTED, ("Password",), ("Username",))
+
+
+def test_a_required_member_inside_a_list_is_named_by_its_place():
+    """What an element lacks is named with the element's number."""
+    recorded = {"surprise": 1, "users": [{"username": "ann", "password": "x"}, {"username": "bob"}]}
+    assert "Users.1.Password" in read("mq:CreateBroker", recorded).missing
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "missing"),
+    [
+        ("mq:UpdateUser", {"broker-id": "b-1", "username": "ann", "consoleAccess": True}, "Password"),
+        ("lightsail:CreateInstancesFromSnapshot", {"instanceNames": ["i"], "availabilityZone": "a", "bundleId": "b"}, "userData"),
+        ("directconnect:CreateBGPPeer", {"virtualInterfaceId": "dxvif-1", "newBGPPeer": {"asn": 65000}}, "newBGPPeer.authKey"),
+    ],
+)
+def test_what_is_called_as_a_secret_is_may_have_been_left_out(name, recorded, missing):
+    """A member that only our list calls a secret, and that the record does not show, keeps the call from being called exact."""
+    found = read(name, recorded)
+    assert found.completeness is Completeness.INCOMPLETE
+    assert missing in found.missing
+
+
+def test_an_emptied_secret_is_not_known():
+    """A secret that is recorded empty may have been emptied by the service: it is missing, not exact."""
+    recorded = {"instanceNames": ["i"], "availabilityZone": "a", "blueprintId": "b", "bundleId": "c", "userData": ""}
+    found = read("lightsail:CreateInstances", recorded)
+    assert (found.completeness, found.missing) == (Completeness.INCOMPLETE, ("userData",))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "completeness"),
+    [
+        ({"bucketName": "bucket", "key": "k", "acl": ""}, Completeness.INCOMPLETE),
+        ({"bucketName": "bucket", "key": "k", "acl": "", "x-amz-acl": "private"}, Completeness.EXACT),
+        ({"bucketName": "bucket", "key": "k", "accessControlList": {"x-amz-grant-read": "id=1"}}, Completeness.EXACT),
+    ],
+)
+def test_an_acl_is_a_document_or_a_name(recorded, completeness):
+    """Data events hold no bodies: an ACL that is neither named nor shown is missing; beside one that is named none was sent."""
+    found = read("s3:PutObjectAcl", recorded)
+    assert found.completeness is completeness
+    assert ("AccessControlPolicy" in found.missing) == (completeness is Completeness.INCOMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "missing"),
+    [
+        ("cloudformation:CreateStack", {"stackName": "s", "templateURL": "https://t", "templateBody": "{}"}, "StackPolicyBody"),
+        ("sqs:SendMessage", {"queueUrl": "https://q", "messageBody": "m"}, "MessageAttributes"),
+        ("ssm:CreateAssociationBatch", {"entries": [{"name": "d"}]}, "Entries.Parameters"),
+    ],
+)
+def test_bodies_and_texts_that_services_leave_out(name, recorded, missing):
+    """Texts, templates and messages that a service never records keep its calls from being called exact."""
+    found = read(name, recorded)
+    assert found.completeness is Completeness.INCOMPLETE
+    assert missing in found.missing
+
+
+def test_headers_of_the_transport_are_none_of_the_calls():
+    """A header of HTTP's that no member stands for is dropped; one that a member stands for is kept."""
+    recorded = {
+        "bucketName": "bucket",
+        "key": "k",
+        "Expect": "100-continue",
+        "Accept-Encoding": "gzip",
+        "Content-Type": "text/plain",
+    }
+    found = read("s3:PutObject", recorded)
+    assert (found.unknown, set(found.dropped)) == ((), {"Expect", "Accept-Encoding"})
+    assert found.parameters["ContentType"] == "text/plain"
+
+
+def test_the_second_api_gateway_makes_the_same_noise():
+    """API Gateway adds `template` to the records of both its APIs."""
+    found = read("apigatewayv2:CreateApi", {"createApiInput": {"name": "n", "protocolType": "HTTP"}, "template": False})
+    assert (found.completeness, found.dropped) == (Completeness.EXACT, ("template",))
+
+
+def test_a_mark_that_is_too_short_for_its_member_is_left_out():
+    """A mark keeps its place only where botocore would take a text of its length; it is named as hidden either way."""
+    found = read("kms:UpdateCustomKeyStore", {"customKeyStoreId": "cks-1", "keyStorePassword": "****"})
+    assert (found.parameters, found.redacted) == ({"CustomKeyStoreId": "cks-1"}, ("KeyStorePassword",))
+    found = read("redshift:ModifyCluster", {"clusterIdentifier": "c", "masterUserPassword": "****"})
+    assert (found.parameters["MasterUserPassword"], found.redacted) == ("****", ("MasterUserPassword",))
+
+
+@pytest.mark.parametrize("value", [False, "", {}, []])
+def test_a_switch_of_the_services_own_that_is_off_says_nothing(value):
+    """A key that no member has and that is off or empty was not asked for: it is dropped, told, and leaves the call exact."""
+    recorded = {"clusterName": "c", "internalExpiryRequired": value}
+    found = read("ecs:CreateCluster", recorded)
+    assert (found.completeness, found.dropped, found.unknown) == (Completeness.EXACT, ("internalExpiryRequired",), ())
+    assert found.parameters == {"clusterName": "c"}
+
+
+@pytest.mark.parametrize("value", [True, 0, 1, "x", [False], {"on": False}])
+def test_a_switch_that_is_on_is_unknown(value):
+    """Any other value of a key that no member has may be what was asked for: a person looks."""
+    found = read("ecs:CreateCluster", {"clusterName": "c", "internalExpiryRequired": value})
+    assert (found.completeness, found.unknown) == (Completeness.UNKNOWN, ("internalExpiryRequired",))
+
+
+def test_an_empty_text_of_a_service_that_empties_what_it_hides_is_hidden():
+    """Transcribe writes an empty text where it hides one: that is no value, and the call is not exact."""
+    recorded = {"transcriptionJobName": "job", "media": {"mediaFileUri": ""}, "outputBucketName": "", "languageCode": "en-US"}
+    found = read("transcribe:StartTranscriptionJob", recorded)
+    assert found.completeness is Completeness.REDACTED
+    assert set(found.redacted) == {"Media.MediaFileUri", "OutputBucketName"}
+    assert found.parameters == {"TranscriptionJobName": "job", "Media": {}, "LanguageCode": "en-US"}
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "member"),
+    [
+        ("athena:StartQueryExecution", {"query": "select 1"}, "QueryString"),
+        ("acm-pca:CreateCertificateAuthority", {"certificateAuthorityConfiguration": {"keyType": "RSA_2048"}}, "KeyAlgorithm"),
+    ],
+)
+def test_former_names_of_members_are_known(name, recorded, member):
+    """What a service called a member when it was new, old records call it still."""
+    found = read(name, recorded)
+    assert found.unknown == ()
+    assert member in str(found.parameters)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "content"),
+    [
+        ({"hb": [104, 105], "offset": 0, "limit": 2, "capacity": 2}, b"hi"),
+        ({"hb": [104, 105, 0, 0], "offset": 0, "limit": 2, "capacity": 4}, b"hi"),
+        ({"hb": [0, 104, 105], "offset": 1, "limit": 2}, b"hi"),
+        ({"hb": [104, 105]}, b"hi"),
+        ({"hb": [104, 105], "offset": -1, "limit": 2}, None),
+        ({"hb": [104, 105], "limit": "2"}, None),
+    ],
+)
+def test_a_buffer_holds_what_its_limit_says(buffer, content):
+    """Of a Java buffer only what lies before its limit was sent."""
+    found = read("acm-pca:ImportCertificateAuthorityCertificate", {"certificateAuthorityArn": "a" * 10, "certificate": buffer})
+    assert found.parameters.get("Certificate") == content
+    assert ("Certificate" in found.missing) == (content is None)
+
+
+def test_a_buffer_that_was_cut_is_not_known_whole():
+    """What is there of a buffer whose array is shorter than its limit is kept, and the member is named as missing."""
+    recorded = {"certificateAuthorityArn": "a" * 10, "certificate": {"hb": [104, 105], "offset": 0, "limit": 900}}
+    found = read("acm-pca:ImportCertificateAuthorityCertificate", recorded)
+    assert found.parameters["Certificate"] == b"hi"
+    assert found.completeness is Completeness.INCOMPLETE
+    assert "Certificate" in found.missing
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "hidden"),
+    [
+        ("ec2:DeleteKeyPair", {"keyName": {"value": "<sensitiveDataRemoved>"}}, "KeyName"),
+        ("ec2:DeleteFlowLogs", {"DeleteFlowLogsRequest": {"FlowLogId": {"content": "****", "tag": 1}}}, "FlowLogIds.0"),
+        ("route53domains:DisableDomainTransferLock", {"domainName": {"name": "HIDDEN_DUE_TO_SECURITY_REASONS"}}, "DomainName"),
+    ],
+)
+def test_a_mark_inside_of_what_stands_for_a_value_is_a_mark(name, recorded, hidden):
+    """A hidden value is hidden also where an object is written around it."""
+    found = read(name, recorded)
+    assert (found.completeness, found.redacted) == (Completeness.REDACTED, (hidden,))

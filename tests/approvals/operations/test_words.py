@@ -95,7 +95,7 @@ class TestCommands:
     def test_bytes_moments_and_sealed_values(self):
         """Bytes come from a file that the command writes, a moment is ISO 8601, a sealed value stays sealed."""
         said = words.cli(step("kms:Encrypt", KeyId="k", Plaintext=b"\0\1"), "eu-west-1").splitlines()
-        assert said[0] == f"base64 -d > Plaintext.bin <<< {base64.b64encode(bytes([0, 1])).decode()}"
+        assert said[0] == f"echo {base64.b64encode(bytes([0, 1])).decode()} | base64 -d > Plaintext.bin"
         assert said[1].endswith("--plaintext fileb://Plaintext.bin")
         moment = datetime(2026, 1, 31, 12, tzinfo=UTC)
         assert "2026-01-31T12:00:00+00:00" in command("dms:StartReplicationTask", CdcStartTime=moment)
