@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from approvals import decisions, ingest
-from approvals.errors import CountersignError, NotAllowed, OwnRequest, Refused, WrongState
+from approvals.errors import CountersignError, NotAllowed, OwnRequest, Refused, Unmapped, WrongState
 from approvals.models import Alert, ApprovalRequest, Execution, GuardrailUserPermission, Login, Passkey, Person, Review
 from approvals.permissions import person_of
 from approvals.states import RequestState, Verdict
@@ -131,7 +131,7 @@ def nobody_can_have_it_approved(cast, request) -> None:
     assert request.requester is None
     for handle in ("alice", "bob", "carol", "dana", "olivia"):
         for verdict in (Verdict.CONFIRM, Verdict.APPROVE):
-            with pytest.raises((NotAllowed, WrongState)):
+            with pytest.raises((NotAllowed, Unmapped, WrongState)):
                 decisions.begin(request.pk, cast.person(handle), verdict)
     assert decisions.why_not_end(request, cast.person("alice"), RequestState.WITHDRAWN)
 
@@ -157,11 +157,11 @@ class TestRow02:
         assert taken_in(trail_record(userIdentity=root, table="prod-rooted")) is None
         assert [alert.kind for alert in Alert.objects.all()] == ["root"]
 
-    def test_a_source_identity_or_key_that_another_claims_is_ambiguous_and_nobody_s(self, cast):
+    def test_a_role_that_two_persons_claim_is_nobody_s(self, cast):
         """Two persons whose patterns fit equally well: a person is never guessed."""
         for handle in ("alice", "bob"):
-            value = f"arn:aws:iam::{ACCOUNT}:role/shared/{'*' if handle == 'alice' else '?*'}"
-            cast.changed({"edit": "add_principal", "person": handle, "kind": "role_session", "value": value})
+            value = f"arn:aws:iam::{ACCOUNT}:role/{'share?' if handle == 'alice' else '?hared'}"
+            cast.changed({"edit": "add_principal", "person": handle, "kind": "role", "value": value})
         request = taken_in(of_session("shared", "x"))
         nobody_can_have_it_approved(cast, request)
 

@@ -37,6 +37,8 @@ DRAFTS: Final = _TRAIL | {
 ENDS: Final = _TRAIL | {"approvals_approvalrequest", "approvals_outboxmessage"}
 ALERTS: Final = _TRAIL | {"approvals_alert"}
 PROPOSES: Final = _TRAIL | {"approvals_authoritychange", "approvals_outboxmessage"}
+SAYS: Final = _TRAIL | {"approvals_comment", "approvals_outboxmessage"}
+RETURNS: Final = DRAFTS | {"approvals_comment"}
 CHANGE_CHALLENGE: Final = frozenset({"approvals_changechallenge"})
 REGISTRATION_CHALLENGE: Final = frozenset({"approvals_registrationchallenge"})
 
@@ -46,7 +48,7 @@ DECISIVE: Final = frozenset(
     for name in (
         "review", "signature", "execution", "attempt", "proof", "observation", "authoritylink", "authoritysettings", "person",
         "login", "principal", "passkey", "account", "guardrail", "guardrailversion", "guardrailuserpermission",
-        "guardrailgrouppermission", "invitation", "changesignature", "sealedkey",
+        "guardrailgrouppermission", "invitation", "changesignature", "sealedkey", "notice",
     )
 ) | {
     "auth_group", "auth_group_permissions", "auth_permission", "portal_user", "portal_user_groups",
@@ -222,6 +224,7 @@ def proposes(by: str, **typed: Any) -> Posts:
 PLACE: Final[Form] = {"place": "111122223333/eu-west-1", "operation": "dynamodb:DeleteTable"}
 files = said({**PLACE, "p.TableName": "prod-filed"}, PLACE, {"place": "x/y"}, ADMIN_FORM)
 ends = said({"reason": "no longer"})
+says = said({"text": ""}, {"text": "what I think"}, ADMIN_FORM)
 closes = said({"reason": ""}, {"reason": "looked at it"}, ADMIN_FORM)
 shown = said(ADMIN_FORM, {"step": "begin"})
 credentials = said(
@@ -243,6 +246,11 @@ enrols = said(
 )
 registers = said({}, {"step": "begin"}, {"step": "finish", "credential": "{}"}, {"step": "finish", "credential": '{"id":"AA"}'})
 
+_PERSONS: Final = ("alice", "bob", "carol", "dana", "olivia", "rosa")
+_STATES: Final = (
+    "incomplete", "denied call", "nobody's", "draft", "pending", "approved", "claimed", "denied", "withdrawn", "disowned",
+    "expired",
+)  # fmt: skip
 _DRAFTS_WITH_A_PLAN: Final = ("denied call", "draft")
 _OPEN_OF_ALICE: Final = ("incomplete", *_DRAFTS_WITH_A_PLAN, "pending", "approved")
 
@@ -353,6 +361,23 @@ ADDRESSES: Final[Mapping[str, Address]] = {
     # The ceremony begins; without the key it ends there.
     f"{_REQUEST}confirm": Address(takes="request", posts=forged, may=_by_alice(_DRAFTS_WITH_A_PLAN, CHALLENGE)),
     f"{_REQUEST}decide": Address(takes="request", posts=forged, may={("bob", "pending"): CHALLENGE}),
+    # No guardrail of this world lets anybody break the glass.
+    f"{_REQUEST}glass": Address(takes="request", posts=forged),
+    f"{_REQUEST}reviewed": Address(takes="request", posts=says),
+    # Any person may ask, so any person may stand behind what nobody does; he is barred from deciding it then.
+    f"{_REQUEST}adopt": Address(takes="request", posts=ends, may={(who, "nobody's"): ENDS for who in _PERSONS}),
+    f"{_REQUEST}return": Address(takes="request", posts=ends, may={("bob", "pending"): RETURNS, ("bob", "approved"): RETURNS}),
+    f"{_REQUEST}stop": Address(takes="request", posts=ends, may={(who, "approved"): ENDS for who in ("alice", "bob")}),
+    f"{_REQUEST}comment": Address(
+        takes="request",
+        posts=says,
+        may={
+            **{(who, label): SAYS for who in ("alice", "dana", "olivia") for label in _STATES},
+            **{("bob", label): SAYS for label in _STATES if label != "incomplete"},
+            # Whoever may adopt it may read it, and talk about it.
+            **{(who, "nobody's"): SAYS for who in _PERSONS},
+        },
+    ),
     f"{_REQUEST}withdraw": Address(takes="request", posts=ends, may=_by_alice(_OPEN_OF_ALICE, ENDS)),
     f"{_REQUEST}disown": Address(takes="request", posts=ends, may=_by_alice(("incomplete", "denied call"), ENDS | ALERTS)),
 }

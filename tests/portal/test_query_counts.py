@@ -51,21 +51,25 @@ def more_requests(like: ApprovalRequest, count: int, guardrails: list[Guardrail]
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table in ("approvalrequest", "revision", "revisionguardrail", "execution"):
             cursor.execute(f"ALTER TABLE approvals_{table} DISABLE TRIGGER USER")
+    now, requests, revisions, states = timezone.now(), [], [], ("pending", "draft", "approved", "denied")
     for number in range(count):
         key = uuid4()
-        state = ("pending", "draft", "approved", "denied")[number % 4]
-        values = {"id": key, "state": state, "target": f"prod-{number}", "merge_key": ""}
-        ApprovalRequest.objects.bulk_create([_copy(like, **values)])
-        digest = canonical.digest(str(key))
-        made = _copy(revision, id=None, request_id=key, digest=digest)
-        Revision.objects.bulk_create([made])
-        guardrail = guardrails[number % len(guardrails)]
-        now = timezone.now()
-        RevisionGuardrail.objects.create(revision=made, version=version, guardrail=guardrail, request_id=key, created_at=now)
-        if state == "approved":
-            Execution.objects.create(
-                id=uuid4(), revision=made, state="ready", token=0, not_before=now, valid_until=now, created_at=now
-            )
+        values = {"id": key, "state": states[number % 4], "target": f"prod-{number}", "merge_key": ""}
+        requests.append(_copy(like, **values))
+        revisions.append(_copy(revision, id=None, request_id=key, digest=canonical.digest(str(key))))
+    ApprovalRequest.objects.bulk_create(requests)
+    Revision.objects.bulk_create(revisions)
+    RevisionGuardrail.objects.bulk_create(
+        RevisionGuardrail(
+            revision=one, version=version, guardrail=guardrails[n % len(guardrails)], request_id=one.request_id, created_at=now
+        )
+        for n, one in enumerate(revisions)
+    )
+    Execution.objects.bulk_create(
+        Execution(id=uuid4(), revision=one, state="ready", token=0, not_before=now, valid_until=now, created_at=now)
+        for n, one in enumerate(revisions)
+        if states[n % 4] == "approved"
+    )
 
 
 def _copy(row, **changes: object):
