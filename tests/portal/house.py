@@ -5,6 +5,7 @@ Everything lies in one transaction of the module that never ends well; whoever c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,10 +50,11 @@ from tests.portal.hands import session_for
 OUTSIDE = ("anonymous", "mallory", "ivan", "bob-without-factor", "dana-without-factor")
 INSIDE = ("alice", "bob", "carol", "dana", "olivia", "robot", "rosa")
 ROLES = OUTSIDE + INSIDE
-# Who sees requests whatever their state, and of them those whose requests or guardrails these are.
-OVERSEERS = ("dana", "olivia")
+# Whose requests or guardrails these are: for everybody else a request's state makes no difference.
 CONCERNED = ("alice", "bob")
 
+# How many there were, by method.
+visits: Counter[str] = Counter()
 _handler = ClientHandler(enforce_csrf_checks=False)
 
 
@@ -66,6 +68,7 @@ class Visitor(RequestFactory):
 
     def ask(self, method: str, url: str, data: Mapping[str, Any] | None = None) -> Any:
         """One visit. Query and form are those that a browser would send."""
+        visits[method] += 1
         if method == "POST":
             return self.post(url, dict(data or {}), secure=True)
         return self.generic(method, url, secure=True)

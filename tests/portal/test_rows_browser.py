@@ -47,7 +47,7 @@ def test_row_16_no_other_site_can_post_or_frame_anything(house, before, role):
     token = "t" * 32
     refused = 0
     for where, url in urls(house):
-        for cookies, headers, form in (
+        forged: tuple[tuple[dict[str, str], dict[str, Any], dict[str, str]], ...] = (
             ({}, {}, {"reason": "x"}),
             ({settings.CSRF_COOKIE_NAME: token}, {}, {"csrfmiddlewaretoken": "u" * 32}),
             (
@@ -56,10 +56,11 @@ def test_row_16_no_other_site_can_post_or_frame_anything(house, before, role):
                 {"csrfmiddlewaretoken": token},
             ),
             ({settings.CSRF_COOKIE_NAME: token}, {"HTTP_ORIGIN": "null"}, {"csrfmiddlewaretoken": token}),
-        ):
+        )
+        for cookies, headers, form in forged:
             for name, value in cookies.items():
                 visitor.cookies[name] = value
-            answer = visitor.post(url, form, secure=True, **headers)
+            answer: Any = visitor.post(url, form, secure=True, **headers)
             visitor.cookies.pop(settings.CSRF_COOKIE_NAME, None)
             assert answer.status_code == 403, (where, headers, answer.status_code)
             refused += 1
