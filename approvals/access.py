@@ -150,6 +150,8 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
     AUTHORITY: {
         **dict.fromkeys(_AUTHORITY, _READ),
         "approvals.AuthorityLink": _ADD,
+        # Which link is the newest stands in the trail as well.
+        "approvals.AuditEntry": _READ,
         "approvals.AuthoritySettings": "SELECT, INSERT, UPDATE",
         "approvals.Account": "SELECT, INSERT, UPDATE",
         "approvals.Person": "SELECT, INSERT, UPDATE",

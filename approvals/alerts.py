@@ -41,6 +41,14 @@ def raise_alert(
     return alert
 
 
+def raise_once(trail: Trail, kind: AlertKind, *, title: str, detail: str, actor: str, record: TrailRecord | None = None) -> bool:
+    """Raise it unless one of this kind and title is open already; whether it is new."""
+    if Alert.objects.filter(kind=kind, title=title[:500], closed_at=None).exists():
+        return False
+    raise_alert(trail, kind, title=title, detail=detail, actor=actor, record=record)
+    return True
+
+
 def close(alert_id: int, person: Person, why: str) -> Alert:
     """An administrator has looked at it and says what it was. Raises NotAllowed, WrongState, Refused."""
     if not person.is_administrator:

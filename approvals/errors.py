@@ -122,6 +122,10 @@ class AlreadyReviewed(Refused):
     """This person has reviewed this revision before."""
 
 
+class TooMany(Refused):
+    """One person or AWS identity asks for more at once than anybody could look at."""
+
+
 class NothingMatches(Refused):
     """No enforcing guardrail protects this call, so there is nothing to approve."""
 

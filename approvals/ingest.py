@@ -20,10 +20,10 @@ from django.utils import timezone
 from psycopg import sql
 
 from approvals import audit, canonical, explanation, outbox, principals, trail_event, watch
-from approvals.alerts import raise_alert
+from approvals.alerts import raise_alert, raise_once
 from approvals.audit import Trail
 from approvals.decisions import submit
-from approvals.errors import AuditUnavailable, BadTrailEvent
+from approvals.errors import AuditUnavailable, BadTrailEvent, TooMany
 from approvals.explanation import Becomes
 from approvals.models import (
     Account,
@@ -207,17 +207,21 @@ def _judge(
         else:
             _bypass(entries, found, record, what="succeeded" if event.outcome is Outcome.SUCCEEDED else "may have succeeded")
         return Fate.ALERT, why, None
-    request, new = submit(
-        entries,
-        event,
-        operation=found.operation.full_name,
-        conversion=found.conversion,
-        account=found.account,
-        requester=principals.behind(event.caller).person,
-        versions=found.enforcing,
-        merge_key=merge_key,
-        now=now,
-    )
+    try:
+        request, new = submit(
+            entries,
+            event,
+            operation=found.operation.full_name,
+            conversion=found.conversion,
+            account=found.account,
+            requester=principals.behind(event.caller).person,
+            versions=found.enforcing,
+            merge_key=merge_key,
+            now=now,
+        )
+    except TooMany as reason:
+        _flood(entries, str(reason), record)
+        return Fate.ALERT, str(reason), None
     return (
         (Fate.REQUEST, "", request) if new else (Fate.MERGED, "The same call was denied before and its request is open.", request)
     )
@@ -247,6 +251,22 @@ def _root(entries: Trail, found: _Protected, record: TrailRecord) -> None:
         AlertKind.ROOT,
         title=f"The root user of {found.account} tried {found.operation.full_name}",
         detail="Root stands for nobody in particular, so no request was opened. Find out who used it.",
+        actor="process:feed",
+        record=record,
+    )
+
+
+def _flood(entries: Trail, reason: str, record: TrailRecord) -> None:
+    """One alert for as long as it is open: a flood of alerts would hide what the flood of drafts would have hidden."""
+    raise_once(
+        entries,
+        AlertKind.FLOOD,
+        title=words.visible(reason),
+        detail=(
+            "Every further denied call is kept as a record and becomes no draft. Look at what the identity does: a script that "
+            "tries again and again, or somebody who wants to hide a request among many. Drafts are made again once some of its "
+            "open ones are decided, withdrawn or expired."
+        ),
         actor="process:feed",
         record=record,
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from approvals import changes, decisions, outbox
+from approvals import changes, decisions, outbox, weakened
 from approvals.models import OutboxKind, OutboxMessage
 from executor import delivery, endings, feed, inspect, reconcile, run, stuck
 
@@ -48,7 +48,10 @@ def reconcile_open() -> None:
 
 @shared_task(name="executor.tasks.apply_changes")
 def apply_changes() -> None:
-    """Apply what administrators signed, and what invited persons registered; end what ran out of its clock."""
+    """Apply what administrators signed, and what invited persons registered; end what ran out of its clock.
+
+    Then look whether somebody took a control away.
+    """
     while due := outbox.take([OutboxKind.APPLY], most=1):
         try:
             change_id = _id(due[0].subject)
@@ -58,6 +61,7 @@ def apply_changes() -> None:
         except Exception as error:  # noqa: BLE001 - logged there; the next change must not wait for this one
             stuck.put_off(due[0], error, actor=changes.ACTOR)
     changes.expire()
+    weakened.look(actor=changes.ACTOR)
 
 
 def _id(subject: str) -> UUID | None:

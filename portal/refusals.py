@@ -19,9 +19,15 @@ from approvals.errors import (
     NotAllowed,
     StaleChange,
     StaleRevision,
+    TooMany,
     Unmapped,
     WrongState,
 )
+
+
+class ProviderAway(CountersignError):
+    """The identity provider does not answer, so nobody was signed in by it."""
+
 
 # The first class that fits wins, so the narrow ones come first.
 _STATUS: tuple[tuple[type[CountersignError], HTTPStatus], ...] = (
@@ -34,10 +40,13 @@ _STATUS: tuple[tuple[type[CountersignError], HTTPStatus], ...] = (
     (BadSignature, HTTPStatus.BAD_REQUEST),
     (BadParameters, HTTPStatus.BAD_REQUEST),
     (AuditUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
+    (ProviderAway, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _TITLE = {
     HTTPStatus.FORBIDDEN: "You may not do this",
     HTTPStatus.CONFLICT: "This is no longer possible",
+    HTTPStatus.TOO_MANY_REQUESTS: "This is too much at once",
     HTTPStatus.NOT_FOUND: "There is nothing here",
     HTTPStatus.SERVICE_UNAVAILABLE: "Nothing was done",
 }

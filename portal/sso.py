@@ -6,20 +6,30 @@ no claim can add a right.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.decorators import login_not_required
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialAccount, SocialLogin
+from allauth.socialaccount.providers.openid_connect import views
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+from requests import RequestException
 
 from approvals.permissions import person_of
+from portal import refusals
 from portal.mfa import SESSION_AMR
+from portal.refusals import ProviderAway
+
+log = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -85,6 +95,33 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> Any:
         """There is no way here; if there were one, it would end."""
         raise ImmediateHttpResponse(_page(request, "unknown", sociallogin))
+
+
+@login_not_required
+@require_http_methods(["GET", "POST"])
+def begin(http: HttpRequest, provider_id: str) -> HttpResponse:
+    """Off to the provider, by POST; GET asks whether to go."""
+    return _or_say_why_not(http, views.login, provider_id)
+
+
+@login_not_required
+@require_http_methods(["GET", "POST"])
+def back(http: HttpRequest, provider_id: str) -> HttpResponse:
+    """Back from the provider, with its answer."""
+    return _or_say_why_not(http, views.callback, provider_id)
+
+
+def _or_say_why_not(http: HttpRequest, view: Callable[..., HttpResponse], provider_id: str) -> HttpResponse:
+    """allauth asks the provider for its addresses first; one that does not answer is no error of ours."""
+    try:
+        return view(http, provider_id)
+    except RequestException as error:
+        log.warning("the identity provider does not answer: %s", type(error).__name__)
+        away = ProviderAway(
+            "The identity provider does not answer, so you are not signed in. Try again in a minute; if that changes nothing, "
+            "tell whoever runs the provider."
+        )
+        return refusals.page(http, away)
 
 
 def _amr(extra_data: Any) -> list[str]:

@@ -9,7 +9,7 @@ from allauth.socialaccount import views as socialaccount
 from django.conf import settings
 from django.urls import include, path
 
-from portal import demo
+from portal import demo, sso
 
 urlpatterns = [
     path("login/", account.login, name="account_login"),
@@ -19,7 +19,8 @@ urlpatterns = [
     path("2fa/", include("allauth.mfa.urls")),
     path("3rdparty/login/cancelled/", socialaccount.login_cancelled, name="socialaccount_login_cancelled"),
     path("3rdparty/login/error/", socialaccount.login_error, name="socialaccount_login_error"),
-    path("", include("allauth.socialaccount.providers.openid_connect.urls")),
+    path("oidc/<str:provider_id>/login/", sso.begin, name="openid_connect_login"),
+    path("oidc/<str:provider_id>/login/callback/", sso.back, name="openid_connect_callback"),
 ]
 
 if settings.DEMO:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from threading import Lock
 from typing import Final
 
@@ -13,12 +14,13 @@ from approvals.authority.links import Link, Standing
 from approvals.authority.state import Authority
 from approvals.authority.tables import state_of_tables
 from approvals.errors import BadAuthority
-from approvals.models import AuthorityLink
+from approvals.models import AuditEntry, AuditKind, AuthorityLink
 from approvals.signatures import RelyingParty
 
 # What was verified once need not be verified again: hash -> standing, for the newest link of each pin that was walked.
 _walked: Final[dict[tuple[str, RelyingParty], Standing]] = {}
 _lock: Final = Lock()
+_NOTED: Final = (AuditKind.GENESIS, AuditKind.CHANGE_APPLIED, AuditKind.PASSKEY_REGISTERED)
 # Of the advisory lock: "countersi" would be too long for 64 bits.
 _KEY: Final = int.from_bytes(b"csauth01", "big")
 
@@ -31,17 +33,33 @@ def relying_party() -> RelyingParty:
 def walk(pin: str) -> Authority:
     """Walk the chain from the genesis whose hash is `pin` and return its newest state.
 
-    Raises BadAuthority when there is no pin, the genesis is another one, a link does not follow, or the tables say something else
-    than the newest link: then somebody wrote authority without the signatures for it.
+    Raises BadAuthority when there is no pin, the genesis is another one, a link does not follow, the trail knows of a newer one,
+    or the tables say something else than the newest link: then somebody wrote authority without the signatures for it.
     """
     with transaction.atomic():
         held_still()
         newest = standing(pin)
+        _nothing_taken_back(newest)
         if state_of_tables() != newest.text:
             raise BadAuthority(
                 "The tables of authority differ from the signed chain: somebody changed a person, key, grant or guardrail."
             )
         return newest.authority
+
+
+def _nothing_taken_back(newest: Standing) -> None:
+    """Each link was noted in the audit trail, which is kept outside as well: links cut off together with their rows are missed.
+
+    Without this an older state of authority, consistent in itself, could be brought back and a right that was taken away with it.
+    """
+    entries = [AuditEntry.objects.filter(kind=kind).order_by("-sequence").first() for kind in _NOTED]
+    last = max((entry for entry in entries if entry is not None), key=lambda entry: entry.sequence, default=None)
+    noted = json.loads(last.body)["detail"].get("hash") if last is not None else None
+    if noted != newest.hash:
+        raise BadAuthority(
+            f"The chain of authority ends with link {newest.number}, and the audit trail's newest link is another one: links "
+            "were taken away or added."
+        )
 
 
 def held_still(*, to_change: bool = False) -> None:

@@ -15,6 +15,7 @@ from approvals.decisions.checks import (
     must_be_editable,
     must_be_in_time,
 )
+from approvals.decisions.quotas import may_draft, may_file
 from approvals.decisions.steps import Asked, Parameters, foremost, must_stay_about_it, steps_of, subject, target_of
 from approvals.decisions.writing import (
     Denied,
@@ -64,7 +65,7 @@ def submit(
 ) -> tuple[ApprovalRequest, bool]:
     """Make a draft of a denied call, or count a repeat of one that is open. Returns (request, whether it is new).
 
-    Runs in the transaction of the feed's batch.
+    Runs in the transaction of the feed's batch. Raises TooMany, having written nothing.
     """
     open_one = ApprovalRequest.objects.select_for_update().filter(merge_key=merge_key, state__in=["draft", "pending"]).first()
     if open_one is not None and _clock_is_over(open_one, now):
@@ -74,6 +75,7 @@ def submit(
         ApprovalRequest.objects.filter(pk=open_one.pk).update(repeats=open_one.repeats + 1)
         trail.add(AuditKind.REQUEST_REPEATED, actor="process:feed", request=open_one.pk, event=event.event_id)
         return open_one, False
+    may_draft(event.caller)
     service, _, name = operation.partition(":")
     conversion = sensitive.without_secrets(catalog.get(operation), conversion)
     steps = [Step(service, name, quirks.without_marks(conversion.parameters))]
@@ -167,8 +169,8 @@ def file(
 ) -> ApprovalRequest:
     """Make a draft without any event; the person is its requester and author. What is asked is `steps`, or one operation.
 
-    Raises BadParameters by field (`account`, `region`, `operation` or a parameter's path) and NothingMatches when no guardrail
-    protects any of the calls: then they need no approval.
+    Raises BadParameters by field (`account`, `region`, `operation` or a parameter's path), NothingMatches when no guardrail
+    protects any of the calls (then they need no approval), and TooMany when the person has enough open.
     """
     now = now or timezone.now()
     account = Account.objects.filter(pk=account_id).first()
@@ -181,6 +183,7 @@ def file(
     versions = matching(calls)
     about = foremost(made, calls, versions)
     with audit.recorded() as trail:
+        may_file(person, now)
         request = new_request(Source.FILED, account, region, made, person, versions, now, about=about)
         why = "Filed in the portal with every parameter entered."
         revision = revise(request, made, person, Completeness.EXACT, why, now, versions=versions)

@@ -23,6 +23,8 @@ class AlertKind(models.TextChoices):
     STUCK = "stuck", "A promise cannot be kept"
     CONFLICT = "conflict", "Two different records carry the same event id"
     FORGERY = "forgery", "Rows that do not verify were about to be executed"
+    FLOOD = "flood", "One identity asks for more than anybody could look at"
+    WEAKENED = "weakened", "A control was taken away"
     GLASS = "glass", "Somebody broke the glass: another approver reviews it"
 
 

@@ -136,6 +136,7 @@ def test_a_self_approval_written_by_sql_is_refused(cast):
 
 
 @pytest.mark.parametrize("handle", ["bob", "alice"])
+@pytest.mark.security_row(13)
 def test_a_person_switched_off_after_the_approval_counts_no_more(cast, handle):
     """Neither a reviewer nor the requester who was switched off stands behind anything, at the claim as at the decision."""
     execution = cast.approved()

@@ -200,6 +200,7 @@ class TestReviewing:
         with pytest.raises(NotAllowed):
             decisions.begin(request.pk, cast.person("dana"), Verdict.APPROVE)
 
+    @pytest.mark.security_row(13)
     def test_a_right_taken_away_counts_at_once(self, cast):
         """Between the ceremony and the signature the right is read again."""
         request = cast.pending()

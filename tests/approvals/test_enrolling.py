@@ -250,6 +250,7 @@ class TestWhatTheWorkerFinds:
     @pytest.mark.parametrize(
         "change_it", ["another_key", "no_codes", "one_code_twice", "made_up_codes", "another_label", "no_verification"]
     )
+    @pytest.mark.security_row(36)
     def test_a_forged_enrolment_registers_nothing_and_raises_the_alarm(self, invited, change_it):
         """Whoever reads the pending rows, or is the web process, cannot put a key of his own in the place of carol's."""
         forged = self.forge(invited, getattr(self, change_it))

@@ -67,6 +67,7 @@ def grant(cast, *handles):
         )
 
 
+@pytest.mark.security_row(15)
 def test_one_assertion_in_sixteen_threads_counts_once(cloned_database, cast):
     """A captured signature, posted sixteen times at once, is one review."""
     request = cast.pending()
@@ -77,6 +78,7 @@ def test_one_assertion_in_sixteen_threads_counts_once(cloned_database, cast):
     assert Review.objects.count() == 1
 
 
+@pytest.mark.security_row(11)
 def test_fifty_threads_on_one_request_make_one_execution(cloned_database, cast):
     """One approver with fifty ceremonies open: one review, one execution, one promise to carry it out."""
     request = cast.pending()

@@ -177,6 +177,7 @@ def another_genesis(stage: Stage, execution: Execution) -> None:
         another_genesis,
     ],
 )
+@pytest.mark.security_row(21)
 def test_a_forgery_executes_nothing_and_raises_the_alarm(stage: Stage, forgery: Forgery) -> None:
     """No row that the executor's chain of authority does not bear out leads to a call, nor even to a session."""
     forgery(stage, stage.cast.approved())

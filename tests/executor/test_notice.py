@@ -103,6 +103,7 @@ def test_a_hold_that_has_not_ended_by_what_was_signed_is_waited_for(stage: Stage
     assert "hold" in message.error
 
 
+@pytest.mark.security_row(28)
 def test_a_page_that_shows_another_plan_is_visible_in_the_notice(stage: Stage) -> None:
     """Row 28: whatever the web process was made to show, the notice says what stands in the bytes that were signed."""
     execution = stage.cast.approved()
@@ -130,6 +131,7 @@ def test_a_notice_that_was_changed_on_its_way_executes_nothing(stage: Stage) -> 
 
 
 @pytest.mark.parametrize("handle", ["alice", "bob", "carol"])
+@pytest.mark.security_row(28)
 def test_anybody_concerned_stops_it_without_a_key(stage: Stage, handle: str) -> None:
     """A signer or a reviewer ends it for good with a reason; nothing is claimed afterwards, and it is in the trail."""
     execution = stage.cast.approved()

@@ -239,6 +239,7 @@ class TestWhatWasNotSigned:
         assert browser("bob").post(browser("bob").page("confirm", request), fields).status_code == 403
         assert state_of(request) == "draft"
 
+    @pytest.mark.security_row(14)
     def test_a_session_alone_signs_nothing(self, cast, browser):
         """A stolen cookie can open the form; without the passkey's answer nothing is decided."""
         request = cast.pending()

@@ -96,6 +96,7 @@ class TestSingleSignOn:
         answer = client.get("/admin/")
         assert (answer.status_code, answer.context["viewer"].person.handle) == (200, "carol")
 
+    @pytest.mark.security_row(18)
     def test_claims_give_no_right(self, house, client):
         """A group, an administrator's flag or another's name in the token changes nothing that is stored or allowed."""
         before = (Group.objects.count(), GuardrailUserPermission.objects.count(), GuardrailGroupPermission.objects.count())
