@@ -125,6 +125,7 @@ def _take(messages: Sequence[Message], now: datetime) -> Batch:
     with audit.recorded() as entries:
         accounts = {account.pk: account for account in Account.objects.all()}
         guard = _Guard.now(accounts.values())
+        found: list[_Protected] = []
         for message in messages:
             try:
                 event = trail_event.from_message(message.body)
@@ -132,24 +133,39 @@ def _take(messages: Sequence[Message], now: datetime) -> Batch:
                 _quarantine(message, str(reason), now)
                 batch.fates["quarantined"] += 1
                 continue
-            batch.fates[_one(entries, event, accounts, guard, now)] += 1
+            protected = _protected(event, accounts, guard)
+            if protected is None:
+                batch.fates["ignored"] += 1
+            else:
+                found.append(protected)
+        batch.fates += _judged(entries, found, now)
         _account_for(batch, now)
     return batch
 
 
-def _one(entries: Trail, event: TrailEvent, accounts: dict[str, Account], guard: _Guard, now: datetime) -> str:
-    protected = _protected(event, accounts, guard)
-    if protected is None:
-        return "ignored"
-    record = _record(event, now)
-    if record is None:
-        same = TrailRecord.objects.filter(event_id=event.event_id, account=event.account, sha256=event.sha256)
-        same.update(duplicates=F("duplicates") + 1)
-        return "duplicates"
-    _same_id_other_content(entries, record)
-    fate, why, request = _judge(entries, protected, record, now)
-    TrailRecord.objects.filter(pk=record.pk).update(fate=fate, why=why, request=request)
-    return _COLUMNS[fate]
+def _judged(entries: Trail, found: Sequence[_Protected], now: datetime) -> Counter[str]:
+    """Keep the records of a batch and judge those that are new.
+
+    Several feeds hold the same events in any order. Each writes all its records first and then opens or counts requests, both in
+    an order that is everybody's: otherwise they would wait for one another in a circle, and again when the batches come back.
+    """
+    fates: Counter[str] = Counter()
+    fresh: list[tuple[str, _Protected, TrailRecord]] = []
+    for protected in sorted(found, key=lambda one: (one.event.event_id, one.event.account, one.event.sha256)):
+        event = protected.event
+        record = _record(event, now)
+        if record is None:
+            same = TrailRecord.objects.filter(event_id=event.event_id, account=event.account, sha256=event.sha256)
+            same.update(duplicates=F("duplicates") + 1)
+            fates["duplicates"] += 1
+        else:
+            fresh.append((_merge_key(protected), protected, record))
+    for key, protected, record in sorted(fresh, key=lambda one: one[0]):
+        _same_id_other_content(entries, record)
+        fate, why, request = _judge(entries, protected, record, key, now)
+        TrailRecord.objects.filter(pk=record.pk).update(fate=fate, why=why, request=request)
+        fates[_COLUMNS[fate]] += 1
+    return fates
 
 
 _COLUMNS = {
@@ -173,7 +189,9 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
     return _Protected(event, account, meant.operation, meant.conversion, meant.resources, enforcing)
 
 
-def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime) -> tuple[Fate, str, ApprovalRequest | None]:
+def _judge(
+    entries: Trail, found: _Protected, record: TrailRecord, merge_key: str, now: datetime
+) -> tuple[Fate, str, ApprovalRequest | None]:
     event = found.event
     if not found.enforcing:
         return Fate.OBSERVED, "Only observing guardrails match.", None
@@ -198,7 +216,7 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
             account=found.account,
             requester=principals.behind(event.caller).person,
             versions=found.enforcing,
-            merge_key=_merge_key(found),
+            merge_key=merge_key,
             now=now,
         )
     except TooMany as reason:

@@ -18,7 +18,7 @@ from approvals import audit, authority, clearance, decisions
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.authority import KnownAccount
-from approvals.errors import BadAuthority, CountersignError, NotYet, Refused, WrongState
+from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Refused, WrongState
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
@@ -62,6 +62,11 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             return None
         was, attempts = execution.execution_state, list(execution.attempts.all())
         if was is not ExecutionState.READY and not _may_be_taken_over(execution, attempts, now):
+            return None
+        if was is ExecutionState.RUNNING and _is_done(execution, attempts):
+            # Nothing is left to permit: an approval that ran out meanwhile does not make a failure of what succeeded.
+            claim = endings.claim_of(execution)
+            endings.end(trail, claim, ExecutionState.SUCCEEDED, "AWS carried out every step, and the target has settled.")
             return None
         try:
             known = authority.walk(settings.GENESIS)
@@ -114,6 +119,15 @@ def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now:
         and execution.lease_until <= now
         and all(attempt.state == AttemptState.SUCCEEDED for attempt in attempts)
     )
+
+
+def _is_done(execution: Execution, attempts: Collection[Attempt]) -> bool:
+    """Whether every step of the plan was made and has settled, and only the end was not written."""
+    try:
+        steps = len(execution.revision.plan.steps)
+    except BadPlan:
+        return False
+    return {attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED} == set(range(steps))
 
 
 def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: datetime) -> None:

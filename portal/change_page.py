@@ -32,7 +32,7 @@ _KINDS: Final = (
     AuditKind.PASSKEY_REGISTERED,
 )
 _TOPICS: Final = {"change.proposed": "the proposal", "change.ended": "how it ended"}
-_STATUS: Final = {
+ENDED: Final = {
     ChangeState.APPLIED: "Applied",
     ChangeState.DENIED: "Denied",
     ChangeState.WITHDRAWN: "Withdrawn",
@@ -80,7 +80,7 @@ def url_of(change: AuthorityChange, verb: str = "change") -> str:
 def status_of(change: AuthorityChange, approvals: int, need: int) -> str:
     """The status that people read, as a word of `portal.templatetags`."""
     if change.state != ChangeState.OPEN:
-        return _STATUS[ChangeState(change.state)]
+        return ENDED[ChangeState(change.state)]
     if change.kind == AuthorityChange.Kind.ENROLMENT or approvals >= need:
         return "Signed, about to be applied"
     return "Waiting for signatures"

@@ -19,6 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 from fido2 import cbor
 from fido2.utils import websafe_decode, websafe_encode
@@ -41,6 +42,7 @@ _ALGORITHMS: Final = (-7, -8, -257)
 
 
 @never_cache
+@sensitive_post_parameters("code")
 @require_http_methods(["GET", "HEAD", "POST"])
 def enrol(http: HttpRequest, invitation_id: UUID) -> HttpResponse:
     """The page of one enrolment link."""

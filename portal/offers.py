@@ -37,28 +37,28 @@ class Offers:
 
 def offers_for(request: ApprovalRequest, person: Person, *, glass: Alert | None = None, now: datetime | None = None) -> Offers:
     """Ask `decisions` for each verb; nothing is judged here. `glass` is the open review of a break-glass, if there is one."""
-    now = now or timezone.now()
+    now, revision = now or timezone.now(), request.current_revision()
     asked_by_me = request.requester_id == person.pk
-    why_not_review = decisions.why_not_review(request, person, now=now)
-    why_not_confirm = decisions.why_not_confirm(request, person, now=now)
+    why_not_review = decisions.why_not_review(request, person, revision=revision, now=now)
+    why_not_confirm = decisions.why_not_confirm(request, person, revision=revision, now=now)
     buttons = []
     if not why_not_review:
         pending = request.state == RequestState.PENDING
         buttons.append(_offer(request, "decide", "Approve or deny" if pending else "Deny", "main" if pending else ""))
     # Whoever may review may send back; who has reviewed already may still do that.
-    if not why_not_review or not decisions.why_not_return(request, person, now=now):
+    if not why_not_review or not decisions.why_not_return(request, person, revision=revision, now=now):
         buttons.append(_offer(request, "return", "Send back with a message"))
     if not decisions.why_not_adopt(request, person, now=now):
         buttons.append(_offer(request, "adopt", "Adopt this draft", "main"))
     if not why_not_confirm:
         buttons.append(_offer(request, "confirm", "Confirm and sign", "main"))
-    if not decisions.why_not_break(request, person, now=now):
+    if not decisions.why_not_break(request, person, revision=revision, now=now):
         buttons.append(_offer(request, "glass", "Break the glass", "danger"))
     may_edit = not decisions.why_not_complete(request, person, now=now)
     if may_edit:
         tone = "" if not why_not_confirm else "main" if request.state == RequestState.DRAFT else ""
         buttons.append(_offer(request, "complete", _edit_label(request, why_not_confirm), tone))
-        if request.current_revision().text:
+        if revision.text:
             buttons.append(_offer(request, "plan", "Add or move steps"))
     if not decisions.why_not_end(request, person, RequestState.WITHDRAWN):
         buttons.append(_offer(request, "withdraw", "Withdraw"))
@@ -69,7 +69,7 @@ def offers_for(request: ApprovalRequest, person: Person, *, glass: Alert | None 
         tuple(buttons),
         why_not,
         may_edit,
-        may_stop=not decisions.why_not_stop(request, person),
+        may_stop=not decisions.why_not_stop(request, person, revision=revision),
         may_comment=not decisions.why_not_comment(request, person),
         may_review_glass=glass is not None and not decisions.why_not_review_glass(glass, request, person),
     )

@@ -53,6 +53,11 @@ class Cluster:
         self._administer("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, self.template, self._owner)
         return servers.with_database(self.owner_url, name)
 
+    def copy(self, source: str, name: str) -> str:
+        """A copy of one of the run's databases, as a backup would be; nobody may be connected to it. Returns the owner's URL."""
+        self._administer("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, source, self._owner)
+        return servers.with_database(self.owner_url, name)
+
     def create_template(self) -> str:
         self._administer("CREATE DATABASE {} OWNER {}", self.template, self._owner)
         return servers.with_database(self.owner_url, self.template)

@@ -25,7 +25,7 @@ from approvals.authority import links, soundness, state, tables
 from approvals.authority.chain import held_still
 from approvals.authority.links import Link, Standing
 from approvals.changes.writing import end
-from approvals.errors import BadAuthority, BadChange, Expired, StaleChange
+from approvals.errors import BadAuthority, BadChange, Expired, NotYet, StaleChange
 from approvals.models import AlertKind, AuditKind, AuthorityChange, AuthorityLink, OutboxKind
 from approvals.states import ChangeState, Verdict
 
@@ -48,6 +48,9 @@ def apply(change_id: UUID, *, now: datetime | None = None) -> bool:
             authority.walk(settings.GENESIS)
             newest = authority.standing(settings.GENESIS)
             after = _judged(change, newest, now)
+        except NotYet as reason:
+            log.warning("a change of authority was to be applied too early: %s", reason)
+            return False
         except (StaleChange, Expired) as reason:
             over = ChangeState.STALE if isinstance(reason, StaleChange) else ChangeState.EXPIRED
             end(trail, change, over, str(reason), ACTOR, now)
@@ -93,6 +96,7 @@ def _judged(change: AuthorityChange, newest: Standing, now: datetime) -> Standin
         text = change.next_state
         if (change.number, change.previous) != (newest.number + 1, newest.hash):
             raise StaleChange("Another change of authority was applied first. Propose it again if it is still wanted.")
+        _signed_by_enough(change, newest)
     number = newest.number + 1
     link = Link(number, newest.hash, text, links.link_hash(number, newest.hash, text), _proof(change))
     if change.kind == AuthorityChange.Kind.EDITS and link.hash != change.digest:
@@ -100,6 +104,14 @@ def _judged(change: AuthorityChange, newest: Standing, now: datetime) -> Standin
     after = links.follow(newest, link, authority.relying_party())
     soundness.must_be_sound(after.document, now)
     return after
+
+
+def _signed_by_enough(change: AuthorityChange, newest: Standing) -> None:
+    """Raise NotYet while rows of too few are there: a promise that came too early, by whomever, ends nothing."""
+    rows = change.signatures.filter(verdict=Verdict.APPROVE).values_list("person_id", flat=True)
+    have = links.counted(newest, state.read(change.next_state), frozenset(map(str, rows)))
+    if len(have) < max(2, newest.authority.signers):
+        raise NotYet(f"{len(have)} administrators have signed it.")
 
 
 def _enrolled(change: AuthorityChange, newest: Standing, now: datetime) -> str:

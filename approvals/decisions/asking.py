@@ -254,7 +254,9 @@ def adopt(request_id: UUID, person: Person, *, now: datetime | None = None) -> A
         request = locked(request_id)
         must_be_adoptable(request, person, now)
         former = request.requester.handle if request.requester else None
-        ApprovalRequest.objects.filter(pk=request.pk).update(requester=person)
+        # A newer picture of it, although its state is the same: the mirror never takes an older one.
+        request.version += 1
+        ApprovalRequest.objects.filter(pk=request.pk).update(requester=person, version=request.version)
         request.requester = person
         trail.add(
             AuditKind.REQUEST_ADOPTED,

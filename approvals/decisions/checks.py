@@ -119,11 +119,12 @@ def must_be_returnable(request: ApprovalRequest, revision: Revision, person: Per
     """A reviewer with the right, whether he has reviewed it or not; pending, or approved and not claimed; in time."""
     if not person.is_active or not person.is_human:
         raise NotAllowed("Only an active person can review.")
-    if person.pk in editors_of(request):
+    behind_it = editors_of(request)
+    if person.pk in behind_it:
         raise OwnRequest("You asked for this, or edited it. Somebody else must review it.")
     if request.request_state is RequestState.DRAFT:
         must_be_somebodys(request)
-    if not permissions.reviewable_by(person, apart_from=editors_of(request)) & guardrails_of(revision).keys():
+    if not permissions.reviewable_by(person, apart_from=behind_it) & guardrails_of(revision).keys():
         raise NotAllowed("You have no right to review requests under the guardrails that protect this resource.")
     if request.request_state is RequestState.DRAFT:
         raise WrongState(

@@ -112,9 +112,10 @@ def review_glass(alert_id: int, person: Person, *, reason: str, now: datetime | 
 
 def must_be_reviewer_of_glass(alert: Alert, request: ApprovalRequest, person: Person) -> None:
     """Another approver than the one who broke the glass; not closed yet. Raises OwnRequest, NotAllowed, WrongState."""
-    if person.pk in editors_of(request):
+    behind_it = editors_of(request)
+    if person.pk in behind_it:
         raise OwnRequest("You broke the glass, or edited the plan. Another approver reviews it.")
-    if not permissions.reviewable_by(person, apart_from=editors_of(request)) & guardrails_of(_broken(request)).keys():
+    if not permissions.reviewable_by(person, apart_from=behind_it) & guardrails_of(_broken(request)).keys():
         raise NotAllowed("Whoever may review under the guardrails of this request reviews its break-glass; you may not.")
     if alert.closed_at is not None:
         raise WrongState(f"This was reviewed by {alert.closed_by} already: {alert.closed_why}")

@@ -1,4 +1,7 @@
-"""What a person could do now: why a verb would be refused, in a sentence for him; empty when it would not."""
+"""What a person could do now: why a verb would be refused, in a sentence for him; empty when it would not.
+
+`revision` is the current one, where the caller has it at hand.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,36 @@ from django.utils import timezone
 
 from approvals.decisions import checks
 from approvals.errors import Refused
-from approvals.models import ApprovalRequest, Person
+from approvals.models import ApprovalRequest, Person, Revision
 from approvals.states import RequestState
 
 
-def why_not_review(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> str:
+def why_not_review(
+    request: ApprovalRequest, person: Person, *, revision: Revision | None = None, now: datetime | None = None
+) -> str:
     """Why this person cannot approve or deny."""
-    return _why(checks.must_be_reviewable, request, request.current_revision(), person, now or timezone.now())
+    return _why(checks.must_be_reviewable, request, revision or request.current_revision(), person, now or timezone.now())
 
 
-def why_not_return(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> str:
+def why_not_return(
+    request: ApprovalRequest, person: Person, *, revision: Revision | None = None, now: datetime | None = None
+) -> str:
     """Why this person cannot send it back."""
-    return _why(checks.must_be_returnable, request, request.current_revision(), person, now or timezone.now())
+    return _why(checks.must_be_returnable, request, revision or request.current_revision(), person, now or timezone.now())
 
 
-def why_not_confirm(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> str:
+def why_not_confirm(
+    request: ApprovalRequest, person: Person, *, revision: Revision | None = None, now: datetime | None = None
+) -> str:
     """Why this person cannot confirm."""
-    return _why(checks.must_be_confirmable, request, request.current_revision(), person, now or timezone.now())
+    return _why(checks.must_be_confirmable, request, revision or request.current_revision(), person, now or timezone.now())
 
 
-def why_not_break(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> str:
+def why_not_break(
+    request: ApprovalRequest, person: Person, *, revision: Revision | None = None, now: datetime | None = None
+) -> str:
     """Why this person cannot break the glass."""
-    return _why(checks.must_be_breakable, request, request.current_revision(), person, now or timezone.now())
+    return _why(checks.must_be_breakable, request, revision or request.current_revision(), person, now or timezone.now())
 
 
 def why_not_complete(request: ApprovalRequest, person: Person, *, now: datetime | None = None) -> str:
@@ -49,9 +60,9 @@ def why_not_end(request: ApprovalRequest, person: Person, end: RequestState) -> 
     return _why(checks.must_be_endable, request, person, end)
 
 
-def why_not_stop(request: ApprovalRequest, person: Person) -> str:
+def why_not_stop(request: ApprovalRequest, person: Person, *, revision: Revision | None = None) -> str:
     """Why this person cannot stop what is approved."""
-    return _why(checks.must_be_stoppable, request, request.current_revision(), person)
+    return _why(checks.must_be_stoppable, request, revision or request.current_revision(), person)
 
 
 def why_not_comment(request: ApprovalRequest, person: Person) -> str:

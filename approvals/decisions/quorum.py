@@ -20,7 +20,8 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
     guardrails = guardrails if guardrails is not None else guardrails_of(revision)
     reviews = list(revision.reviews.select_related("person"))
     voters = [review.person_id for review in reviews]
-    rights = permissions.rights_of(voters, apart_from=editors_of(revision.request))
+    behind_it = editors_of(revision.request)
+    rights = permissions.rights_of(voters, apart_from=behind_it)
     groups = permissions.groups_of(voters)
     votes = [
         Vote(str(review.person_id), Verdict(review.verdict), rights[review.person_id], groups[review.person_id])
@@ -37,7 +38,7 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
         votes,
         guardrails=guardrails,
         confirmed_by=str(standing) if standing else None,
-        barred=frozenset(str(person) for person in editors_of(revision.request)),
+        barred=frozenset(str(person) for person in behind_it),
         irreversible=bool(revision.text) and risk.irreversible(revision.plan.steps),
     )
     if found.outcome is Outcome.APPROVED and standing is None and not may_stay_unconfirmed(request, revision):

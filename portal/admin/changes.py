@@ -4,7 +4,7 @@ Addresses (below admin/approvals/authoritychange/; <id> is the change's UUID; na
 
 | address | name | GET | POST fields |
 |---|---|---|---|
-| | changelist | list, open ones first; `state__exact` | none |
+| | changelist | list, open ones first; `state`, `kind__exact` | none |
 | <id>/change/ | change | what it changes, who signed, timeline | none (405) |
 | <id>/sign/ | sign | difference, verdict, reason | as for a decision: `step=begin`, then `step=sign` |
 | <id>/withdraw/ | withdraw | asks | none |
@@ -34,13 +34,28 @@ from approvals.operations import words
 from approvals.states import ChangeState, Verdict
 from portal import change_signing, refusals
 from portal.admin.base import ReadOnlyAdmin
-from portal.change_page import status_of, timeline_of, url_of
+from portal.change_page import ENDED, status_of, timeline_of, url_of
 from portal.change_signing import ChangeScene
 from portal.proposing.house import SettingsProposal
 from portal.templatetags.portal import distance, moment, status
 from portal.viewer import viewer_of
 
 _OPEN_FIRST = Case(When(state=ChangeState.OPEN, then=Value(0)), default=Value(1))
+
+
+class StateFilter(admin.SimpleListFilter):
+    """By state, in the words of the list."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Open, and every way to end."""
+        return [(str(ChangeState.OPEN), "Open"), *((str(state), word) for state, word in ENDED.items())]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow to one state."""
+        return queryset.filter(state=self.value()) if self.value() else queryset
 
 
 class ChangeAdmin(ReadOnlyAdmin):
@@ -55,7 +70,7 @@ class ChangeAdmin(ReadOnlyAdmin):
         "since_column",
     )
     list_display_links = ("reference_column",)
-    list_filter = ("state", "kind")
+    list_filter = (StateFilter, "kind")
     sortable_by = ()
     list_title = "Changes of authority"
     list_lead = (

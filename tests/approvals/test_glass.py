@@ -8,10 +8,11 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from approvals import alerts, authority, clearance, decisions, notifications
+from approvals import alerts, authority, clearance, decisions, notifications, signatures
 from approvals.clearance import Forged
+from approvals.decisions import signing
 from approvals.errors import Expired, NotAllowed, OwnRequest, Refused, WrongState
-from approvals.models import Alert, ApprovalRequest, AuditEntry, Execution, OutboxMessage
+from approvals.models import Alert, ApprovalRequest, AuditEntry, Execution, OutboxMessage, SignatureChallenge
 from approvals.states import Verdict
 from tests.approvals.test_clearance import as_the_owner, clear
 from tests.cast import seal, with_carol
@@ -38,6 +39,21 @@ def breaking(cast, request, handle="carol", reason="orders cannot be written"):
     return decisions.break_glass(
         request.pk, person, digest=ceremony.digest, nonce=ceremony.nonce, assertion=assertion, reason=reason
     )
+
+
+def signed_past_the_checks(cast, request, handle="carol"):
+    """A real signature that breaks the glass, as a web process would take it that asks nothing first."""
+    person, revision, now = cast.person(handle), request.current_revision(), timezone.now()
+    nonce = signatures.new_nonce(now)
+    text = signatures.websafe(nonce)
+    ends = now + signatures.LIFETIME
+    SignatureChallenge.objects.create(
+        nonce=text, revision=revision, person=person, verdict="breakglass", created_at=now, expires_at=ends
+    )
+    challenge = signatures.websafe(signatures.challenge(revision.digest, Verdict.BREAK_GLASS, nonce))
+    party = decisions.relying_party()
+    ceremony = decisions.Ceremony(text, challenge, revision.digest, Verdict.BREAK_GLASS, (), party)
+    signing.sign(revision, person, Verdict.BREAK_GLASS, text, cast.assertion(handle, ceremony), now)
 
 
 def filed(cast, by="carol", **changes):
@@ -213,9 +229,23 @@ class TestAtTheClaim:
         with pytest.raises(Forged, match="fewer than two persons"):
             clear(cast, Execution.objects.get())
 
+    def test_a_glass_that_was_broken_for_what_cannot_be_undone_is_a_forgery(self, world):
+        """A real signature of an eligible person, which a web process took without asking: the executor reads the plan itself."""
+        cast = world()
+        request = cast.filed(by="carol", TableName="prod-orders")
+        signed_past_the_checks(cast, request)
+        until = timezone.now() + timedelta(hours=1)
+        marked = {"state": "approved", "break_glass": True, "version": 2, "approved_until": until}
+        ApprovalRequest.objects.filter(pk=request.pk).update(**marked)
+        now = timezone.now()
+        row = {"revision": request.current_revision(), "not_before": now, "valid_until": until, "created_at": now}
+        with pytest.raises(Forged, match="cannot be undone"):
+            clear(cast, Execution.objects.create(**row))
+
     def test_a_guardrail_without_one_is_not_broken_by_sql(self, world, tmp_path, settings):
         """The trigger reads the versions that the plan was frozen under."""
         cast = world(break_glass=None)
         request = filed(cast)
+        signed_past_the_checks(cast, request)
         with pytest.raises(IntegrityError, match="where every guardrail has one"), transaction.atomic():
             ApprovalRequest.objects.filter(pk=request.pk).update(state="approved", break_glass=True, version=2)

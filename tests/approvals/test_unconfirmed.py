@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from approvals import authority, clearance, decisions, notifications
 from approvals.clearance import Forged
@@ -119,8 +120,23 @@ def test_a_caller_who_was_switched_off_leaves_nothing_to_decide(world):
     # A login alone was switched off, so the chain of authority is as it was signed.
     walked = authority.walk(cast.genesis)
     with pytest.raises(Refused, match="no active one"):
-        from django.utils import timezone
+        clearance.clear(Execution.objects.get(), walked, decisions.relying_party(), now=timezone.now())
 
+
+def test_a_confirmation_of_somebody_switched_off_is_no_silence(world):
+    """Who signed as requester and was switched off since is not replaced by the approvers: neither here nor at the claim."""
+    cast = world(approvals=2)
+    request = cast.pending()
+    for handle in ("bob", "carol"):
+        cast.sign_review(request, handle)
+    revision = request.current_revision()
+    assert decisions.resolution_of(revision).outcome == "approved"
+    user = cast.person("alice").logins.get().user
+    user.is_active = False
+    user.save()
+    assert decisions.resolution_of(revision).outcome == "open"
+    walked = authority.walk(cast.genesis)
+    with pytest.raises(Refused, match="does not stand behind it"):
         clearance.clear(Execution.objects.get(), walked, decisions.relying_party(), now=timezone.now())
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-COMMANDS = ("audit_export", "audit_verify", "bootstrap", "database_roles", "demo", "mirror_rewrite", "requests_export")
+COMMANDS = (
+    "audit_export",
+    "audit_verify",
+    "bootstrap",
+    "database_roles",
+    "demo",
+    "guardrails_apply",
+    "mirror_rewrite",
+    "requests_export",
+)
 
 
 def manage(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -44,6 +53,13 @@ def test_a_verifier_needs_the_database_alone(cloned_database):
     answer = manage("audit_verify", DATABASE_URL=cloned_database)
     assert answer.returncode == 0, answer.stderr
     assert "Every link holds" in answer.stdout
+
+
+def test_a_first_password_is_set_with_the_database_alone(cloned_database):
+    """Where there is no single sign-on, an operator lets an invited person in; for whom there is no login, it says so."""
+    answer = manage("changepassword", "nobody", DATABASE_URL=cloned_database)
+    assert answer.returncode == 1
+    assert "user 'nobody' does not exist" in answer.stderr
 
 
 def test_a_database_that_is_not_there_is_status_2_in_words():

@@ -79,6 +79,18 @@ def test_an_edit_reaches_the_mirror(stage: Stage) -> None:
     assert json.loads(mirrored(stage)[str(request.pk)]["RequestParameters"]) == {"TableName": "prod-customers"}
 
 
+def test_an_adoption_reaches_the_mirror(stage: Stage) -> None:
+    """Another requester of the same draft is a newer picture, too."""
+    from approvals import decisions
+
+    request = stage.cast.denied_event(user="stranger")
+    deliver(stage)
+    assert mirrored(stage)[str(request.pk)]["Requester"].endswith("user/stranger")
+    decisions.adopt(request.pk, stage.cast.person("alice"))
+    deliver(stage)
+    assert mirrored(stage)[str(request.pk)]["Requester"] == "alice"
+
+
 def test_a_failing_notification_changes_no_state_and_is_delivered_later(stage: Stage) -> None:
     """SNS is away: the request goes on as if nothing were, the promise is put off, and kept when SNS is back."""
     request = stage.cast.pending()

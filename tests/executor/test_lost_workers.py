@@ -67,6 +67,16 @@ def test_the_record_of_the_call_settles_what_was_unknown(stage: Stage) -> None:
     assert Attempt.objects.get().proof.record.aws_request_id == stage.calls()[0]["requestID"]
 
 
+def test_what_is_done_is_not_judged_again(stage: Stage) -> None:
+    """The worker died with only the end unwritten, and the approval ran out before the next came: it succeeded, and says so."""
+    execution = stage.cast.approved()
+    stage.killed_at("settled")
+    stage.sql("UPDATE approvals_approvalrequest SET approved_until = now() - interval '1 minute'")
+    sweep(stage)
+    assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("succeeded", ["succeeded"], 1)
+    assert "execution-failed" not in stage.alerts()
+
+
 def test_nothing_is_concluded_from_silence(stage: Stage) -> None:
     """The worker died before the call and no record ever comes: unknown stays unknown, however often it is swept."""
     execution = stage.cast.approved()

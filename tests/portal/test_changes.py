@@ -178,6 +178,9 @@ class TestWhatIsShown:
         html = answer.content.decode()
         assert '<span class="shape" aria-hidden="true">◆</span>Waiting for signatures' in html
         assert "0 of 2" in html
+        denied = browser("olivia").get(reverse(LIST), {"state": "denied"})
+        assert [one.pk for one in denied.context["cl"].result_list] == [ended.pk]
+        assert "Overtaken" in denied.content.decode()
 
     def test_a_proposer_sees_his_own_and_no_other(self, cast, browser):
         """Bob's delegation is his to read and to withdraw; dana's proposal is not."""

@@ -15,6 +15,7 @@ from django.utils import timezone
 from approvals import changes
 from approvals.models import AuthorityChange, Invitation, Passkey, RegistrationChallenge
 from approvals.signatures import RelyingParty
+from portal.change_page import url_of
 from tests import authenticators
 from tests.portal.test_changes import INVITE_BOB, found_in_the_database
 from tests.portal.test_pages import Page, as_owner, everything_stored
@@ -100,6 +101,23 @@ class TestTheWay:
         finish(bob, url, codes)
         assert changes.apply(AuthorityChange.objects.get(kind="enrolment").pk)
         assert "One can be lost" in bob.get(url).content.decode()
+
+    def test_a_registration_is_a_change_that_others_read_and_nobody_signs(self, invited, browser):
+        """Its page shows the new key and says what it rests on; its address for signing is refused."""
+        _, url, codes = invited
+        bob = browser("bob")
+        make(bob, url)
+        finish(bob, url, codes)
+        change = AuthorityChange.objects.get(kind="enrolment")
+        for client in (browser("dana"), browser("olivia"), bob):
+            html = client.get(url_of(change)).content.decode()
+            assert "register passkeys by an enrolment link" in html
+            assert "it carries the codes of those who issued the enrolment link" in html
+            assert "blue key" in html
+            assert "Sign nothing" not in html
+            assert url_of(change, "sign") not in html
+        assert browser("dana").get(url_of(change, "sign")).status_code == 403
+        assert "codes of the link" in browser("dana").get(reverse("admin:approvals_authoritychange_changelist")).content.decode()
 
     def test_looking_changes_nothing(self, invited, browser):
         """No challenge is made by GET."""

@@ -176,6 +176,15 @@ class TestEveryForm:
         assert 'value="Robert Brandt"' in answer.content.decode()
         assert not AuthorityChange.objects.filter(state="open").exists()
 
+    def test_whatever_is_posted_is_answered_with_a_page(self, cast, browser):
+        """Fields left out, too long, out of range, row counts that are none: refused, never an error of ours."""
+        dana = browser("dana")
+        for url in everywhere(cast):
+            for junk in JUNK:
+                answer = dana.post(url, junk)
+                assert answer.status_code in (200, 400, 409), (url, junk)
+        assert not AuthorityChange.objects.exists()
+
     def test_what_cannot_be_is_said_on_top(self, cast, browser):
         """A state that nobody could live with is refused with its reason, and the form is still filled in."""
         answer = propose(
@@ -185,6 +194,29 @@ class TestEveryForm:
         answer = propose(browser("dana"), address("approvals_authoritychange", "settings"), signers="9")
         assert answer.status_code == 400
         assert "so that a lost key does not lock everybody out" in answer.content.decode()
+
+
+JUNK = (
+    {},
+    {"reason": "x"},
+    {"reason": "x", "seen": "nonsense"},
+    {"add": "nothing of the kind"},
+    {"add": "principals", "principals-TOTAL_FORMS": "a lot"},
+    {"add": "windows", "windows-TOTAL_FORMS": "9" * 4000},
+    *(
+        {f"{rows}-TOTAL_FORMS": total, f"{rows}-INITIAL_FORMS": "-1", "reason": "x"}
+        for rows in ("principals", "members", "rights", "windows", "tags")
+        for total in ("-1", "100000", "0x10", "")
+    ),
+    {"reason": "y" * 5000, "name": "n" * 100_000, "handle": "ALICE", "approvals": "9" * 500, "signers": "-1", "id": "12"},
+    {
+        "hold": "99999999999999 days",
+        "checkpoint_every": "9" * 30,
+        "ends": "0001-01-01T00:00",
+        "starts": "tomorrow",
+        "lent": "no:one",
+    },
+)
 
 
 class TestPersons:

@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
 from approvals import genesis
 from approvals.errors import AlreadySealed, BadManifest
 from approvals.genesis import Invited
+from approvals.management.addresses import origin
 
 
 class Command(BaseCommand):
@@ -75,11 +75,6 @@ class Command(BaseCommand):
                 "COUNTERSIGN_ORIGIN is not set, so these are paths: put the portal's address in front of each, such as "
                 "https://countersign.example.com."
             )
-
-
-def origin() -> str:
-    """The portal's address; empty where the environment of this process does not say it."""
-    return "" if str(settings.ORIGIN).endswith(".invalid") else str(settings.ORIGIN)
 
 
 def link_of(invited: Invited) -> str:
