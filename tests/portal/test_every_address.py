@@ -24,8 +24,8 @@ from tests.portal import every_address
 from tests.portal.every_address import ADDRESSES, DECISIVE, Found
 from tests.portal.house import CONCERNED, INSIDE, OUTSIDE, ROLES, House, Visitor, parts_of
 
-# For those to whom the portal says no without looking at the state, a few states stand for all.
-FEW_STATES = ("pending", "approved", "draft", "nobody's")
+# For those to whom the portal says no without looking at the state, a few states stand for all; at the door, one.
+FEW_STATES = ("pending", "approved", "nobody's")
 REFUSING = {"PUT", "DELETE", "OPTIONS"}
 
 
@@ -48,7 +48,7 @@ def visits(house: House, one: Found, role: str) -> Iterator[tuple[str, str, Any,
     whole = True
     for label, url, thing in places(house, one):
         of_a_request = ADDRESSES[one.name].takes == "request"
-        if of_a_request and role not in CONCERNED and label not in FEW_STATES:
+        if of_a_request and role not in CONCERNED and label not in (FEW_STATES[:1] if role in OUTSIDE else FEW_STATES):
             continue
         yield label, url, thing, whole
         whole = whole and not of_a_request
