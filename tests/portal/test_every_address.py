@@ -200,7 +200,9 @@ class TestEveryAddress:
     def _posted(self, house: House, one: Found, role: str, place: tuple[str, str, Any]) -> None:
         label, url, thing = place
         with _Errors() as errors:
-            for answer in ADDRESSES[one.name].posts(house, house.visitors[role], url, thing):
+            posts = ADDRESSES[one.name].posts
+            assert posts is not None
+            for answer in posts(house, house.visitors[role], url, thing):
                 self._no_error(answer.status_code, errors, ("POST", one.name, label, role))
 
     def _judged(self, house: House, one: Found, role: str, where: tuple[str, str], what: frozenset[str]) -> None:

@@ -453,7 +453,7 @@ class TestGuardrails:
         for said in (
             "the holidays",
             "mon, fri from 22:00 to 06:00",
-            "1 of Approvers",
+            "1 from Approvers",
             "stage = prod or live*",
             "reviewed within 1 day",
         ):
