@@ -191,7 +191,6 @@ class TestEveryAddress:
     def test_row_03_nothing_decides_that_should_not(self, house, before, group):
         """Every form that a person or an attacker would send: what changes is what this role may change here, and no decision."""
         for one, role in itertools.product(group, ROLES):
-            assert ADDRESSES[one.name].posts is not None, f"{one.name}: say what is posted to it, in ADDRESSES."
             for label, url, thing, _ in visits(house, one, role):
                 with house.undone():
                     self._posted(house, one, role, (label, url, thing))
@@ -199,9 +198,9 @@ class TestEveryAddress:
 
     def _posted(self, house: House, one: Found, role: str, place: tuple[str, str, Any]) -> None:
         label, url, thing = place
+        posts = ADDRESSES[one.name].posts
+        assert posts is not None, f"{one.name}: say what is posted to it, in ADDRESSES."
         with _Errors() as errors:
-            posts = ADDRESSES[one.name].posts
-            assert posts is not None
             for answer in posts(house, house.visitors[role], url, thing):
                 self._no_error(answer.status_code, errors, ("POST", one.name, label, role))
 
