@@ -120,7 +120,7 @@ def test_a_token_is_told_from_a_name(link, carries):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_row_17_no_link_that_anybody_can_reach_changes_or_carries_anything(house, before, role):
-    """Every link of every page, followed by GET as each role: no row changes but sessions, no error, no token in a link."""
+    """Every link of every page, followed by GET as each role: no row changes but sessions, no error, no token, nothing inline."""
     visitor = house.visitors[role]
     todo = [url for _, url in urls(house)]
     seen: set[str] = set()
@@ -136,7 +136,9 @@ def test_row_17_no_link_that_anybody_can_reach_changes_or_carries_anything(house
             assert not carries_a_token(answer.headers["Location"]), (role, url, answer.headers["Location"])
         if "html" not in answer.headers.get("Content-Type", "") or getattr(answer, "streaming", False):
             continue
-        for link in (urljoin(url, link) for link in Page(answer.content.decode()).links):
+        page = Page(answer.content.decode())
+        _obeys_the_policy(url, page)
+        for link in (urljoin(url, link) for link in page.links):
             assert not carries_a_token(link), (role, url, link)
             where = urlsplit(link)
             assert not where.netloc, (role, url, link)
@@ -144,6 +146,14 @@ def test_row_17_no_link_that_anybody_can_reach_changes_or_carries_anything(house
                 todo.append(link.partition("#")[0])
     assert len(seen) > (60 if role in INSIDE else 40)
     assert not changed(before, fingerprint())
+
+
+def _obeys_the_policy(url: str, page: Page) -> None:
+    """Nothing inline, nothing foreign, every field labelled, every id once."""
+    assert page.inline == [], (url, page.inline)
+    assert [source for source in page.sources if urlsplit(source).netloc] == [], url
+    assert page.unlabelled == [], (url, page.unlabelled)
+    assert len(page.ids) == len(set(page.ids)), (url, sorted(one for one in page.ids if page.ids.count(one) > 1))
 
 
 def test_row_17_no_message_carries_a_token(house):
