@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from approvals import changes
 from approvals.models import AuthorityChange, Guardrail, GuardrailVersion
+from approvals.permissions import reviewable_by
 
 RULES = {
     "name": "rds-night",
@@ -60,6 +61,20 @@ def test_one_change_holds_what_differs(cast, apply):
         cast.sign_change(change, handle)
     assert changes.apply(change.pk)
     assert current("rds-night")["operations"] == ["rds:DeleteDBInstance"]
+
+
+def test_a_new_guardrail_comes_with_those_who_may_review_under_it(cast, apply):
+    """What enforces from its first day is one change: the guardrail and, by --reviewers, the right of a group on it."""
+    enforcing = RULES | {"mode": "enforce"}
+    refused = apply(enforcing, ends=1)
+    assert "0 persons may give one" in refused
+    assert "name --reviewers" in refused
+    apply(current(), enforcing, reviewers=["Approvers"])
+    change = AuthorityChange.objects.get()
+    for handle in ("dana", "erin"):
+        cast.sign_change(change, handle)
+    assert changes.apply(change.pk)
+    assert reviewable_by(cast.person("carol")) == {"rds-night"}
 
 
 def test_nothing_differs_is_no_change(cast, apply):
