@@ -95,7 +95,7 @@ def test_a_wrong_file_names_line_and_field_and_proposes_nothing(cast, apply):
     """Each problem with its place; exit status 1."""
     lines = ("schema: countersign/guardrails/1", "guardrails:", "- name: x-y", "  accounts: ['*']", "  operations: [rds:*]")
     said = apply(text="\n".join((*lines, "  approvals: many")), ends=1)
-    assert ":6: guardrails[0].approvals" in said
+    assert "line 6, guardrails[0].approvals: " in said
     assert not AuthorityChange.objects.exists()
 
 

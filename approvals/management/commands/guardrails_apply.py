@@ -53,7 +53,7 @@ class Command(BaseCommand):
         try:
             file = surroundings.read_file(options["file"])
         except BadGuardrailFile as error:
-            self._tell(options, None, [], [f"{one.file}:{one.line}: {one.field}: {one.said}" for one in error.problems])
+            self._tell(options, None, [], [str(one) for one in error.problems])
             raise CommandError(
                 f"{count(len(error.problems), 'place')} must be mended. Nothing was proposed.", returncode=1
             ) from error
