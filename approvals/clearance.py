@@ -17,7 +17,7 @@ from fido2.utils import websafe_decode
 
 from approvals import permissions, policies, signatures
 from approvals.authority import Authority
-from approvals.demands import Forged, guardrails_of, signed_plan
+from approvals.demands import Forged, guardrails_of, must_be_its_role, signed_plan
 from approvals.errors import (
     BadSignature,
     Expired,
@@ -81,6 +81,7 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
     signed, current = guardrails_of(plan, authority)
     rules = (*signed.values(), *current.values())
     votes, by_verdict, moments = _votes(revision, authority, party, now)
+    must_be_its_role(plan, authority)
     irreversible = risk.irreversible(plan.steps)
     hold = hold_of(rules, irreversible=irreversible)
     broken_by = by_verdict.get(Verdict.BREAK_GLASS)
@@ -211,6 +212,9 @@ def _votes(
     for signature in stored:
         person = _verified(signature, revision, authority, party)
         moments[person] = signature.created_at
+        # What a passkey signed before it was removed is no forgery, and counts no more: it may have been lost or stolen.
+        if signature.credential_id not in authority.passkeys:
+            continue
         # A person counts when the signed authority and today's tables both say so: switching one off needs no quorum.
         if not authority.is_voter(person) or signature.person_id not in active:
             continue
@@ -230,6 +234,9 @@ def _votes(
 
 def _verified(signature: Signature, revision: Revision, authority: Authority, party: RelyingParty) -> str:
     known = authority.passkeys.get(signature.credential_id)
+    retired = authority.retired.get(signature.credential_id)
+    if known is None and retired is not None and signature.created_at < retired.moment:
+        known = retired.person, retired.public_key
     if known is None or known[0] != str(signature.person_id):
         raise Forged(f"A signature by {signature.person} was made with a passkey that the authority does not know as theirs.")
     try:

@@ -33,8 +33,8 @@ def signed_plan(request: ApprovalRequest, revision: Revision) -> Plan:
 def guardrails_of(plan: Plan, authority: Authority) -> tuple[dict[str, Rules], dict[str, Rules]]:
     """Every rule set that must hold, by name: the versions that were signed, and the newest ones that match now."""
     account = authority.accounts.get(plan.account)
-    if account is None or account.executor_role_arn != plan.role or account.partition != plan.partition:
-        raise Forged("The plan's account or role is not one that the authority knows.")
+    if account is None or account.partition != plan.partition:
+        raise Forged("The plan's account is not one that the authority knows.")
     demanded: dict[str, Rules] = {}
     for pin in plan.guardrails:
         known = authority.versions.get((pin.name, pin.number))
@@ -59,6 +59,12 @@ def guardrails_of(plan: Plan, authority: Authority) -> tuple[dict[str, Rules], d
                 f"No guardrail protects {call.operation} in this plan, and it cannot be undone. Review it again without it."
             )
     return demanded, current
+
+
+def must_be_its_role(plan: Plan, authority: Authority) -> None:
+    """The role that was signed is the account's now. Raises Refused; to be asked once the signatures bear the plan out."""
+    if authority.accounts[plan.account].executor_role_arn != plan.role:
+        raise Refused(f"The executor's role in account {plan.account} was changed after this was signed. Review it again.")
 
 
 def _calls(plan: Plan, account: KnownAccount) -> list[Call]:

@@ -75,7 +75,11 @@ class BadGuardrailFile(CountersignError):
 
 
 class BadManifest(CountersignError):
-    """A genesis manifest that cannot be sealed."""
+    """A genesis manifest that cannot be sealed; `path` leads to the field, within what is being read."""
+
+    def __init__(self, said: str, *, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(said)
+        self.path = path
 
 
 class AlreadySealed(CountersignError):

@@ -7,10 +7,12 @@ not known is refused, so that a misspelt one cannot be silently ignored.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 from django.db import connection
@@ -23,8 +25,9 @@ from approvals.authority.soundness import LEAST_ADMINISTRATORS
 from approvals.errors import AlreadySealed, BadChange, BadGuardrail, BadManifest
 from approvals.models import AuditKind, AuthorityLink, Principal
 from approvals.policies import Rules, marked, rules_from
-from approvals.policies.marked import BadYaml, Marked
+from approvals.policies.marked import BadYaml
 from approvals.policies.reading import dotted
+from approvals.policies.shapes import Path
 from approvals.signatures import cose_key
 
 SCHEMA: Final = "countersign/genesis/1"
@@ -32,6 +35,7 @@ SCHEMA: Final = "countersign/genesis/1"
 LEAST_SIGNERS: Final = 2
 # How long the enrolment links that `bootstrap` prints are good.
 INVITED_FOR: Final = timedelta(days=14)
+_Row = TypeVar("_Row")
 _HANDLE: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
@@ -67,32 +71,58 @@ class Sealed:
 
 
 def read(text: str) -> Manifest:
-    """Read a manifest. Raises BadManifest naming the field, or the line that is no YAML."""
+    """Read a manifest. Raises BadManifest naming line and field, where it is one field that is wrong."""
     try:
         marks = marked.load(text)
     except BadYaml as error:
         raise BadManifest(
             f"Line {error.line} of the manifest{f', {dotted(error.path)},' if error.path else ''} {error}."
         ) from error
-    found = marks.value
+    try:
+        return _manifest(marks.value)
+    except BadManifest as error:
+        place = f"Line {marks.line(error.path)}, {dotted(error.path)}: " if error.path else ""
+        raise BadManifest(f"{place}{error}", path=error.path) from error
+
+
+def _manifest(found: Any) -> Manifest:
     root = _fields(found, "the manifest", {"schema", "accounts", "persons", "guardrails"}, {"groups", "grants", "settings"})
     if root["schema"] != SCHEMA:
-        raise BadManifest(f"The manifest says schema {root['schema']!r}; this program reads {SCHEMA!r}.")
-    persons = tuple(_person(item, index) for index, item in enumerate(_list(root, "persons")))
+        raise BadManifest(f"The manifest says schema {root['schema']!r}; this program reads {SCHEMA!r}.", path=("schema",))
+    persons = _each(root, "persons", _person)
     handles = [person["handle"] for person in persons]
-    _once(handles, "person")
-    groups = _groups(root.get("groups", {}), set(handles))
-    guardrails = tuple(_guardrail(item, index, marks) for index, item in enumerate(_list(root, "guardrails")))
-    _once([rules.name for rules in guardrails], "guardrail")
-    accounts = tuple(_account(item, index) for index, item in enumerate(_list(root, "accounts")))
-    _once([account["id"] for account in accounts], "account")
-    grants = tuple(
-        _grant(item, index, {r.name for r in guardrails}, set(handles), groups)
-        for index, item in enumerate(root.get("grants", []))
-    )
-    manifest = Manifest(accounts, persons, groups, guardrails, grants, _settings(root.get("settings", {})))
+    _once(handles, "person", ("persons",))
+    with _inside("groups"):
+        groups = _groups(root.get("groups", {}), set(handles))
+    guardrails = _each(root, "guardrails", _guardrail)
+    names = [rules.name for rules in guardrails]
+    _once(names, "guardrail", ("guardrails",))
+    accounts = _each(root, "accounts", _account)
+    _once([account["id"] for account in accounts], "account", ("accounts",))
+    grants = _each(root, "grants", partial(_grant, guardrails=set(names), handles=set(handles), groups=groups), least=0)
+    with _inside("settings"):
+        settings = _settings(root.get("settings", {}))
+    manifest = Manifest(accounts, persons, groups, guardrails, grants, settings)
     _consistent(manifest)
     return manifest
+
+
+@contextmanager
+def _inside(*path: str | int) -> Iterator[None]:
+    """Whatever is wrong in here is wrong at this path."""
+    try:
+        yield
+    except BadManifest as error:
+        raise BadManifest(str(error), path=(*path, *error.path)) from error
+
+
+def _each(found: dict[str, Any], key: str, read_one: Callable[[Any, int], _Row], *, least: int = 1) -> tuple[_Row, ...]:
+    """Every item of a list, read."""
+    rows = []
+    for index, item in enumerate(_list(found, key, least=least)):
+        with _inside(key, index):
+            rows.append(read_one(item, index))
+    return tuple(rows)
 
 
 def seal(manifest: Manifest, *, now: datetime | None = None) -> Sealed:
@@ -186,11 +216,11 @@ _EMPTY: Final[state.Document] = {
 }
 
 
-def _guardrail(item: Any, index: int, marks: Marked) -> Rules:
+def _guardrail(item: Any, index: int) -> Rules:
     try:
         return rules_from(item)
     except BadGuardrail as error:
-        raise BadManifest(f"Line {marks.line(('guardrails', index, *error.path))}: {error}") from error
+        raise BadManifest(str(error), path=error.path) from error
 
 
 def _fields(found: Any, where: str, needed: set[str], optional: set[str]) -> dict[str, Any]:
@@ -198,38 +228,51 @@ def _fields(found: Any, where: str, needed: set[str], optional: set[str]) -> dic
         raise BadManifest(f"{where[:1].upper()}{where[1:]} is an object with {', '.join(sorted(needed))}.")
     if missing := needed - found.keys():
         raise BadManifest(f"{where[:1].upper()}{where[1:]} lacks {', '.join(sorted(missing))}.")
-    if unknown := found.keys() - needed - optional:
-        raise BadManifest(f"{where[:1].upper()}{where[1:]} has an unknown field: {', '.join(sorted(map(str, unknown)))}.")
+    if unknown := sorted(found.keys() - needed - optional):
+        raise BadManifest(f"{where[:1].upper()}{where[1:]} has an unknown field: {', '.join(unknown)}.", path=(unknown[0],))
     return found
 
 
-def _list(found: dict[str, Any], key: str) -> list[Any]:
-    value = found[key]
-    if not isinstance(value, list) or not value:
-        raise BadManifest(f"The manifest's {key} is a list of at least one.")
+def _list(found: dict[str, Any], key: str, *, least: int = 0) -> list[Any]:
+    value = found.get(key, [])
+    if not isinstance(value, list) or len(value) < least:
+        raise BadManifest(f"{key} is a list{' of at least one' if least else ''}.", path=(key,))
     return value
 
 
-def _once(names: list[str], what: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise BadManifest(f"The {what} {name} occurs twice.")
+def _text(found: dict[str, Any], key: str, *, empty: bool = False) -> str:
+    value = found.get(key, "")
+    if not isinstance(value, str) or not (value or empty):
+        raise BadManifest(f"{key} is a text; write it in quotes.", path=(key,))
+    return value
+
+
+def _once(names: list[str], what: str, path: Path) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise BadManifest(f"The {what} {name} occurs twice.", path=(*path, index))
 
 
 def _account(item: Any, index: int) -> dict[str, Any]:
     needed = {"id", "alias", "regions", "executor_role_arn", "external_id"}
     found = dict(_fields(item, f"account {index + 1}", needed, {"partition", "environment", "tags"}))
     if not isinstance(found["id"], str) or not re.fullmatch(r"\d{12}", found["id"]):
-        raise BadManifest(f"Account {index + 1}: the id is 12 digits in quotes.")
-    if not isinstance(found["regions"], list) or not found["regions"]:
-        raise BadManifest(f"Account {found['id']}: regions is a list of at least one.")
+        raise BadManifest(f"Account {index + 1}: the id is 12 digits in quotes.", path=("id",))
+    if not all(isinstance(region, str) and region for region in _list(found, "regions", least=1)):
+        raise BadManifest(f"Account {found['id']}: regions are texts.", path=("regions",))
+    for name in ("alias", "external_id"):
+        _text(found, name)
     if not re.fullmatch(rf"arn:[\w-]+:iam::{found['id']}:role/\S+", str(found["executor_role_arn"])):
-        raise BadManifest(f"Account {found['id']}: executor_role_arn is the ARN of a role in this account.")
+        raise BadManifest(
+            f"Account {found['id']}: executor_role_arn is the ARN of a role in this account.", path=("executor_role_arn",)
+        )
     found.setdefault("partition", "aws")
     found.setdefault("environment", "")
+    _text(found, "partition")
+    _text(found, "environment", empty=True)
     tags = found.setdefault("tags", {})
     if not isinstance(tags, dict) or not all(isinstance(text, str) and text for pair in tags.items() for text in pair):
-        raise BadManifest(f"Account {found['id']}: tags map texts to texts.")
+        raise BadManifest(f"Account {found['id']}: tags map texts to texts.", path=("tags",))
     return found
 
 
@@ -237,18 +280,21 @@ def _person(item: Any, index: int) -> dict[str, Any]:
     optional = {"id", "email", "human", "administrator", "auditor", "principals", "passkeys", "single_sign_on"}
     found = dict(_fields(item, f"person {index + 1}", {"handle", "name"}, optional))
     if not isinstance(found["handle"], str) or not _HANDLE.fullmatch(found["handle"]):
-        raise BadManifest(f"Person {index + 1}: the handle is lower-case letters, digits, dots and dashes.")
+        raise BadManifest(f"Person {index + 1}: the handle is lower-case letters, digits, dots and dashes.", path=("handle",))
+    _text(found, "name")
+    _text(found, "email", empty=True)
     for flag, usual in (("human", True), ("administrator", False), ("auditor", False)):
         if not isinstance(found.setdefault(flag, usual), bool):
-            raise BadManifest(f"Person {found['handle']}: {flag} is true or false.")
+            raise BadManifest(f"Person {found['handle']}: {flag} is true or false.", path=(flag,))
     found["id"] = _uuid(found.get("id"), found["handle"])
-    found["principals"] = [_principal(text, found["handle"]) for text in found.get("principals", [])]
-    found["passkeys"] = [_passkey(key, found["handle"]) for key in found.get("passkeys", [])]
+    found["principals"] = list(_each(found, "principals", lambda item, _: _principal(item, found["handle"]), least=0))
+    found["passkeys"] = list(_each(found, "passkeys", lambda item, _: _passkey(item, found["handle"]), least=0))
     if "single_sign_on" in found:
         subject = _fields(found["single_sign_on"], f"person {found['handle']}'s single_sign_on", {"provider", "subject"}, set())
         if not all(isinstance(value, str) and value for value in subject.values()):
             raise BadManifest(
-                f"Person {found['handle']}: provider and subject of single_sign_on are texts; write them in quotes."
+                f"Person {found['handle']}: provider and subject of single_sign_on are texts; write them in quotes.",
+                path=("single_sign_on",),
             )
     return found
 
@@ -259,7 +305,7 @@ def _uuid(value: Any, handle: str) -> UUID:
     try:
         return UUID(str(value))
     except ValueError as error:
-        raise BadManifest(f"Person {handle}: the id is a UUID.") from error
+        raise BadManifest(f"Person {handle}: the id is a UUID.", path=("id",)) from error
 
 
 def _principal(found: Any, handle: str) -> dict[str, Any]:
@@ -303,30 +349,38 @@ def _passkey(key: Any, handle: str) -> dict[str, str]:
 def _groups(found: Any, handles: set[str]) -> dict[str, tuple[str, ...]]:
     if not isinstance(found, dict):
         raise BadManifest("The manifest's groups map a name to a list of handles.")
-    groups = {str(name): tuple(members or ()) for name, members in found.items()}
-    for name, members in groups.items():
-        if stranger := set(members) - handles:
-            raise BadManifest(f"Group {name}: {', '.join(sorted(map(str, stranger)))} is no person of this manifest.")
+    groups: dict[str, tuple[str, ...]] = {}
+    for name in found:
+        members = _list(found, name) if found[name] is not None else []
+        if strangers := [str(one) for one in members if not isinstance(one, str) or one not in handles]:
+            raise BadManifest(f"Group {name}: {', '.join(strangers)} is no person of this manifest.", path=(name,))
+        groups[name] = tuple(members)
     return groups
 
 
-def _grant(item: Any, index: int, guardrails: set[str], handles: set[str], groups: dict[str, tuple[str, ...]]) -> dict[str, str]:
+def _grant(
+    item: Any, index: int, *, guardrails: set[str], handles: set[str], groups: dict[str, tuple[str, ...]]
+) -> dict[str, str]:
     found = _fields(item, f"grant {index + 1}", {"guardrail"}, {"person", "group"})
+    for name in found:
+        _text(found, name)
     if found["guardrail"] not in guardrails:
-        raise BadManifest(f"Grant {index + 1}: there is no guardrail {found['guardrail']!r}.")
+        raise BadManifest(f"Grant {index + 1}: there is no guardrail {found['guardrail']!r}.", path=("guardrail",))
     if ("person" in found) == ("group" in found):
         raise BadManifest(f"Grant {index + 1}: name one person or one group.")
     if "person" in found and found["person"] not in handles:
-        raise BadManifest(f"Grant {index + 1}: there is no person {found['person']!r}.")
+        raise BadManifest(f"Grant {index + 1}: there is no person {found['person']!r}.", path=("person",))
     if "group" in found and found["group"] not in groups:
-        raise BadManifest(f"Grant {index + 1}: there is no group {found['group']!r}.")
+        raise BadManifest(f"Grant {index + 1}: there is no group {found['group']!r}.", path=("group",))
     return found
 
 
 def _settings(found: Any) -> dict[str, int]:
     settings = {"signers": LEAST_SIGNERS, **_fields(found, "settings", set(), {"signers"})}
     if type(settings["signers"]) is not int or not LEAST_SIGNERS <= settings["signers"] <= 20:
-        raise BadManifest(f"settings.signers is a whole number from {LEAST_SIGNERS} to 20: how many administrators sign.")
+        raise BadManifest(
+            f"settings.signers is a whole number from {LEAST_SIGNERS} to 20: how many administrators sign.", path=("signers",)
+        )
     return settings
 
 

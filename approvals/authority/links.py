@@ -9,7 +9,7 @@ A link is valid in one of two ways, which its proof (canonical JSON) names:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -19,7 +19,7 @@ from fido2.utils import websafe_decode
 from approvals import canonical, signatures
 from approvals.authority import codes
 from approvals.authority.difference import gains
-from approvals.authority.state import Authority, Document, moment_of, read, text_of, view
+from approvals.authority.state import Authority, Document, Retired, moment_of, read, text_of, view
 from approvals.errors import BadAuthority, BadCanonicalForm, BadSignature
 from approvals.signatures import Assertion, Registration, RelyingParty
 from approvals.states import Verdict
@@ -43,18 +43,20 @@ def link_hash(number: int, previous: str, state: str) -> str:
 
 @dataclass(frozen=True)
 class Standing:
-    """A link that was verified. `makers` says of each invitation that a quorum made who made it."""
+    """A link that was verified. `makers` says of each invitation that a quorum made who made it; `retired` is what became of
+    passkeys that a quorum removed."""
 
     number: int
     hash: str
     text: str
     document: Document
     makers: Mapping[str, tuple[Maker, ...]] = field(default_factory=dict)
+    retired: Mapping[str, Retired] = field(default_factory=dict)
 
     @cached_property
     def authority(self) -> Authority:
         """The state, to be asked."""
-        return view(self.document)
+        return replace(view(self.document), retired=self.retired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def follow(standing: Standing, link: Link, party: RelyingParty) -> Standing:
     if text_of(after) != link.state:
         raise BadAuthority(f"Authority link {number} is not written canonically.")
     proof = _proof(link)
+    retired = standing.retired
     try:
         if proof.get("kind") == "enrolment":
             _enrolled(standing, after, proof, party)
@@ -92,9 +95,10 @@ def follow(standing: Standing, link: Link, party: RelyingParty) -> Standing:
             signers = _signed(standing, link.hash, proof, party)
             enough(standing, after, frozenset(signers))
             makers = {**standing.makers, **_made(standing, after, signers)}
+            retired = {**retired, **_retired(standing, after, signers)}
     except BadSignature as error:
         raise BadAuthority(f"Authority link {number} does not hold: {error}") from error
-    return Standing(number, link.hash, link.state, after, makers)
+    return Standing(number, link.hash, link.state, after, makers, retired)
 
 
 def counted(standing: Standing, after: Document, signers: frozenset[str]) -> frozenset[str]:
@@ -149,6 +153,17 @@ def _made(standing: Standing, after: Document, signers: Mapping[str, bytes]) -> 
     count = counted(standing, after, frozenset(signers))
     makers = tuple(sorted((person, nonce[_TAIL]) for person, nonce in signers.items() if person in count))
     return {row["id"]: makers for row in after["invitations"] if row["id"] not in had}
+
+
+def _retired(standing: Standing, after: Document, signers: Mapping[str, bytes]) -> dict[str, Retired]:
+    """The passkeys that this link removes, with the moment of its newest signature: what they signed before was genuine."""
+    left = {key["credential_id"] for row in after["persons"] for key in row["passkeys"]}
+    moment = max(signatures.moment_of(nonce) for nonce in signers.values())
+    return {
+        name: Retired(person, public_key, moment)
+        for name, (person, public_key) in standing.authority.passkeys.items()
+        if name not in left
+    }
 
 
 def _enrolled(standing: Standing, after: Document, proof: Mapping[str, Any], party: RelyingParty) -> None:

@@ -52,6 +52,15 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Retired:
+    """A passkey that a quorum removed: whose it was, its public key, and when its removal was signed."""
+
+    person: str
+    public_key: bytes
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Authority:
     """One state of the chain, to be asked. Persons are their ids as text."""
 
@@ -63,6 +72,7 @@ class Authority:
     versions: Mapping[tuple[str, int], tuple[str, Rules]]
     accounts: Mapping[str, KnownAccount]
     signers: int
+    retired: Mapping[str, Retired] = field(default_factory=dict)
 
     def is_voter(self, person: str) -> bool:
         """Whether this is an active human."""

@@ -32,6 +32,7 @@ def propose(person: Person, edits: Sequence[Mapping[str, Any]], *, reason: str, 
         raise NotAllowed("Only an active person proposes a change of authority.")
     with audit.recorded() as trail:
         newest = head()
+        _must_lend_ones_own(person, edits)
         whole = [_filled_in(edit, now) for edit in edits]
         after = apply_edits(newest.document, whole)
         soundness.must_be_sound(after, now)
@@ -98,6 +99,13 @@ def why_not_propose_again(change: AuthorityChange, person: Person) -> str:
     except Refused as refusal:
         return str(refusal)
     return ""
+
+
+def _must_lend_ones_own(person: Person, edits: Sequence[Mapping[str, Any]]) -> None:
+    """A delegation stands in the name of whoever wants it; an administrator may write one down for somebody."""
+    lenders = {str(edit["delegated_by"]) for edit in edits if edit.get("edit") == "grant" and edit.get("delegated_by")}
+    if not person.is_administrator and (others := sorted(lenders - {person.handle})):
+        raise NotAllowed(f"A right is delegated by whoever holds it: {', '.join(others)} proposes this, or an administrator.")
 
 
 def _must_be_ones_own(change: AuthorityChange, person: Person) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from approvals.lint import containment, known, parameters
+from approvals.lint import containment, known, overlap, parameters
 from approvals.lint.findings import Finding, Kind, Place, Surroundings
 from approvals.policies import Mode, Rules, reach, windows
 
@@ -14,7 +14,7 @@ __all__ = ["Finding", "Kind", "Place", "Surroundings", "check"]
 
 def check(guardrails: Sequence[Rules], around: Surroundings, now: datetime) -> list[Finding]:
     """Every finding, in the order of the guardrails. `now` is from when on windows are looked at."""
-    found = list(containment.findings(guardrails, around))
+    found = [*containment.findings(guardrails, around), *overlap.findings(guardrails, now)]
     for index, rules in enumerate(guardrails):
         found += known.findings(index, rules, around)
         found += parameters.findings(index, rules)

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     LEFT_ALONE = "no-approver-left"
     DUPLICATE = "duplicate"
     SHADOWED = "shadowed"
+    OVERLAPPING = "overlapping"
     OPERATION = "unknown-operation"
     ACCOUNT = "unknown-account"
     REGION = "unknown-region"

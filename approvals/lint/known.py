@@ -93,14 +93,14 @@ def _resources(rules: Rules) -> Said:
         path: Path = ("resources", number)
         if wrong := _malformed(pattern):
             yield Kind.RESOURCE, path, f"{pattern} can be no ARN: {wrong}."
-        elif touched and not any(_alike(pattern, template) for template in touched):
+        elif touched and not any(alike(pattern, template) for template in touched):
             example = min(touched)
             said = f"{pattern} names nothing that the guardrail's operations act on; their resources look like {example}."
             yield Kind.RESOURCE, path, said
 
 
-def _alike(pattern: str, template: str) -> bool:
-    """Whether a pattern can name what an ARN template stands for; field by field where the pattern has all of them."""
+def alike(pattern: str, template: str) -> bool:
+    """Whether a pattern can name what another one, or an ARN template, stands for; field by field where both have all of them."""
     ours, theirs = pattern.split(":", 5), template.split(":", 5)
     if len(ours) == len(theirs):
         return all(patterns.overlap(*pair) for pair in zip(ours, theirs, strict=True))

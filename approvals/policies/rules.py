@@ -160,7 +160,7 @@ class Rules:
                 "name": self.name,
                 "description": self.description,
                 "mode": str(self.mode),
-                "accounts": list(self.accounts),
+                **({"accounts": list(self.accounts)} if self.accounts else {}),
                 "regions": list(self.regions),
                 "operations": list(self.operations),
                 "resources": list(self.resources),

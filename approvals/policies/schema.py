@@ -78,7 +78,7 @@ FREEZE: Final = Object(
 BREAK_GLASS: Final = Object(
     {
         "groups": Field(ListOf(_GROUP, what="group"), "whose members may act at once in an emergency", needed=True),
-        "review_within": Field(Number(60, 31 * _DAY), "seconds within which two persons must have reviewed it", needed=True),
+        "review_within": Field(Number(60, 31 * _DAY), "seconds within which another approver must have reviewed it", needed=True),
     }
 )
 
@@ -114,7 +114,7 @@ GUARDRAIL: Final = Object(
         ),
         "accounts": Field(_PATTERNS, "patterns of account numbers"),
         "account_tags": Field(
-            MapOf(Text(least=1, most=128), _PATTERNS, "an object of tag names, each with a list of patterns"),
+            MapOf(Text(least=1, most=128), _PATTERNS, "an object of tag names, each with a list of patterns", least=1),
             "an account that has every one of these tags is meant as well",
         ),
         "regions": Field(_PATTERNS, "patterns of regions", default=["*"]),
@@ -133,7 +133,7 @@ GUARDRAIL: Final = Object(
         ),
         "reason": Field(Flag(), "whether requester and approvers must give a reason", default=True),
         "ticket": Field(
-            Text(most=200, pattern=r"[^\u0000-\u001f]*", like="a text without control characters"),
+            Text(most=200, pattern=r"[^\u0000-\u001f]*", like="without control characters"),
             "the reason must name a ticket like this: # is a number, ? a character, * any characters, | parts alternatives",
         ),
         "unconfirmed": Field(

@@ -152,21 +152,25 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class MapOf:
-    """An object whose keys are texts of one shape and whose values are of another; `what` says it in words."""
+    """An object of `least` keys or more, texts of one shape, whose values are of another; `what` says it in words."""
 
     key: Text
     value: Shape
     what: str
+    least: int = 0
 
     def check(self, value: Any, path: Path) -> None:
         if not isinstance(value, dict):
             raise Misfit(path, f"is {self.what}")
+        if len(value) < self.least:
+            raise Misfit(path, f"is {self.what}; it holds none")
         for key, item in value.items():
             self.key.check(key, (*path, str(key)))
             self.value.check(item, (*path, key))
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "object", "propertyNames": self.key.schema(), "additionalProperties": self.value.schema()}
+        found = {"type": "object", "propertyNames": self.key.schema(), "additionalProperties": self.value.schema()}
+        return found | ({"minProperties": self.least} if self.least else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from portal.proposing import guardrail_rows as rows
 from portal.proposing.base import Edit, Part, Proposal, Rows
 from portal.proposing.choices import choose, group_choices
 from portal.proposing.fields import Lines, Span, Text
+from portal.proposing.rights import RightRow, grant, shape_right
 
 # Where a field of the rules stands in the form, as far as it is not called the same.
 _PLACES: Final[dict[tuple[str, ...], str]] = {
@@ -32,12 +33,10 @@ _CELLS: Final = {"from": "begins", "to": "ends", "until": "ends"}
 _LISTS: Final = ("accounts", "regions", "operations", "resources", "families")
 
 
-class NewGuardrailProposal(Proposal):
-    """A guardrail that is not there yet; the form of the next version inherits everything but the name."""
+class _RulesProposal(Proposal):
+    """Every field of the rules, as they are in `rules_now`."""
 
-    title = "Propose a new guardrail"
-    lead = "What it protects, how requests under it are decided, and when they may be carried out."
-    parts: ClassVar = (
+    parts: ClassVar[tuple[Part, ...]] = (
         Part("Guardrail", ("name", "description", "mode")),
         Part(
             "What it protects",
@@ -54,7 +53,7 @@ class NewGuardrailProposal(Proposal):
             "Off unless a group is chosen. Its members may act at once in an emergency, and it must be reviewed afterwards.",
         ),
     )
-    rows: ClassVar = {
+    rows: ClassVar[dict[str, Rows]] = {
         "account_tags": Rows(
             rows.TagRow, "Tags of accounts", "Add a tag", "An account that has every one of these is meant as well.", "tag"
         ),
@@ -78,7 +77,6 @@ class NewGuardrailProposal(Proposal):
         "freezes": Rows(rows.FreezeRow, "Freezes", "Add a freeze", "Nothing is carried out meanwhile.", "freeze"),
     }
 
-    name = Text(label="Name", max_length=63, help_text="Lower-case letters, digits and dashes. It is for ever.")
     description = forms.CharField(label="For what", required=False, widget=forms.Textarea(attrs={"rows": 2}), max_length=2000)
     mode = forms.ChoiceField(
         label="Mode",
@@ -122,12 +120,12 @@ class NewGuardrailProposal(Proposal):
     break_glass_review = Span(label="Reviewed within", required=False)
 
     def now(self) -> dict[str, Any]:
-        """The defaults of the rules."""
-        return _values({"mode": "enforce", "regions": ["*"], "resources": ["*"], "approvals": 1, "accounts": []})
+        """The rules that there are, or the defaults."""
+        return _values(self.rules_now())
 
     def rules_now(self) -> dict[str, Any]:
         """The rules that there are, as JSON."""
-        return {}
+        raise NotImplementedError
 
     def rows_now(self, name: str) -> list[dict[str, Any]]:
         """Tags, conditions, groups, windows and freezes of the rules that there are."""
@@ -185,8 +183,8 @@ class NewGuardrailProposal(Proposal):
         return found | {name: value for name, value in lists.items() if value}
 
     def guardrail_name(self) -> str:
-        """The name that was typed."""
-        return str(self.cleaned_data["name"])
+        """What it is called."""
+        raise NotImplementedError
 
     def place(self, error: CountersignError) -> bool:
         """Beside the field, or in the row, that the path leads to."""
@@ -205,10 +203,50 @@ class NewGuardrailProposal(Proposal):
         return False
 
 
-class GuardrailProposal(NewGuardrailProposal):
+class NewGuardrailProposal(_RulesProposal):
+    """A guardrail that is not there yet, with those who may review under it: without any, nobody could satisfy it."""
+
+    title = "Propose a new guardrail"
+    lead = "What it protects, how requests under it are decided, by whom, and when they may be carried out."
+    parts: ClassVar[tuple[Part, ...]] = (
+        *_RulesProposal.parts[:3],
+        Part("Who may review", ("rights",), "Proposed in the same change. Whoever gains by it is not counted among its signers."),
+        *_RulesProposal.parts[3:],
+    )
+    rows: ClassVar[dict[str, Rows]] = {
+        **_RulesProposal.rows,
+        "rights": Rows(RightRow, "Rights", "Give the right to somebody", word="right"),
+    }
+
+    name = Text(label="Name", max_length=63, help_text="Lower-case letters, digits and dashes. It is for ever.")
+
+    def rules_now(self) -> dict[str, Any]:
+        """The defaults."""
+        return {"mode": "enforce", "regions": ["*"], "resources": ["*"], "approvals": 1, "accounts": []}
+
+    def rows_now(self, name: str) -> list[dict[str, Any]]:
+        """None yet."""
+        return []
+
+    def shape_row(self, name: str, form: forms.Form) -> None:
+        """Also every login and group that may be given the right."""
+        super().shape_row(name, form)
+        if name == "rights":
+            shape_right(form)
+
+    def edits(self) -> list[Edit]:
+        """The guardrail, and each right on it."""
+        rights = [grant(self.guardrail_name(), row["holder"], (row["starts"], row["ends"])) for row in self.kept("rights")]
+        return [*super().edits(), *rights]
+
+    def guardrail_name(self) -> str:
+        """The name that was typed."""
+        return str(self.cleaned_data["name"])
+
+
+class GuardrailProposal(_RulesProposal):
     """The next version; `thing` is the Guardrail."""
 
-    name = None  # type: ignore[assignment]  # the name stays
     lead = "A version never changes: this proposes the next one. Requests that are under way keep to both."
 
     thing: Guardrail
@@ -216,10 +254,6 @@ class GuardrailProposal(NewGuardrailProposal):
     def heading(self) -> str:
         """Which guardrail."""
         return f"Propose the next version of {self.thing.name}"
-
-    def now(self) -> dict[str, Any]:
-        """The newest version."""
-        return _values(self.rules_now())
 
     def rules_now(self) -> dict[str, Any]:
         """The newest version's rules."""

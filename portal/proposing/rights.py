@@ -55,14 +55,7 @@ class RightsProposal(Proposal):
 
     def shape_row(self, name: str, form: forms.Form) -> None:
         """Every login and group; and the zone of the dates."""
-        known = {"": "choose"}
-        known |= {f"group:{group}": f"group {label}" for group, label in group_choices()}
-        known |= {f"login:{login}": label for login, label in login_choices(humans=True)}
-        if (own := form.initial.get("holder")) and own not in known:
-            known[own] = own.replace(":", " ", 1)
-        choose(form, "holder", known.items())
-        for field in ("starts", "ends"):
-            form.fields[field].help_text = f"{zone_name()}; empty: no date."
+        shape_right(form)
 
     def edits(self) -> list[Edit]:
         """Rights that are gone, given, or have other dates; delegations that are taken back."""
@@ -72,7 +65,7 @@ class RightsProposal(Proposal):
         found = [{"edit": "revoke", "guardrail": name, **_holder(holder)} for holder in sorted(now.keys() - wanted.keys())]
         for holder, dates in wanted.items():
             if holder not in now or not all(map(same_minute, dates, now[holder])):
-                found.append({"edit": "grant", "guardrail": name, **_holder(holder), **_said(dates)})
+                found.append(grant(name, holder, dates))
         taken = self.cleaned_data.get("lent", [])
         return found + [one.revoke() for one in delegations_under(self.thing) if one.key in taken]
 
@@ -187,6 +180,23 @@ def dates_in_words(starts: datetime | None, ends: datetime | None) -> str:
     """` from ... until ...`, as far as there are dates."""
     parts: Mapping[str, datetime | None] = {"from": starts, "until": ends}
     return "".join(f" {word} {moment:%Y-%m-%d %H:%M} UTC" for word, moment in parts.items() if moment)
+
+
+def shape_right(form: forms.Form) -> None:
+    """Every login and group to choose from, and the zone of the dates."""
+    known = {"": "choose"}
+    known |= {f"group:{group}": f"group {label}" for group, label in group_choices()}
+    known |= {f"login:{login}": label for login, label in login_choices(humans=True)}
+    if (own := form.initial.get("holder")) and own not in known:
+        known[own] = own.replace(":", " ", 1)
+    choose(form, "holder", known.items())
+    for field in ("starts", "ends"):
+        form.fields[field].help_text = f"{zone_name()}; empty: no date."
+
+
+def grant(guardrail: str, holder: str, dates: Dates) -> Edit:
+    """The edit that gives the right: `holder` is what a row's field says, such as `group:Approvers`."""
+    return {"edit": "grant", "guardrail": guardrail, **_holder(holder), **_said(dates)}
 
 
 def _holder(key: str) -> dict[str, str]:

@@ -373,6 +373,14 @@ class TestDatedRights:
         with pytest.raises(BadChange, match="has an end"):
             cast.proposed({**CAROL_REVIEWS, "delegated_by": "bob"})
 
+    def test_nobody_delegates_the_right_of_somebody_else(self, cast):
+        """The proposal stands in the name of who lends; an administrator may write it down for him."""
+        edit = {**CAROL_REVIEWS, "delegated_by": "bob", "ends": (timezone.now() + timedelta(days=2)).isoformat()}
+        for handle in ("alice", "carol"):
+            with pytest.raises(NotAllowed, match="bob proposes this"):
+                cast.proposed(edit, by=handle)
+        assert cast.proposed(edit, by="bob").state == cast.proposed(edit, by="dana").state == "open"
+
     def test_a_delegation_holds_while_its_lender_holds(self, cast):
         """Carol reviews for bob; when bob's own right goes, hers goes with it at once."""
         until = (timezone.now() + timedelta(days=1)).isoformat()

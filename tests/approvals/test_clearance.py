@@ -148,6 +148,34 @@ def test_a_person_switched_off_after_the_approval_counts_no_more(cast, handle):
         clearance.clear(Execution.objects.get(pk=execution.pk), walked, decisions.relying_party(), now=timezone.now())
 
 
+def test_what_a_passkey_signed_counts_no_more_after_its_removal_and_is_no_forgery(cast):
+    """Two administrators remove a key that may be lost; what it signed before falls, without the gravest alarm."""
+    execution = cast.approved()
+    for handle, lacking in (("bob", "0 of 1 approvals"), ("alice", "0 of 1 approvals")):
+        cast.changed({"edit": "remove_passkey", "person": handle, "credential_id": cast.keys[handle]["credential_id"]})
+        with pytest.raises(Refused, match=lacking):
+            clear(cast, execution)
+
+
+def test_what_a_passkey_signed_after_its_removal_is_a_forgery(cast):
+    """Whoever finds a removed key and can write to the database is told of, as with any key of a stranger."""
+    execution = cast.approved()
+    cast.changed({"edit": "remove_passkey", "person": "bob", "credential_id": cast.keys["bob"]["credential_id"]})
+    walked = authority.walk(cast.genesis)
+    earlier = {name: replace(one, moment=one.moment - timedelta(hours=1)) for name, one in walked.retired.items()}
+    with pytest.raises(Forged, match="does not know as theirs"):
+        clearance.clear(execution, replace(walked, retired=earlier), decisions.relying_party(), now=timezone.now())
+
+
+def test_a_role_that_was_changed_after_the_approval_is_no_forgery(cast):
+    """The account is another way in since; what was signed over the former role is reviewed again, without the gravest alarm."""
+    execution = cast.approved()
+    role = "arn:aws:iam::111122223333:role/CountersignExecutorTwo"
+    cast.changed({"edit": "put_account", "id": "111122223333", "executor_role_arn": role})
+    with pytest.raises(Refused, match="role in account 111122223333 was changed"):
+        clear(cast, execution)
+
+
 @pytest.mark.parametrize(
     ("moment", "refusal"),
     [(timedelta(hours=1, seconds=1), Expired), (timedelta(days=2), Expired), (timedelta(seconds=-5), NotYet)],

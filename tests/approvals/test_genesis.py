@@ -65,7 +65,7 @@ def changed(manifest, path, value):
         (("grants", 0, "group"), "Approvers", "one person or one group"),
         (("grants",), [], "asks for 1 approvals and 0 persons"),
         (("guardrails", 0, "approvals"), 2, "asks for 2 approvals and 1 persons"),
-        (("guardrails", 0, "operations"), [], r"Line \d+: Guardrail dynamodb-production: operations"),
+        (("guardrails", 0, "operations"), [], r"Line \d+, guardrails\[0\].operations: Guardrail dynamodb"),
         (("guardrails", 0, "groups"), {"Approvers": 2}, "asks for 2 approvals from Approvers and 1 of its members may"),
         (("guardrails", 0, "groups"), {"Nobody": 1}, "0 of its members"),
         (("guardrails", 0, "windows"), [{"days": ["mon"], "from": "9"}], "windows"),
@@ -75,6 +75,39 @@ def test_each_wrong_field_is_named(manifest, path, value, says):
     """A manifest that cannot be sealed says which field is wrong and why."""
     with pytest.raises(BadManifest, match=says):
         genesis.read(changed(manifest, path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place"),
+    [
+        (("schema",), "countersign/genesis/9", "schema"),
+        (("colour",), "red", "colour"),
+        (("accounts", 0, "id"), "1234", r"accounts\[0\].id"),
+        (("accounts", 0, "alias"), 5, r"accounts\[0\].alias"),
+        (("accounts", 0, "regions"), [1], r"accounts\[0\].regions"),
+        (("persons", 2, "admin"), True, r"persons\[2\].admin"),
+        (("persons", 2, "handle"), "bob", r"persons\[2\]"),
+        (("persons", 2, "name"), ["Carol"], r"persons\[2\].name"),
+        (("persons", 2, "principals"), 5, r"persons\[2\].principals"),
+        (("persons", 2, "principals"), ["user:x"], r"persons\[2\].principals\[0\]"),
+        (("persons", 2, "passkeys"), "none", r"persons\[2\].passkeys"),
+        (("groups", "Requesters"), 7, "groups.Requesters"),
+        (("groups", "Requesters"), [["alice"]], "groups.Requesters"),
+        (("guardrails", 0, "approvals"), 0, r"guardrails\[0\].approvals"),
+        (("grants",), 5, "grants"),
+        (("grants", 0, "person"), ["bob"], r"grants\[0\].person"),
+        (("settings",), {"signers": 1}, "settings.signers"),
+        (("settings",), "none", "settings"),
+    ],
+)
+def test_a_wrong_field_of_a_manifest_is_led_to_by_line_and_path(manifest, path, value, place):
+    """Whatever stands in the place of a field: line and field are named, and it is never a crash."""
+    text = changed(manifest, path, value)
+    with pytest.raises(BadManifest, match=rf"^Line \d+, {place}: ") as refusal:
+        genesis.read(text)
+    line = int(str(refusal.value).partition(",")[0].removeprefix("Line "))
+    if isinstance(field := refusal.value.path[-1], str):
+        assert f"{field}:" in text.splitlines()[line - 1]
 
 
 @pytest.mark.parametrize("text", ["", "- a", "a: [", "schema: x\nschema: y", "!!python/object/apply:os.system ['true']"])

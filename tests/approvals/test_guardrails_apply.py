@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 
 from approvals import changes
 from approvals.models import AuthorityChange, Guardrail, GuardrailVersion
+from approvals.permissions import reviewable_by
 
 RULES = {
     "name": "rds-night",
@@ -62,6 +63,20 @@ def test_one_change_holds_what_differs(cast, apply):
     assert current("rds-night")["operations"] == ["rds:DeleteDBInstance"]
 
 
+def test_a_new_guardrail_comes_with_those_who_may_review_under_it(cast, apply):
+    """What enforces from its first day is one change: the guardrail and, by --reviewers, the right of a group on it."""
+    enforcing = RULES | {"mode": "enforce"}
+    refused = apply(enforcing, ends=1)
+    assert "0 persons may give one" in refused
+    assert "name --reviewers" in refused
+    apply(current(), enforcing, reviewers=["Approvers"])
+    change = AuthorityChange.objects.get()
+    for handle in ("dana", "erin"):
+        cast.sign_change(change, handle)
+    assert changes.apply(change.pk)
+    assert reviewable_by(cast.person("carol")) == {"rds-night"}
+
+
 def test_nothing_differs_is_no_change(cast, apply):
     """Run again it says so and exits with 0."""
     assert "Nothing differs" in apply(current())
@@ -80,7 +95,7 @@ def test_a_wrong_file_names_line_and_field_and_proposes_nothing(cast, apply):
     """Each problem with its place; exit status 1."""
     lines = ("schema: countersign/guardrails/1", "guardrails:", "- name: x-y", "  accounts: ['*']", "  operations: [rds:*]")
     said = apply(text="\n".join((*lines, "  approvals: many")), ends=1)
-    assert ":6: guardrails[0].approvals" in said
+    assert "line 6, guardrails[0].approvals: " in said
     assert not AuthorityChange.objects.exists()
 
 

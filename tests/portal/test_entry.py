@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from urllib.parse import quote
 
 import pytest
@@ -134,6 +135,19 @@ class TestDoorsThatDoNotExist:
         """No sign-up, no reset by mail, no further identities, no table of keys."""
         assert browser("dana").get(address).status_code == 404
         assert browser("dana").post(address, {"handle": "bob"}).status_code == 404
+
+    def test_the_pages_of_factors_say_that_these_sign_nothing(self, cast):
+        """Whoever adds a security key there is told that it is none to decide with, and finds the way to the portal."""
+        client = Client()
+        with_password("dana")
+        client.post("/accounts/login/", {"login": "dana", "password": PASSWORD})
+        client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+        secret = client.get("/accounts/2fa/totp/activate/").context["form"].secret
+        codes = client.post("/accounts/2fa/totp/activate/", {"code": code_of(secret)}, follow=True)
+        for page in (client.get("/accounts/2fa/"), codes):
+            html = page.content.decode()
+            assert re.search(r"signs? nothing", html), page.request["PATH_INFO"]
+            assert f'href="{reverse("admin:index")}">To the portal' in html
 
     def test_a_factor_for_sign_in_is_no_passkey_for_decisions(self, cast, browser):
         """allauth's security keys are rows of another table: having one gives nothing to sign with."""

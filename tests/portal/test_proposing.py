@@ -454,7 +454,7 @@ class TestGuardrails:
             "the holidays",
             "mon, fri from 22:00 to 06:00",
             "1 from Approvers",
-            "stage = prod or live*",
+            "stage: prod, live*",
             "reviewed within 1 day",
         ):
             assert said in html
@@ -484,6 +484,22 @@ class TestGuardrails:
         assert rules["clocks"]["pending"] == 2 * 86_400
         assert rules["windows"] == [{"days": ["sat", "sun"], "from": "20:00", "to": "24:00", "zone": "UTC"}]
         assert rules["conditions"] == [{"parameter": "SkipFinalSnapshot", "is": True}]
+
+    def test_a_new_one_that_enforces_comes_with_those_who_may_review(self, cast, browser):
+        """Guardrail and rights are one change; without rights the form refuses it, since nobody could satisfy it."""
+        dana, url = browser("dana"), address("approvals_guardrail", "propose_new")
+        typed: dict[str, Any] = {"name": "rds-night", "operations": "rds:DeleteDBInstance", "accounts": "*"}
+        refused = propose(dana, url, **typed)
+        assert "0 persons may give one" in refused.content.decode()
+        answer = propose(dana, url, add=("rights",), **typed, rights__0__holder="group:Approvers")
+        put, given = edits_of(answer)
+        assert (put["edit"], put["rules"]["mode"]) == ("put_guardrail", "enforce")
+        assert given == {"edit": "grant", "guardrail": "rds-night", "group": "Approvers"}
+        change = AuthorityChange.objects.get()
+        for handle in ("dana", "erin"):
+            cast.sign_change(change, handle)
+        assert changes.apply(change.pk)
+        assert "rds-night" in reviewable_by(cast.person("carol"))
 
     @pytest.mark.parametrize(
         ("typed", "field"),

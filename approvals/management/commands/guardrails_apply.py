@@ -11,11 +11,11 @@ from django.db import DatabaseError
 from django.urls import reverse
 
 from approvals import changes
-from approvals.errors import BadGuardrailFile, CountersignError
+from approvals.errors import BadChange, BadGuardrailFile, CountersignError
 from approvals.management import surroundings
 from approvals.management.addresses import origin
 from approvals.management.surroundings import count
-from approvals.models import AuthorityChange, GuardrailVersion, Person
+from approvals.models import AuthorityChange, Guardrail, GuardrailVersion, Person
 from approvals.operations import words
 from approvals.policies import Rules
 
@@ -26,7 +26,10 @@ class Command(BaseCommand):
     help = (
         "Propose one change of authority with every guardrail of the file that differs from what holds. Nothing is changed by "
         "it: administrators read the proposal and sign it. A guardrail that the file does not name stays as it is.\n\n"
-        'Example: manage.py guardrails_apply guardrails.yaml --as dana --reason "OPS-17: tables of the shop"\n\n'
+        "Nobody may review yet under a guardrail that is new: name the groups with --reviewers, and the same change gives them "
+        "the right.\n\n"
+        'Example: manage.py guardrails_apply guardrails.yaml --as dana --reason "OPS-17: tables of the shop" '
+        "--reviewers Approvers\n\n"
         "Exit status: 0 proposed, or nothing differs; 1 the file or the proposal is wrong; 2 usage or database."
     )
 
@@ -37,13 +40,20 @@ class Command(BaseCommand):
         parser.add_argument("file", metavar="FILE", help="a guardrails file, see docs/guardrails.md; - is standard input")
         parser.add_argument("--as", dest="handle", required=True, metavar="HANDLE", help="the person who proposes it")
         parser.add_argument("--reason", required=True, metavar="TEXT", help="why; whoever signs reads it first")
+        parser.add_argument(
+            "--reviewers",
+            action="append",
+            default=[],
+            metavar="GROUP",
+            help="a group that may review under what is new in the file; may be given several times",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             file = surroundings.read_file(options["file"])
         except BadGuardrailFile as error:
-            self._tell(options, None, [], [f"{one.file}:{one.line}: {one.field}: {one.said}" for one in error.problems])
+            self._tell(options, None, [], [str(one) for one in error.problems])
             raise CommandError(
                 f"{count(len(error.problems), 'place')} must be mended. Nothing was proposed.", returncode=1
             ) from error
@@ -52,7 +62,7 @@ class Command(BaseCommand):
             if person is None:
                 raise CommandError(f"There is no person {options['handle']!r}. Name one by his handle.", returncode=2)
             differing = _differing(file.rules)
-            change = _propose(person, differing, options["reason"]) if differing else None
+            change = _propose(person, differing, options["reason"], options["reviewers"]) if differing else None
         except CountersignError as error:
             self._tell(options, None, [], [str(error)])
             raise CommandError("Nothing was proposed.", returncode=1) from error
@@ -90,6 +100,14 @@ def _differing(wanted: tuple[Rules, ...]) -> list[Rules]:
     return [rules for rules in wanted if texts.get(rules.name) != rules.text()]
 
 
-def _propose(person: Person, differing: list[Rules], reason: str) -> AuthorityChange:
-    edits = [{"edit": "put_guardrail", "rules": json.loads(rules.text())} for rules in differing]
-    return changes.propose(person, edits, reason=reason)
+def _propose(person: Person, differing: list[Rules], reason: str, reviewers: list[str]) -> AuthorityChange:
+    edits: list[dict[str, Any]] = [{"edit": "put_guardrail", "rules": json.loads(rules.text())} for rules in differing]
+    known = set(Guardrail.objects.values_list("name", flat=True))
+    new = [rules.name for rules in differing if rules.name not in known]
+    edits += [{"edit": "grant", "guardrail": name, "group": group} for name in new for group in reviewers]
+    try:
+        return changes.propose(person, edits, reason=reason)
+    except BadChange as error:
+        if new and not reviewers:
+            raise BadChange(f"{error} Nobody may review yet under what is new ({', '.join(new)}): name --reviewers.") from error
+        raise

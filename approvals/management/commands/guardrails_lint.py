@@ -73,7 +73,8 @@ def _lines(options: dict[str, Any], rows: list[dict[str, Any]], guardrails: int 
         return
     for row in rows:
         whose = f" guardrail {row['guardrail']}," if row["guardrail"] else ""
-        yield words.visible(f"{options['file']}:{row['line']}: {row['kind']}:{whose} {row['field']}: {row['says']}")
+        field = f" {row['field']}:" if row["field"] else ""
+        yield words.visible(f"{options['file']}:{row['line']}: {row['kind']}:{whose}{field} {row['says']}")
     if guardrails is not None and not rows:
         yield f"{count(guardrails, 'guardrail')}, nothing found.{_NOT_KNOWN if source == 'none' else ''}"
 

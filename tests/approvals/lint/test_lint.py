@@ -192,6 +192,30 @@ def test_windows_that_never_open_are_found():
     assert [one.kind for one in lint.check([frozen], AROUND, NOW)] == [Kind.NEVER_OPEN]
 
 
+def window(day, begins="10:00", ends="12:00"):
+    return {"windows": [{"days": [day], "from": begins, "to": ends, "zone": "UTC"}]}
+
+
+@pytest.mark.parametrize(
+    ("other", "kinds"),
+    [
+        (window("tue"), [(Kind.OVERLAPPING, 1)]),
+        (window("tue") | {"operations": ["dynamodb:Delete*"], "resources": ["*"], "approvals": 2}, [(Kind.OVERLAPPING, 1)]),
+        (window("mon", "11:00", "13:00"), []),
+        (window("mon", "12:00", "13:00"), [(Kind.OVERLAPPING, 1)]),
+        (window("tue") | {"operations": ["dynamodb:UpdateTable"]}, []),
+        (window("tue") | {"resources": ["arn:aws:dynamodb:*:*:table/test-*"]}, []),
+        (window("tue") | {"accounts": ["444455556666"]}, []),
+        (window("tue") | {"regions": ["us-east-2"]}, []),
+        (window("tue") | {"mode": "observe"}, []),
+    ],
+)
+def test_two_that_may_match_one_call_must_be_open_at_one_time(other, kinds):
+    """Each is open every week; a call that both match would wait for ever."""
+    here = {"regions": ["eu-west-1"], **window("mon")}
+    assert found(here, {"name": "other", **here, **other}, around=Surroundings()) == kinds
+
+
 def test_the_documented_example_is_sound():
     """What operators copy has no finding."""
     text = re.search(r"```yaml\n(schema: countersign/guardrails/1\n.*?)```", DOCUMENT.read_text(), re.DOTALL)

@@ -95,7 +95,9 @@ def test_every_field_is_read():
 def test_accounts_may_be_named_by_tags_alone():
     """Who tags accounts need not list them; who does neither protects nothing and is told so."""
     by_tag = {key: value for key, value in PLAIN.items() if key != "accounts"}
-    assert rules_from(by_tag | {"account_tags": {"environment": ["production"]}}).accounts == ()
+    rules = rules_from(by_tag | {"account_tags": {"environment": ["production"]}})
+    assert rules.accounts == ()
+    assert rules_from_text(rules.text()) == rules
     with pytest.raises(BadGuardrail, match="accounts or account_tags"):
         rules_from(by_tag)
 
@@ -126,6 +128,7 @@ def test_accounts_may_be_named_by_tags_alone():
         ({"freezes": [{"from": "2026-12-20"}]}, ("freezes", 0, "until"), "is missing"),
         ({"break_glass": {"groups": [], "review_within": 60}}, ("break_glass", "groups"), "at least one group"),
         ({"break_glass": {"groups": ["x"]}}, ("break_glass", "review_within"), "is missing"),
+        ({"account_tags": {}}, ("account_tags",), "it holds none"),
         ({"account_tags": {"environment": "production"}}, ("account_tags", "environment"), "list of at least one text"),
         ({"description": "\ud800"}, (), "cannot be written down"),
     ],
