@@ -1,0 +1,52 @@
+"""Numbers and nesting without end, stars where nobody expects them: an answer in words, soon, and of the expected kind."""
+
+from __future__ import annotations
+
+import pytest
+from fido2.utils import websafe_encode
+
+from approvals import canonical, principals, signatures
+from approvals.authority import links
+from approvals.authority.edits import apply
+from approvals.authority.links import Link
+from approvals.caller import Caller
+from approvals.errors import BadAuthority, BadCanonicalForm, BadChange, BadPlan
+from approvals.models import Principal
+from approvals.plan import parse
+from tests.approvals.authority.test_links import FIRST, GENESIS, PARTY, TEXT, link_hash
+from tests.cast import ACCOUNT
+
+ENDLESS = ["9" * 5000, "-" + "9" * 5000, '{"a":' + "9" * 100_000 + "}", "[" * 100_000, '{"a":' * 100_000]
+
+
+@pytest.mark.parametrize("text", ENDLESS, ids=range(len(ENDLESS)))
+def test_a_text_that_is_no_canonical_json_is_refused_as_such(text: str) -> None:
+    """In a plan and in a proof alike: a forgery that is read is one that raises the alarm, not one that stumbles."""
+    with pytest.raises(BadCanonicalForm):
+        canonical.parse(text)
+    with pytest.raises(BadPlan):
+        parse(text)
+    with pytest.raises(BadAuthority, match="cannot be read"):
+        links.follow(FIRST, Link(1, FIRST.hash, TEXT, link_hash(1, FIRST.hash, TEXT), text), PARTY)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x81" * 1400, b"\xa1\x01" * 700, b"\xc1" * 1400, b"\x9b" + b"\xff" * 8, b"\x5b" + b"\xff" * 8]
+)
+def test_a_public_key_that_is_none_is_refused_as_such(data: bytes) -> None:
+    """CBOR nested a thousand deep, or of a length that nobody has."""
+    with pytest.raises(ValueError, match="COSE"):
+        signatures.cose_key(data)
+    edit = {"edit": "add_passkey", "person": "bob", "credential_id": "AAAA", "label": "x", "public_key": websafe_encode(data)}
+    with pytest.raises(BadChange, match="cannot be read"):
+        apply(GENESIS, [edit])
+
+
+@pytest.mark.django_db
+def test_a_star_in_a_callers_name_is_no_pattern(cast) -> None:
+    """Whoever may make IAM users chooses their path, and `/*/` is one: it fits no pattern that it does not fit as it stands."""
+    user = f"arn:aws:iam::{ACCOUNT}:user/"
+    Principal.objects.create(person=cast.person("carol"), kind="iam_user", value=f"{user}carol-*")
+    for name in ("*/x", "?arol-*", "c*", "*"):
+        assert principals.behind(Caller("IAMUser", user + name, ACCOUNT, "AKIA", "", "", "")).person is None
+    assert principals.behind(Caller("IAMUser", f"{user}carol-*/x", ACCOUNT, "AKIA", "", "", "")).person == cast.person("carol")
