@@ -27,6 +27,9 @@ def signed_plan(request: ApprovalRequest, revision: Revision) -> Plan:
         raise Forged(f"The revision's text is no plan: {error}") from error
     if (plan.request_id, plan.revision, plan.account) != (str(request.pk), revision.number, request.account_id):
         raise Forged("The plan belongs to another request, revision or account.")
+    if plan.region != request.region or all(step.name != request.operation for step in plan.steps):
+        # Lists and messages name a request by these columns: whoever signs by them signs what they say.
+        raise Forged("The request is named after another call or region than those of the plan that was signed.")
     return plan
 
 

@@ -258,6 +258,8 @@ def _merge_key(found: _Protected) -> str:
         canonical.dumps(
             [
                 found.event.caller.arn,
+                # Two people may share a role and a session's name: a call of one never hides in the other's request.
+                [list(principal) for principal in found.event.caller.principals()],
                 found.account.pk,
                 found.event.region,
                 found.operation.full_name,

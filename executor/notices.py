@@ -14,6 +14,7 @@ from approvals import notifications
 from approvals.audit import Trail
 from approvals.authority import Authority
 from approvals.clearance import Forged, Verified
+from approvals.errors import Refused
 from approvals.models import AuditKind, Execution, Notice
 from approvals.operations import words
 from approvals.plan import Plan
@@ -41,6 +42,19 @@ def waiting_for(
         return now + LOOK_AGAIN, "The notice to those who signed it and those who may stop it has not gone out yet."
     over = notice.delivered_at + timedelta(seconds=max(notice.hold, verified.hold))
     return (over, "The hold has not ended yet: anybody concerned can still stop it.") if over > now else None
+
+
+def must_have_gone_out(execution: Execution, verified: Verified) -> None:
+    """Of what is claimed and not begun: everybody was told before, of these bytes. Raises Refused, or Forged.
+
+    A row that says that it was claimed is no reason to tell nobody; whoever asks for it again has the whole hold again.
+    """
+    if not verified.hold:
+        return
+    notice = Notice.objects.filter(execution=execution).exclude(delivered_at=None).first()
+    if notice is None:
+        raise Refused("It was claimed although nobody had been told of it. Nothing was sent; it has to be signed again.")
+    _must_be_ours(notice, verified)
 
 
 def text_of(plan: Plan, digest: str, hold: int) -> str:
