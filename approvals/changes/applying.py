@@ -19,7 +19,7 @@ from django.conf import settings
 from django.utils import timezone
 from fido2.utils import websafe_decode
 
-from approvals import audit, authority, canonical, outbox
+from approvals import audit, authority, canonical, outbox, permissions
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.authority import links, soundness, state, tables
@@ -143,9 +143,12 @@ def _is_of_one_time(change: AuthorityChange, now: datetime) -> None:
 
 
 def _signed_by_enough(change: AuthorityChange, newest: Standing) -> None:
-    """Raise NotYet while rows of too few are there: a promise that came too early, by whomever, ends nothing."""
+    """Raise NotYet while rows of too few are there: a promise that came too early, by whomever, ends nothing.
+
+    Whose login was switched off since does not count: that takes one person and no link, as for a review at the claim.
+    """
     rows = change.signatures.filter(verdict=Verdict.APPROVE).values_list("person_id", flat=True)
-    have = links.counted(newest, state.read(change.next_state), frozenset(map(str, rows)))
+    have = links.counted(newest, state.read(change.next_state), frozenset(map(str, permissions.active_among(list(rows)))))
     if len(have) < max(2, newest.authority.signers):
         raise NotYet(f"{len(have)} administrators have signed it.")
 
@@ -156,7 +159,8 @@ def _enrolled(change: AuthorityChange, newest: Standing, now: datetime) -> str:
     until = state.moment_of(invitation["until"]) if invitation else None
     if invitation is None or until is None or until <= now:
         raise Expired("The enrolment link had lapsed or was used.")
-    if not invitation["codes"] and len(links.still_makers(newest, invitation)) < links.codes_needed(newest, invitation):
+    makers = [UUID(person) for person, _ in links.still_makers(newest, invitation)]
+    if not invitation["codes"] and len(permissions.active_among(makers)) < links.codes_needed(newest, invitation):
         raise Expired("Who issued the enrolment link is no administrator any more. Ask the administrators for a new one.")
     keys = [links.registration_of(row).passkey() for row in shown["registrations"]]
     return state.text_of(links.enrolled(newest.document, invitation, keys))

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.utils import timezone
 from fido2.utils import websafe_decode
 
-from approvals import audit, canonical, outbox, signatures
+from approvals import audit, canonical, outbox, permissions, signatures
 from approvals.authority import codes, links, relying_party, state
 from approvals.authority.links import MOST_PASSKEYS
 from approvals.changes.writing import head
@@ -177,9 +177,9 @@ def makers_known(invitation: Invitation, known: set[bytes]) -> set[UUID]:
     if makers is None:
         return set()
     # Somebody whose right was taken away since opens nothing.
-    current = {"person__is_administrator": True, "person__is_active": True, "person__is_human": True}
-    signed = makers.signatures.filter(verdict="approve", **current)
-    return {row.person_id for row in signed if bytes(websafe_decode(row.nonce))[8:] in tails}
+    signed = list(makers.signatures.filter(verdict="approve", person__is_administrator=True))
+    active = permissions.active_among([row.person_id for row in signed])
+    return {row.person_id for row in signed if row.person_id in active and bytes(websafe_decode(row.nonce))[8:] in tails}
 
 
 def _proof(invitation: Invitation, registrations: Sequence[Registration], proofs: Sequence[Mapping[str, str]]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from approvals.caller import Caller
 from approvals.errors import BadAuthority, BadCanonicalForm, BadChange, BadPlan
 from approvals.models import Principal
 from approvals.plan import parse
-from tests.approvals.authority.test_links import FIRST, GENESIS, PARTY, TEXT, link_hash
+from tests.approvals.authority.test_links import FIRST, GENESIS, PARTY, TEXT
 from tests.cast import ACCOUNT
 
 ENDLESS = ["9" * 5000, "-" + "9" * 5000, '{"a":' + "9" * 100_000 + "}", "[" * 100_000, '{"a":' * 100_000]
@@ -27,7 +27,7 @@ def test_a_text_that_is_no_canonical_json_is_refused_as_such(text: str) -> None:
     with pytest.raises(BadPlan):
         parse(text)
     with pytest.raises(BadAuthority, match="cannot be read"):
-        links.follow(FIRST, Link(1, FIRST.hash, TEXT, link_hash(1, FIRST.hash, TEXT), text), PARTY)
+        links.follow(FIRST, Link(1, FIRST.hash, TEXT, links.link_hash(1, FIRST.hash, TEXT), text), PARTY)
 
 
 @pytest.mark.parametrize(

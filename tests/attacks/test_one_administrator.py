@@ -58,3 +58,37 @@ def test_a_login_that_changes_hands_forgets_its_former_holder(cast: Cast, client
     assert not user.has_usable_password()
     assert user.get_session_auth_hash() != before
     authority.walk(cast.genesis)
+
+
+def switch_off(handle: str) -> None:
+    """As an operator does it at once, by himself: the login, without a link in the chain."""
+    get_user_model().objects.filter(login__person__handle=handle).update(is_active=False)
+
+
+def test_the_signature_of_a_login_that_was_switched_off_no_longer_counts(cast: Cast) -> None:
+    """Erin signed and was found to be an attacker: dana's signature does not complete hers, frank's does."""
+    change = cast.proposed({"edit": "set_person", "person": "carol", "auditor": True})
+    cast.sign_change(change, "erin")
+    switch_off("erin")
+    cast.sign_change(change, "dana")
+    assert changes.counted_signers(change) == {str(cast.person("dana").pk)}
+    assert changes.apply(change.pk) is False
+    assert not cast.person("carol").is_auditor
+    cast.sign_change(change, "frank")
+    assert changes.apply(change.pk)
+    assert authority.walk(cast.genesis).persons[str(cast.person("carol").pk)]["auditor"]
+
+
+def test_nor_does_the_code_of_one(cast: Cast) -> None:
+    """Her code and dana's open no enrolment link any more."""
+    change = cast.proposed(INVITE)
+    given = [cast.sign_change(change, handle) for handle in ("dana", "erin")]
+    assert changes.apply(change.pk)
+    invitation = Invitation.objects.get()
+    made = made_by_carol(cast, invitation)
+    sent = changes.enrol(invitation.pk, cast.person("carol"), given=given, registrations=made)
+    switch_off("erin")
+    with pytest.raises(BadSignature, match="codes of 2"):
+        changes.enrol(invitation.pk, cast.person("carol"), given=given, registrations=made)
+    assert changes.apply(sent.pk) is False
+    assert Passkey.objects.filter(person__handle="carol").count() == 1

@@ -32,7 +32,7 @@ def gaining(before: state.Document, new: state.Document) -> set[str]:
     return {handle for handle, key in IDS.items() if key in found}
 
 
-SEEN = {
+SEEN: dict[str, tuple[list[Any], list[Any], set[str]]] = {
     "a right of his own": ([], [{**GRANT, "login": "dana"}], {"dana"}),
     "a right with other dates": (
         [{**GRANT, "login": "dana", "ends": "2026-12-01T00:00:00Z"}],
