@@ -32,6 +32,7 @@ from approvals.models import (
     FeedBatch,
     GuardrailVersion,
     OutboxKind,
+    Person,
     QuarantinedMessage,
     TrailRecord,
 )
@@ -189,15 +190,16 @@ def _judge(entries: Trail, found: _Protected, record: TrailRecord, now: datetime
         else:
             _bypass(entries, found, record, what="succeeded" if event.outcome is Outcome.SUCCEEDED else "may have succeeded")
         return Fate.ALERT, why, None
+    requester = principals.behind(event.caller).person
     request, new = submit(
         entries,
         event,
         operation=found.operation.full_name,
         conversion=found.conversion,
         account=found.account,
-        requester=principals.behind(event.caller).person,
+        requester=requester,
         versions=found.enforcing,
-        merge_key=_merge_key(found),
+        merge_key=_merge_key(found, requester),
         now=now,
     )
     return (
@@ -253,12 +255,13 @@ def _bypass(entries: Trail, found: _Protected, record: TrailRecord, *, what: str
     )
 
 
-def _merge_key(found: _Protected) -> str:
+def _merge_key(found: _Protected, requester: Person | None) -> str:
     return canonical.digest(
         canonical.dumps(
             [
                 found.event.caller.arn,
                 # Two people may share a role and a session's name: a call of one never hides in the other's request.
+                str(requester.pk) if requester else None,
                 [list(principal) for principal in found.event.caller.principals()],
                 found.account.pk,
                 found.event.region,

@@ -7,13 +7,14 @@ from fido2.utils import websafe_encode
 
 from approvals import canonical, principals, signatures
 from approvals.authority import links
+from approvals.authority.difference import gains
 from approvals.authority.edits import apply
 from approvals.authority.links import Link
 from approvals.caller import Caller
 from approvals.errors import BadAuthority, BadCanonicalForm, BadChange, BadPlan
 from approvals.models import Principal
 from approvals.plan import parse
-from tests.approvals.authority.test_links import FIRST, GENESIS, PARTY, TEXT
+from tests.approvals.authority.test_links import FIRST, GENESIS, IDS, PARTY, TEXT
 from tests.cast import ACCOUNT
 
 ENDLESS = ["9" * 5000, "-" + "9" * 5000, '{"a":' + "9" * 100_000 + "}", "[" * 100_000, '{"a":' * 100_000]
@@ -50,3 +51,12 @@ def test_a_star_in_a_callers_name_is_no_pattern(cast) -> None:
     for name in ("*/x", "?arol-*", "c*", "*"):
         assert principals.behind(Caller("IAMUser", user + name, ACCOUNT, "AKIA", "", "", "")).person is None
     assert principals.behind(Caller("IAMUser", f"{user}carol-*/x", ACCOUNT, "AKIA", "", "", "")).person == cast.person("carol")
+
+
+def test_patterns_of_stars_keep_nobody_waiting() -> None:
+    """Whoever proposes two hundred of the longest patterns: who gains by them is told at once, every time somebody looks."""
+    edits = [
+        {"edit": "add_principal", "person": "bob", "kind": "sso_user", "value": f"{'*a' * 1000}{number}"} for number in range(200)
+    ]
+    after = apply(GENESIS, edits)
+    assert gains(GENESIS, after) == {IDS["bob"]}

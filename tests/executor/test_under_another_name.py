@@ -16,7 +16,7 @@ from tests.cast import ACCOUNT, Cast, envelope, seal, trail_record, with_carol
 from tests.executor.stage import Stage, fresh
 
 
-@pytest.mark.parametrize("column", ["operation = 'dynamodb:TagResource'", "region = 'eu-central-1'"])
+@pytest.mark.parametrize("column", ["operation = 'dynamodb:TagResource'", "target = 'scratch'", "region = 'eu-central-1'"])
 def test_a_request_named_after_another_call_is_not_executed(stage: Stage, column: str) -> None:
     """Lists and messages said `TagResource`; the plan that was signed deletes the table: an alarm, and no call."""
     execution = stage.cast.approved()
