@@ -47,7 +47,7 @@ def waiting_for(
 
 
 def must_have_gone_out(execution: Execution, verified: Verified) -> None:
-    """Of what is claimed and not begun: everybody was told before, of these bytes. Raises Refused, or Forged.
+    """Of what is claimed and of which no call was sent: everybody was told before, of these bytes. Raises Refused, or Forged.
 
     A row that says that it was claimed is no reason to tell nobody; whoever asks for it again has the whole hold again.
     """

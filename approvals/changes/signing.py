@@ -155,7 +155,9 @@ def _must_be_signer(change: AuthorityChange, person: Person) -> None:
     if not person.is_active or not person.is_human or not person.is_administrator:
         raise NotAllowed("Administrators sign changes of authority.")
     if str(person.pk) not in links.counted(head(), state.read(change.next_state), frozenset({str(person.pk)})):
-        raise NotAllowed("You gain something by this change, so two other administrators have to sign it.")
+        raise NotAllowed(
+            "You gain something by this change, or what is yours passes to others: two other administrators have to sign it."
+        )
     if ChangeSignature.objects.filter(change=change, person=person).exists():
         raise AlreadyReviewed("You have signed this change already.")
 

@@ -57,15 +57,15 @@ class TestWithAHold:
         hold = {"extra_approvals": 0, "typed_name": False, "hold": 3600}
         return seal(tmp_path, settings, change=with_carol, irreversible=hold, clocks={"approval": 86_400})
 
-    def test_a_row_that_says_that_it_was_claimed_spares_nobody_the_notice(self, stage: Stage) -> None:
+    @pytest.mark.parametrize(("said", "ends"), [("claimed", "aborted"), ("running", "failed")])
+    def test_a_row_that_says_that_it_was_claimed_spares_nobody_the_notice(self, stage: Stage, said: str, ends: str) -> None:
         """The owner of the tables makes it look like a lost worker's, an hour later: nobody was told, so nothing is sent."""
         execution = stage.cast.approved()
         lapsed = timezone.now() - timedelta(minutes=1)
         stage.forge(
-            ("UPDATE approvals_execution SET state = 'claimed', token = 1, lease_until = %s", (lapsed,)),
+            ("UPDATE approvals_execution SET state = %s, token = 1, lease_until = %s", (said, lapsed)),
             ("UPDATE approvals_outboxmessage SET due_at = created_at WHERE kind = 'execute'", ()),
         )
         stage.execute()
-        assert (fresh(execution).state, stage.calls(), Notice.objects.count()) == ("aborted", [], 0)
-        request = ApprovalRequest.objects.get()
-        assert (request.state, request.revision_number) == ("draft", 2)
+        assert (fresh(execution).state, stage.calls(), Notice.objects.count()) == (ends, [], 0)
+        assert "nobody had been told" in fresh(execution).outcome
