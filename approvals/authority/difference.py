@@ -38,7 +38,9 @@ def gains(old: Document, new: Document) -> frozenset[str]:
     by_login = {login: row["id"] for row in new["persons"] for login in row["logins"]}
     found = {row["id"] for row in new["persons"] if row["id"] in before and _gained(before[row["id"]], row)}
     found |= _passed_on(old, new) | _stand_for_others(old, new)
-    groups = {name: {by_login[login] for login in members if login in by_login} for name, members in new["groups"].items()}
+    # A bot, or somebody whom the same change makes up, is no company.
+    voters = {row["id"] for row in old["persons"] if row["human"] and row["active"]}
+    groups = {name: {by_login.get(login, "") for login in members} & voters for name, members in new["groups"].items()}
     for name, members in new["groups"].items():
         found |= {by_login[login] for login in set(members) - set(old["groups"].get(name, ())) if login in by_login}
     known = {canonical.dumps(grant) for grant in old["grants"]}

@@ -20,7 +20,7 @@ from approvals import canonical, signatures
 from approvals.authority import codes
 from approvals.authority.difference import gains
 from approvals.authority.state import Authority, Document, moment_of, read, text_of, view
-from approvals.errors import BadAuthority, BadCanonicalForm, BadSignature
+from approvals.errors import BadAuthority, BadCanonicalForm, BadSignature, CountersignError
 from approvals.signatures import Assertion, Registration, RelyingParty
 from approvals.states import Verdict
 
@@ -78,6 +78,18 @@ def begin(link: Link, pin: str) -> Standing:
 
 def follow(standing: Standing, link: Link, party: RelyingParty) -> Standing:
     """The next link, if it follows. Raises BadAuthority with what does not hold."""
+    try:
+        found = _follow(standing, link, party)
+        _ = found.authority  # it can be asked, or it is none; the next link asks it anyway
+        return found
+    except BadAuthority:
+        raise
+    except (CountersignError, LookupError, TypeError, AttributeError, ValueError) as error:
+        # Bytes that somebody else may write need have no shape at all, and are a forgery all the same.
+        raise BadAuthority(f"Authority link {link.number} holds what is no state of authority: {error!r}") from error
+
+
+def _follow(standing: Standing, link: Link, party: RelyingParty) -> Standing:
     number = standing.number + 1
     if (link.number, link.previous) != (number, standing.hash) or link_hash(number, standing.hash, link.state) != link.hash:
         raise BadAuthority(f"Authority link {link.number} does not follow link {standing.number}.")

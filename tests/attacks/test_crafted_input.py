@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fido2.utils import websafe_encode
 
@@ -14,7 +16,7 @@ from approvals.caller import Caller
 from approvals.errors import BadAuthority, BadCanonicalForm, BadChange, BadPlan
 from approvals.models import Principal
 from approvals.plan import parse
-from tests.approvals.authority.test_links import FIRST, GENESIS, IDS, PARTY, TEXT
+from tests.approvals.authority.test_links import FIRST, GENESIS, IDS, PARTY, TEXT, signed
 from tests.cast import ACCOUNT
 
 ENDLESS = ["9" * 5000, "-" + "9" * 5000, '{"a":' + "9" * 100_000 + "}", "[" * 100_000, '{"a":' * 100_000]
@@ -60,3 +62,30 @@ def test_patterns_of_stars_keep_nobody_waiting() -> None:
     ]
     after = apply(GENESIS, edits)
     assert gains(GENESIS, after) == {IDS["bob"]}
+
+
+GUARDRAIL = {"name": "tables", "number": 2, "hash": ""}
+SHAPES: list[dict[str, Any]] = [
+    {"accounts": 7},
+    {"persons": [7]},
+    {"persons": [{}]},
+    {"persons": None},
+    {"groups": []},
+    {"grants": [{"guardrail": "tables", "login": "bob", "starts": 7, "ends": "never", "delegated_by": None}]},
+    {"guardrails": [*GENESIS["guardrails"], {**GUARDRAIL, "text": "["}]},
+    {"guardrails": [*GENESIS["guardrails"], {**GUARDRAIL, "text": "7"}]},
+    {"guardrails": [*GENESIS["guardrails"], {**GUARDRAIL, "text": "{}"}]},
+    {"invitations": [{"id": "x", "codes": []}]},
+    {"settings": []},
+]
+
+
+@pytest.mark.parametrize("part", SHAPES, ids=range(len(SHAPES)))
+@pytest.mark.parametrize("signers", [(), ("dana", "erin")], ids=["unsigned", "signed"])
+def test_a_state_without_shape_is_a_forgery(part: dict[str, Any], signers: tuple[str, ...]) -> None:
+    """Whoever owns the database writes a link that hashes well and says nothing: refused as a forgery, signed or not."""
+    text = canonical.dumps({**GENESIS, **part})
+    digest = links.link_hash(1, FIRST.hash, text)
+    proof = canonical.dumps({"kind": "edits", "signatures": [signed(digest, handle) for handle in signers]})
+    with pytest.raises(BadAuthority):
+        links.follow(FIRST, Link(1, FIRST.hash, text, digest, proof), PARTY)

@@ -18,6 +18,7 @@ DANAS = {"edit": "add_principal", "person": "dana", "kind": "iam_user", "value":
 DANAS_PATTERN = {"edit": "add_principal", "person": "dana", "kind": "iam_user", "value": f"{USER}ops/*"}
 KEY = KEYS["dana"]["credential_id"]
 FRIEND = {"edit": "add_person", "handle": "gina", "name": "Gina", "email": "", "id": "00000000-0000-4000-8000-0000000000aa"}
+BOT = {**FRIEND, "handle": "deployer", "human": False, "id": "00000000-0000-4000-8000-0000000000dd"}
 INVITE = {"edit": "invite", "until": "2026-12-01T00:00:00+00:00"}
 BOBS_LINK = {**INVITE, "person": "bob", "id": "00000000-0000-4000-8000-0000000000bb"}
 WITH_GLASS = {**canonical.loads(RULES), "break_glass": {"groups": ["of dana"], "review_within": 3600}}
@@ -47,6 +48,16 @@ SEEN: dict[str, tuple[list[Any], list[Any], set[str]]] = {
     "a right of a group that he alone is": (
         [{"edit": "add_member", "group": "of dana", "login": "dana"}],
         [{"edit": "grant", "guardrail": "tables", "group": "of dana"}],
+        {"dana"},
+    ),
+    "a right of a group in which he has somebody new, and a bot, beside him": (
+        [BOT, {"edit": "add_member", "group": "of dana", "login": "dana"}],
+        [
+            FRIEND,
+            {"edit": "add_member", "group": "of dana", "login": "gina"},
+            {"edit": "add_member", "group": "of dana", "login": "deployer"},
+            {"edit": "grant", "guardrail": "tables", "group": "of dana"},
+        ],
         {"dana"},
     ),
     "the glass for a group that he alone is": (
