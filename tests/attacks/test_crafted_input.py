@@ -15,7 +15,7 @@ from approvals.authority.links import Link
 from approvals.caller import Caller
 from approvals.errors import BadAuthority, BadCanonicalForm, BadChange, BadPlan
 from approvals.models import Principal
-from approvals.plan import parse
+from approvals.plan import Plan, Step, parse
 from tests.approvals.authority.test_links import FIRST, GENESIS, IDS, PARTY, TEXT, signed
 from tests.cast import ACCOUNT
 
@@ -89,3 +89,13 @@ def test_a_state_without_shape_is_a_forgery(part: dict[str, Any], signers: tuple
     proof = canonical.dumps({"kind": "edits", "signatures": [signed(digest, handle) for handle in signers]})
     with pytest.raises(BadAuthority):
         links.follow(FIRST, Link(1, FIRST.hash, text, digest, proof), PARTY)
+
+
+@pytest.mark.parametrize("value", [{"$sealed": "x"}, {"$decimal": "9" * 5000}, {"$timestamp": "x"}, {"$bytes": "?"}, {"$x": "y"}])
+def test_a_plan_with_a_value_that_means_nothing_is_no_plan(value: dict[str, str]) -> None:
+    """A tag that our own code never writes: the executor's reader says that it is no plan, which is a forgery."""
+    whole = Plan("x", 1, ACCOUNT, "aws", "eu-west-1", "arn:aws:iam::1:role/x", (Step("dynamodb", "DeleteTable", {}),), (), 3600)
+    document = canonical.loads(whole.text())
+    document["steps"][0]["parameters"] = {"TableName": value}
+    with pytest.raises(BadPlan, match="cannot be read"):
+        parse(canonical.dumps(document))
