@@ -103,7 +103,7 @@ def parse(text: str) -> Any:
     """Parse JSON of the profile in any layout: duplicate keys, floats, NaN and large integers are refused."""
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # Python refuses a number of thousands of digits by a ValueError of its own
         raise BadCanonicalForm(f"Not JSON: {error}.") from error
     return _checked(value, 0)
 

@@ -6,7 +6,7 @@ from approvals import canonical, policies
 from approvals.authority import Authority, KnownAccount
 from approvals.errors import BadAuthority, BadParameters, BadPlan, Refused, UnknownOperation
 from approvals.models import ApprovalRequest, Revision
-from approvals.operations import catalog, inputs, regions, resources
+from approvals.operations import catalog, inputs, regions, resources, words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step, parse
@@ -27,6 +27,10 @@ def signed_plan(request: ApprovalRequest, revision: Revision) -> Plan:
         raise Forged(f"The revision's text is no plan: {error}") from error
     if (plan.request_id, plan.revision, plan.account) != (str(request.pk), revision.number, request.account_id):
         raise Forged("The plan belongs to another request, revision or account.")
+    named = ((step.name, words.target_of(step)) for step in plan.steps)
+    if plan.region != request.region or (request.operation, request.target) not in named:
+        # Lists and messages name a request by these columns: whoever signs by them signs what they say.
+        raise Forged("The request is named after another call, target or region than those of the plan that was signed.")
     return plan
 
 

@@ -32,6 +32,7 @@ from approvals.models import (
     FeedBatch,
     GuardrailVersion,
     OutboxKind,
+    Person,
     QuarantinedMessage,
     TrailRecord,
 )
@@ -88,6 +89,16 @@ class _Protected:
     conversion: Conversion
     resources: tuple[str, ...]
     enforcing: tuple[GuardrailVersion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """A record that was not here before: the person behind it, and the key under which repeats of its call merge."""
+
+    protected: _Protected
+    record: TrailRecord
+    requester: Person | None
+    merge_key: str
 
 
 def ingest(messages: Sequence[Message], *, now: datetime | None = None) -> Batch:
@@ -150,7 +161,7 @@ def _judged(entries: Trail, found: Sequence[_Protected], now: datetime) -> Count
     an order that is everybody's: otherwise they would wait for one another in a circle, and again when the batches come back.
     """
     fates: Counter[str] = Counter()
-    fresh: list[tuple[str, _Protected, TrailRecord]] = []
+    fresh: list[_Fresh] = []
     for protected in sorted(found, key=lambda one: (one.event.event_id, one.event.account, one.event.sha256)):
         event = protected.event
         record = _record(event, now)
@@ -159,11 +170,12 @@ def _judged(entries: Trail, found: Sequence[_Protected], now: datetime) -> Count
             same.update(duplicates=F("duplicates") + 1)
             fates["duplicates"] += 1
         else:
-            fresh.append((_merge_key(protected), protected, record))
-    for key, protected, record in sorted(fresh, key=lambda one: one[0]):
-        _same_id_other_content(entries, record)
-        fate, why, request = _judge(entries, protected, record, key, now)
-        TrailRecord.objects.filter(pk=record.pk).update(fate=fate, why=why, request=request)
+            requester = principals.behind(event.caller).person
+            fresh.append(_Fresh(protected, record, requester, _merge_key(protected, requester)))
+    for one in sorted(fresh, key=lambda one: one.merge_key):
+        _same_id_other_content(entries, one.record)
+        fate, why, request = _judge(entries, one, now)
+        TrailRecord.objects.filter(pk=one.record.pk).update(fate=fate, why=why, request=request)
         fates[_COLUMNS[fate]] += 1
     return fates
 
@@ -189,9 +201,8 @@ def _protected(event: TrailEvent, accounts: dict[str, Account], guard: _Guard) -
     return _Protected(event, account, meant.operation, meant.conversion, meant.resources, enforcing)
 
 
-def _judge(
-    entries: Trail, found: _Protected, record: TrailRecord, merge_key: str, now: datetime
-) -> tuple[Fate, str, ApprovalRequest | None]:
+def _judge(entries: Trail, fresh: _Fresh, now: datetime) -> tuple[Fate, str, ApprovalRequest | None]:
+    found, record = fresh.protected, fresh.record
     event = found.event
     if not found.enforcing:
         return Fate.OBSERVED, "Only observing guardrails match.", None
@@ -214,9 +225,9 @@ def _judge(
             operation=found.operation.full_name,
             conversion=found.conversion,
             account=found.account,
-            requester=principals.behind(event.caller).person,
+            requester=fresh.requester,
             versions=found.enforcing,
-            merge_key=merge_key,
+            merge_key=fresh.merge_key,
             now=now,
         )
     except TooMany as reason:
@@ -291,11 +302,14 @@ def _bypass(entries: Trail, found: _Protected, record: TrailRecord, *, what: str
     )
 
 
-def _merge_key(found: _Protected) -> str:
+def _merge_key(found: _Protected, requester: Person | None) -> str:
     return canonical.digest(
         canonical.dumps(
             [
                 found.event.caller.arn,
+                # Two people may share a role and a session's name: a call of one never hides in the other's request.
+                str(requester.pk) if requester else None,
+                [list(principal) for principal in found.event.caller.principals()],
                 found.account.pk,
                 found.event.region,
                 found.operation.full_name,

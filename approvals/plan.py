@@ -100,9 +100,12 @@ def parse(text: str) -> Plan:
     Raises BadPlan when the text is not canonical, has an unknown or missing field, or a field of another type.
     """
     try:
-        found = canonical.loads(text)
-    except BadCanonicalForm as error:
+        return _plan(canonical.loads(text))
+    except BadCanonicalForm as error:  # of the text, or of a tagged value in it
         raise BadPlan(f"The plan's text cannot be read: {error}") from error
+
+
+def _plan(found: Any) -> Plan:
     _expect(found, _FIELDS, "plan")
     if found["schema"] != SCHEMA:
         raise BadPlan(f"The plan says schema {found['schema']!r}; this program reads {SCHEMA!r}.")

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from approvals.caller import Caller
 from approvals.models import Person, Principal
-from approvals.policies import overlap
+from approvals.policies import any_fits
 
 One = TypeVar("One", bound="Weighed")
 
@@ -58,7 +58,8 @@ def _best(kind: str, value: str) -> list[Principal]:
     if exact:
         return exact
     patterns = Principal.objects.select_related("person").filter(kind=kind, value__regex=r"[*?]")
-    return foremost(one for one in patterns if overlap(one.value, value))
+    # What a caller's name holds stands for itself: a path of IAM may hold a star, and whoever makes a user chooses it.
+    return foremost(one for one in patterns if any_fits((one.value,), value))
 
 
 class Weighed(Protocol):

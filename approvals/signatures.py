@@ -170,7 +170,7 @@ def cose_key(public_key: bytes) -> CoseKey:
         found = cbor.decode(public_key)
         if isinstance(found, dict):
             return CoseKey.parse(found)
-    except (IndexError, KeyError, TypeError, AttributeError) as error:
+    except (IndexError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("these bytes are no COSE key") from error
     raise ValueError("a COSE key is a map")
 

@@ -76,6 +76,8 @@ def take(execution_id: UUID) -> Cleared | Later | None:
                     return Later(*waits)
                 if execution.not_before > now:
                     return Later(execution.not_before, "Its time has not come yet.")
+            elif not attempts:
+                notices.must_have_gone_out(execution, verified)
             clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution))
         except NotYet as reason:
             # By the clocks of what was signed; the hosts' own may differ by seconds. Nothing is ended by being early.

@@ -25,7 +25,7 @@ from executor.errors import AwsError, AwsUnavailable
 
 log = logging.getLogger(__name__)
 ACTOR: Final = "process:delivery"
-# SNS takes 256 KiB; what is longer is on the page that the message links to.
+# Bytes: SNS takes 256 KiB; what is longer is on the page that the message links to.
 LONGEST_BODY: Final = 200_000
 # DynamoDB takes 400 KB an item.
 LONGEST_PARAMETERS: Final = 300_000
@@ -68,7 +68,7 @@ def _notify(message: OutboxMessage) -> str:
         settings.TOPIC_ARN,
         region=settings.HOME_REGION,
         subject=note.subject,
-        body=note.body[:LONGEST_BODY],
+        body=_fitting(note.body),
         attributes={"topic": note.topic, "to": note.to},
     )
     with audit.recorded() as trail:
@@ -85,6 +85,14 @@ def _notify(message: OutboxMessage) -> str:
             message=message_id,
         )
     return ""
+
+
+def _fitting(body: str) -> str:
+    """What SNS takes of a body: a message that it refused for its length would never be sent."""
+    data = body.encode("utf-8", "backslashreplace")
+    if len(data) <= LONGEST_BODY:
+        return body
+    return data[:LONGEST_BODY].decode("utf-8", "ignore") + "\n\n(This was cut here; the whole is in the portal.)"
 
 
 def _mirror(message: OutboxMessage) -> str:

@@ -14,6 +14,7 @@ from approvals import notifications
 from approvals.audit import Trail
 from approvals.authority import Authority
 from approvals.clearance import Forged, Verified
+from approvals.errors import Refused
 from approvals.models import AuditKind, Execution, Notice
 from approvals.operations import words
 from approvals.plan import Plan
@@ -21,6 +22,8 @@ from executor.endings import ACTOR
 
 # How soon to look whether a notice went out.
 LOOK_AGAIN: Final = timedelta(seconds=5)
+# A target's name is shorter; what is longer is meant to hide what follows.
+LONGEST_SENTENCE: Final = 2000
 
 
 def waiting_for(
@@ -43,11 +46,24 @@ def waiting_for(
     return (over, "The hold has not ended yet: anybody concerned can still stop it.") if over > now else None
 
 
+def must_have_gone_out(execution: Execution, verified: Verified) -> None:
+    """Of what is claimed and of which no call was sent: everybody was told before, of these bytes. Raises Refused, or Forged.
+
+    A row that says that it was claimed is no reason to tell nobody; whoever asks for it again has the whole hold again.
+    """
+    if not verified.hold:
+        return
+    notice = Notice.objects.filter(execution=execution).exclude(delivered_at=None).first()
+    if notice is None:
+        raise Refused("It was claimed although nobody had been told of it. Nothing was sent; it has to be signed again.")
+    _must_be_ours(notice, verified)
+
+
 def text_of(plan: Plan, digest: str, hold: int) -> str:
-    """What would be done, in words from the plan alone."""
+    """What would be done, in words from the plan alone: every step, and how to stop it, before anything that could be endless."""
+    place = f"account {plan.account}, {plan.region}"
     steps = [
-        f"{number}. {words.visible(words.sentence(step, f'account {plan.account}, {plan.region}'))}\n"
-        f"   {step.name}\n   {words.visible(words.cli(step, plan.region))}"
+        f"{number}. {_short(words.visible(words.sentence(step, place)))}\n   {step.name}"
         for number, step in enumerate(plan.steps, 1)
     ]
     return "\n".join(
@@ -63,12 +79,24 @@ def text_of(plan: Plan, digest: str, hold: int) -> str:
     )
 
 
+def commands_of(plan: Plan) -> str:
+    """The same as commands, with every parameter. They come last: a message may be cut, and no step may hide behind another."""
+    said = [f"{number}. {words.visible(words.cli(step, plan.region))}" for number, step in enumerate(plan.steps, 1)]
+    return "\n\nAs commands:\n\n" + "\n".join(said)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SENTENCE else f"{text[:LONGEST_SENTENCE]}... ({len(text)} characters)"
+
+
 def _write(trail: Trail, execution: Execution, verified: Verified, authority: Authority, now: datetime) -> Notice:
     notice = Notice.objects.create(
         execution=execution,
         digest=verified.digest,
         to=_concerned(verified, authority, now),
-        text=text_of(verified.plan, verified.digest, verified.hold) + _signed_by(verified, authority),
+        text=text_of(verified.plan, verified.digest, verified.hold)
+        + _signed_by(verified, authority)
+        + commands_of(verified.plan),
         hold=verified.hold,
         created_at=now,
     )
@@ -87,7 +115,8 @@ def _write(trail: Trail, execution: Execution, verified: Verified, authority: Au
 
 def _must_be_ours(notice: Notice, verified: Verified) -> None:
     """What people were told is what would be sent; otherwise somebody changed the row between."""
-    if notice.digest != verified.digest or not notice.text.startswith(text_of(verified.plan, verified.digest, notice.hold)):
+    begins, ends = text_of(verified.plan, verified.digest, notice.hold), commands_of(verified.plan)
+    if notice.digest != verified.digest or not (notice.text.startswith(begins) and notice.text.endswith(ends)):
         raise Forged("The notice that was sent is not of the bytes that were signed: the row was changed.")
 
 

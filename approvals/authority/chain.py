@@ -90,9 +90,17 @@ def standing(pin: str) -> Standing:
 
 
 def _still_there(known: Standing | None) -> Standing | None:
-    """What was walked before, where the stored link is still the very same; else everything is walked anew."""
+    """What was walked before, where the stored link is still the very same.
+
+    A chain without it is no older truth but a lie: every right that was taken away by the links that are gone would be back.
+    Raises BadAuthority.
+    """
     if known is None:
         return None
     row = AuthorityLink.objects.filter(number=known.number).first()
-    same = row is not None and row.state == known.text and row.hash == known.hash
-    return known if same else None
+    if row is None or row.state != known.text or row.hash != known.hash:
+        raise BadAuthority(
+            f"Link {known.number} of the chain of authority was verified before and is gone or another now: somebody took the "
+            "chain back to a former state. If a backup was restored on purpose, restart this process once you know what it lost."
+        )
+    return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,22 +30,31 @@ def gains(old: Document, new: Document) -> frozenset[str]:
     """The ids of the persons of the old state to whom the new one gives something of their own.
 
     A passkey, login, identity or principal, a flag, membership of a group, a grant to themselves, an invitation: whoever gains is
-    not counted among those who sign for it. What a whole group gains by a grant to the group is nobody's own.
+    not counted among those who sign for it. What a whole group gains by a grant to the group is nobody's own, unless the group
+    is one person. Whose login, key or AWS identity passes to another name gains too: it stays in his hand, and what he does by it
+    is no longer held against him.
     """
     before = {row["id"]: row for row in old["persons"]}
     by_login = {login: row["id"] for row in new["persons"] for login in row["logins"]}
     found = {row["id"] for row in new["persons"] if row["id"] in before and _gained(before[row["id"]], row)}
+    found |= _passed_on(old, new) | _stand_for_others(old, new)
+    # A bot, or somebody whom the same change makes up, is no company.
+    voters = {row["id"] for row in old["persons"] if row["human"] and row["active"]}
+    groups = {name: {by_login.get(login, "") for login in members} & voters for name, members in new["groups"].items()}
     for name, members in new["groups"].items():
         found |= {by_login[login] for login in set(members) - set(old["groups"].get(name, ())) if login in by_login}
     known = {canonical.dumps(grant) for grant in old["grants"]}
     for grant in new["grants"]:
-        if grant.get("login") in by_login and canonical.dumps(grant) not in known:
-            found.add(by_login[grant["login"]])
-    had = {row["id"] for row in old["invitations"]}
-    found |= {row["person"] for row in new["invitations"] if row["id"] not in had}
+        if canonical.dumps(grant) not in known:
+            found |= {by_login[grant["login"]]} if grant.get("login") in by_login else _alone(groups, grant.get("group"))
+    for name in _may_break_now(new) - _may_break_now(old):
+        found |= _alone(groups, name[1])
+    had = {canonical.dumps(row) for row in old["invitations"]}
+    found |= {row["person"] for row in new["invitations"] if canonical.dumps(row) not in had}
     return frozenset(found & before.keys())
 
 
+_WILD: Final = re.compile(r"[*?]+")
 _FLAGS: Final = ("active", "human", "administrator", "auditor")
 
 
@@ -54,6 +64,67 @@ def _gained(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         had = {canonical.dumps(item) for item in old[name]}
         more = more or any(canonical.dumps(item) not in had for item in new[name])
     return more
+
+
+def _passed_on(old: Document, new: Document) -> set[str]:
+    """Whose login, single sign-on or passkey is somebody else's in the new state."""
+    had, has = _owners(old), _owners(new)
+    return {person for item, person in had.items() if has.get(item, person) != person}
+
+
+def _owners(document: Document) -> dict[tuple[str, ...], str]:
+    found: dict[tuple[str, ...], str] = {}
+    for row in document["persons"]:
+        found |= {("login", login): row["id"] for login in row["logins"]}
+        found |= {("sign-on", one["provider"], one["subject"]): row["id"] for one in row["sign_on"]}
+        found |= {("passkey", key["credential_id"]): row["id"] for key in row["passkeys"]}
+    return found
+
+
+def _stand_for_others(old: Document, new: Document) -> set[str]:
+    """Whose calls in AWS may stand for somebody else, or for nobody, than before: he could then review what he asked for.
+
+    Those who have or had a principal that is new, gone or weighed anew, and those with another one that meets it.
+    """
+    had, has = _principals(old), _principals(new)
+    moved = had ^ has
+    return {
+        person
+        for kind, value, _, person in had | has
+        if any(kind == other and _may_meet(value, its) for other, its, _, _ in moved)
+    }
+
+
+def _principals(document: Document) -> set[tuple[str, str, int, str]]:
+    return {(one["kind"], one["value"], one["precedence"], row["id"]) for row in document["persons"] for one in row["principals"]}
+
+
+def _may_meet(one: str, other: str) -> bool:
+    """Whether two principals can fit the same caller, by what they begin and end with: rather once too often than slowly.
+
+    Anybody may propose patterns of thousands of stars, and everybody who looks at the proposal would wait for the exact answer.
+    """
+    ours, theirs = _WILD.split(one), _WILD.split(other)
+    if len(ours) == len(theirs) == 1:
+        return one == other
+    begin, end = (ours[0], theirs[0]), (ours[-1], theirs[-1])
+    return max(begin, key=len).startswith(min(begin, key=len)) and max(end, key=len).endswith(min(end, key=len))
+
+
+def _alone(groups: Mapping[str, set[str]], name: str | None) -> set[str]:
+    """The only person of a group: what is given to it is given to him."""
+    members = groups.get(name or "", set())
+    return members if len(members) == 1 else set()
+
+
+def _may_break_now(document: Document) -> set[tuple[str, str]]:
+    """(guardrail, group) of every group that may break the glass under a guardrail's newest version."""
+    newest: dict[str, Mapping[str, Any]] = {}
+    for row in document["guardrails"]:
+        if row["name"] not in newest or newest[row["name"]]["number"] < row["number"]:
+            newest[row["name"]] = row
+    glass = {name: canonical.loads(row["text"]).get("break_glass") for name, row in newest.items()}
+    return {(name, group) for name, one in glass.items() if one for group in one["groups"]}
 
 
 def _all(old: Document, new: Document) -> Iterator[Difference]:
@@ -70,7 +141,8 @@ def _all(old: Document, new: Document) -> Iterator[Difference]:
         [_invitation(row) for row in old["invitations"]],
         [_invitation(row) for row in new["invitations"]],
         lambda row: f"enrolment link of {_handle(old, _handle(new, row['person']))}",
-        hidden=("person",),
+        # A link that passes to somebody else under its old id is no work of our edits; it is shown all the same.
+        hidden=() if _passes(old["invitations"], new["invitations"]) else ("person",),
     )
 
 
@@ -145,6 +217,11 @@ def _rows(old: list[Any], new: list[Any], title: Callable[[Any], str], *, hidden
 def _invitation(row: Mapping[str, Any]) -> dict[str, Any]:
     """As people read it: codes that anybody put into it are shown; that it has none of its own is the usual."""
     return {name: value for name, value in row.items() if value != []}
+
+
+def _passes(old: list[Any], new: list[Any]) -> bool:
+    was = {row["id"]: row["person"] for row in old}
+    return any(was.get(row["id"], row["person"]) != row["person"] for row in new)
 
 
 def _members(names: list[str] | None) -> str:

@@ -32,6 +32,11 @@ def apply(document: Document, edits: Sequence[Edit]) -> Document:
     """The state after the edits. Raises BadChange naming the edit and what is wrong with it."""
     if not 0 < len(edits) <= MOST_EDITS:
         raise BadChange(f"A change has one to {MOST_EDITS} edits, not {len(edits)}.")
+    if sum(edit.get("edit") == "invite" for edit in edits) > 1:
+        raise BadChange(
+            "A change issues one enrolment link: who signs it holds one code, which would open every link of it. Propose one "
+            "change for each person."
+        )
     for index, edit in enumerate(edits):
         name = edit.get("edit")
         known = EDITS.get(str(name))
@@ -54,9 +59,11 @@ def _add_person(document: Document, edit: Edit) -> Document:
     if not _HANDLE.fullmatch(handle):
         raise BadChange(f"The handle {handle!r} must be lower-case letters, digits, dots and dashes, beginning with a letter.")
     try:
-        UUID(str(edit["id"]))
-    except ValueError as error:
-        raise BadChange("A new person has an id, a UUID.") from error
+        plain = str(UUID(str(edit["id"]))) == edit["id"]
+    except ValueError:
+        plain = False
+    if not plain:
+        raise BadChange("A new person has an id: a UUID as 32 lower-case digits and four dashes.")
     if any(row["handle"] == handle or row["id"] == edit["id"] for row in document["persons"]):
         raise BadChange(f"There is a person {handle} already; handles are for ever.")
     person = {

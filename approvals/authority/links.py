@@ -20,7 +20,7 @@ from approvals import canonical, signatures
 from approvals.authority import codes
 from approvals.authority.difference import gains
 from approvals.authority.state import Authority, Document, Retired, moment_of, read, text_of, view
-from approvals.errors import BadAuthority, BadCanonicalForm, BadSignature
+from approvals.errors import BadAuthority, BadCanonicalForm, BadSignature, CountersignError
 from approvals.signatures import Assertion, Registration, RelyingParty
 from approvals.states import Verdict
 
@@ -28,6 +28,7 @@ SCHEMA: Final = "countersign/authority/1"
 # From the first signature under a change to its last: what was read a week ago is read again.
 LIFETIME: Final = timedelta(days=7)
 MOST_PASSKEYS: Final = 2
+MOST_INVITATIONS: Final = 1
 # Codes are as many bytes of a nonce as follow the moment in it.
 _TAIL: Final = slice(8, None)
 _PARTS: Final = ("nonce", "credential_id", "client_data", "authenticator_data", "signature")
@@ -79,6 +80,18 @@ def begin(link: Link, pin: str) -> Standing:
 
 def follow(standing: Standing, link: Link, party: RelyingParty) -> Standing:
     """The next link, if it follows. Raises BadAuthority with what does not hold."""
+    try:
+        found = _follow(standing, link, party)
+        _ = found.authority  # it can be asked, or it is none; the next link asks it anyway
+        return found
+    except BadAuthority:
+        raise
+    except (CountersignError, LookupError, TypeError, AttributeError, ValueError) as error:
+        # Bytes that somebody else may write need have no shape at all, and are a forgery all the same.
+        raise BadAuthority(f"Authority link {link.number} holds what is no state of authority: {error!r}") from error
+
+
+def _follow(standing: Standing, link: Link, party: RelyingParty) -> Standing:
     number = standing.number + 1
     if (link.number, link.previous) != (number, standing.hash) or link_hash(number, standing.hash, link.state) != link.hash:
         raise BadAuthority(f"Authority link {link.number} does not follow link {standing.number}.")
@@ -96,6 +109,7 @@ def follow(standing: Standing, link: Link, party: RelyingParty) -> Standing:
             enough(standing, after, frozenset(signers))
             makers = {**standing.makers, **_made(standing, after, signers)}
             retired = {**retired, **_retired(standing, after, signers)}
+            makers = {row["id"]: makers[row["id"]] for row in after["invitations"] if row["id"] in makers}
     except BadSignature as error:
         raise BadAuthority(f"Authority link {number} does not hold: {error}") from error
     return Standing(number, link.hash, link.state, after, makers, retired)
@@ -149,10 +163,17 @@ def _signed(standing: Standing, digest: str, proof: Mapping[str, Any], party: Re
 
 
 def _made(standing: Standing, after: Document, signers: Mapping[str, bytes]) -> dict[str, tuple[Maker, ...]]:
-    had = {row["id"] for row in standing.document["invitations"]}
+    """Who made the invitation that this link makes. Raises BadAuthority when it makes several, or one that is not new."""
+    had = {row["id"]: row for row in standing.document["invitations"]}
+    made = [row for row in after["invitations"] if had.get(row["id"]) != row]
+    if len(made) > MOST_INVITATIONS:
+        # A signer's code is in his signature: it would open each of them, in the hands of whoever got it for one.
+        raise BadAuthority(f"Authority link {standing.number + 1} issues {len(made)} enrolment links under the same codes.")
+    if any(row["codes"] or row["id"] in had for row in made):
+        raise BadAuthority(f"Authority link {standing.number + 1} issues an enrolment link that other codes would open.")
     count = counted(standing, after, frozenset(signers))
     makers = tuple(sorted((person, nonce[_TAIL]) for person, nonce in signers.items() if person in count))
-    return {row["id"]: makers for row in after["invitations"] if row["id"] not in had}
+    return {row["id"]: makers for row in made}
 
 
 def _retired(standing: Standing, after: Document, signers: Mapping[str, bytes]) -> dict[str, Retired]:
@@ -196,9 +217,15 @@ def knows_codes(standing: Standing, invitation: Mapping[str, Any], known: set[by
     """Whether the fingerprints of these codes open the invitation."""
     if invitation["codes"]:
         return bool({one.hex() for one in known} & set(invitation["codes"]))
-    makers = standing.makers.get(invitation["id"], ())
+    makers = still_makers(standing, invitation)
     tails = {one[: len(makers[0][1])] for one in known} if makers else set()
     return len({person for person, tail in makers if tail in tails}) >= codes_needed(standing, invitation)
+
+
+def still_makers(standing: Standing, invitation: Mapping[str, Any]) -> tuple[Maker, ...]:
+    """Who made the invitation and could make it today: the word of somebody whose right was taken away opens nothing."""
+    makers = standing.makers.get(invitation["id"], ())
+    return tuple(maker for maker in makers if standing.authority.is_administrator(maker[0]))
 
 
 def enrolled(document: Document, invitation: Mapping[str, Any], keys: Sequence[Mapping[str, str]]) -> Document:

@@ -63,8 +63,12 @@ def write(old: Document, new: Document) -> None:
     for row in _changed(old["accounts"], new["accounts"]):
         Account.objects.update_or_create(pk=row["id"], defaults={name: row[name] for name in _ACCOUNT})
     known = {row["id"]: row for row in old["persons"]}
-    for row in _changed(old["persons"], new["persons"]):
-        _write_person(known.get(row["id"], _NOBODY), row)
+    changed = [(known.get(row["id"], _NOBODY), row) for row in _changed(old["persons"], new["persons"])]
+    # All is taken away before anything is given: a login, key or principal may pass from one person to another in one change.
+    for was, row in changed:
+        _write_what_is_gone(was, row)
+    for was, row in changed:
+        _write_person(was, row)
     _write_groups(old["groups"], new["groups"])
     for row in _changed(old["guardrails"], new["guardrails"]):
         guardrail, _ = Guardrail.objects.get_or_create(name=row["name"])
@@ -166,37 +170,38 @@ def _write_person(old: Document, new: Document) -> None:
     )
     users = get_user_model()
     for name in _changed(old["logins"], new["logins"]):
-        user, made = users.objects.get_or_create(
-            username=name, defaults={"is_staff": new["human"], "first_name": new["name"][:150]}
-        )
-        if made:
-            user.set_unusable_password()
+        user, _ = users.objects.get_or_create(username=name, defaults={"is_staff": new["human"], "first_name": new["name"][:150]})
+        # Whoever had the login before keeps neither his password nor, with it, a session that is still open.
+        user.set_unusable_password()
         user.is_active, user.email = True, new["email"]
         user.save(update_fields=["password", "is_active", "email"])
         Login.objects.create(user=user, person=person)
-    for name in _changed(new["logins"], old["logins"]):
-        Login.objects.filter(user__username=name, person=person).delete()
-        users.objects.filter(username=name).update(is_active=False)
-    _write_sign_on(old["sign_on"], new["sign_on"])
-    for row in _changed(new["principals"], old["principals"]):
-        Principal.objects.filter(person=person, kind=row["kind"], value=row["value"]).delete()
+    for row in _changed(old["sign_on"], new["sign_on"]):
+        user = users.objects.get(username=row["login"])
+        _sign_ons().create(user=user, provider=row["provider"], uid=row["subject"], extra_data={})
     for row in _changed(old["principals"], new["principals"]):
         Principal.objects.create(person=person, **row)
-    for row in _changed(new["passkeys"], old["passkeys"]):
-        Passkey.objects.filter(person=person, credential_id=row["credential_id"]).delete()
     for row in _changed(old["passkeys"], new["passkeys"]):
         Passkey.objects.create(person=person, **row)
 
 
-def _write_sign_on(old: list[Any], new: list[Any]) -> None:
-    accounts = apps.get_model("socialaccount", "SocialAccount")._default_manager
-    for row in _changed(new, old):
+def _write_what_is_gone(old: Document, new: Document) -> None:
+    person = UUID(new["id"])
+    for name in _changed(new["logins"], old["logins"]):
+        Login.objects.filter(user__username=name, person=person).delete()
+        get_user_model().objects.filter(username=name).update(is_active=False)
+    for row in _changed(new["sign_on"], old["sign_on"]):
         # Raw, because Django would look for what hangs on it in tables that the authority process has no business with.
-        found = accounts.filter(user__username=row["login"], provider=row["provider"], uid=row["subject"])
+        found = _sign_ons().filter(user__username=row["login"], provider=row["provider"], uid=row["subject"])
         found._raw_delete(found.db)
-    for row in _changed(old, new):
-        user = get_user_model().objects.get(username=row["login"])
-        accounts.create(user=user, provider=row["provider"], uid=row["subject"], extra_data={})
+    for row in _changed(new["principals"], old["principals"]):
+        Principal.objects.filter(person=person, kind=row["kind"], value=row["value"]).delete()
+    for row in _changed(new["passkeys"], old["passkeys"]):
+        Passkey.objects.filter(person=person, credential_id=row["credential_id"]).delete()
+
+
+def _sign_ons() -> Any:
+    return apps.get_model("socialaccount", "SocialAccount")._default_manager
 
 
 def _write_groups(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -17,16 +17,19 @@ from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
+from fido2.utils import websafe_decode
 
-from approvals import audit, authority, canonical, outbox
+from approvals import audit, authority, canonical, outbox, permissions
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.authority import links, soundness, state, tables
 from approvals.authority.chain import held_still
+from approvals.authority.edits import apply as apply_edits
 from approvals.authority.links import Link, Standing
 from approvals.changes.writing import end
-from approvals.errors import BadAuthority, BadChange, Expired, NotYet, StaleChange
+from approvals.errors import BadAuthority, BadChange, BadSignature, CountersignError, Expired, NotYet, StaleChange
 from approvals.models import AlertKind, AuditKind, AuthorityChange, AuthorityLink, OutboxKind
+from approvals.signatures import moment_of
 from approvals.states import ChangeState, Verdict
 
 log = logging.getLogger(__name__)
@@ -96,7 +99,10 @@ def _judged(change: AuthorityChange, newest: Standing, now: datetime) -> Standin
         text = change.next_state
         if (change.number, change.previous) != (newest.number + 1, newest.hash):
             raise StaleChange("Another change of authority was applied first. Propose it again if it is still wanted.")
+        _is_what_was_proposed(change, newest)
+        _nobody_denied(change)
         _signed_by_enough(change, newest)
+        _is_of_one_time(change, now)
     number = newest.number + 1
     link = Link(number, newest.hash, text, links.link_hash(number, newest.hash, text), _proof(change))
     if change.kind == AuthorityChange.Kind.EDITS and link.hash != change.digest:
@@ -106,10 +112,43 @@ def _judged(change: AuthorityChange, newest: Standing, now: datetime) -> Standin
     return after
 
 
+def _is_what_was_proposed(change: AuthorityChange, newest: Standing) -> None:
+    """The edits, which lists, messages and the trail tell of, lead to the state that is signed, and to no other.
+
+    Our own pages refuse to show anything else as genuine; whoever took them over signs nothing under other words than its own.
+    """
+    try:
+        same = state.text_of(apply_edits(newest.document, canonical.loads(change.edits))) == change.next_state
+    except (CountersignError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise BadAuthority(f"The change's edits cannot be made: {error}") from error
+    if not same:
+        raise BadAuthority("The change's edits do not lead to the state that was signed: people were told of something else.")
+
+
+def _nobody_denied(change: AuthorityChange) -> None:
+    """One denial ends a change; that it is open all the same is no work of ours."""
+    if change.signatures.filter(verdict=Verdict.DENY).exists():
+        raise BadAuthority("An administrator denied the change, and the row says that it is open.")
+
+
+def _is_of_one_time(change: AuthorityChange, now: datetime) -> None:
+    """By the moments inside the signatures: the row's own clock was written by whoever proposed it."""
+    nonces = change.signatures.filter(verdict=Verdict.APPROVE).values_list("nonce", flat=True)
+    try:
+        first = min(moment_of(bytes(websafe_decode(nonce))) for nonce in nonces)
+    except (BadSignature, ValueError, TypeError) as error:
+        raise BadAuthority(f"A signature's nonce cannot be read: {error}") from error
+    if first + links.LIFETIME <= now:
+        raise Expired("The time for this change had run out before it could be applied.")
+
+
 def _signed_by_enough(change: AuthorityChange, newest: Standing) -> None:
-    """Raise NotYet while rows of too few are there: a promise that came too early, by whomever, ends nothing."""
+    """Raise NotYet while rows of too few are there: a promise that came too early, by whomever, ends nothing.
+
+    Whose login was switched off since does not count: that takes one person and no link, as for a review at the claim.
+    """
     rows = change.signatures.filter(verdict=Verdict.APPROVE).values_list("person_id", flat=True)
-    have = links.counted(newest, state.read(change.next_state), frozenset(map(str, rows)))
+    have = links.counted(newest, state.read(change.next_state), frozenset(map(str, permissions.active_among(list(rows)))))
     if len(have) < max(2, newest.authority.signers):
         raise NotYet(f"{len(have)} administrators have signed it.")
 
@@ -120,6 +159,9 @@ def _enrolled(change: AuthorityChange, newest: Standing, now: datetime) -> str:
     until = state.moment_of(invitation["until"]) if invitation else None
     if invitation is None or until is None or until <= now:
         raise Expired("The enrolment link had lapsed or was used.")
+    makers = [UUID(person) for person, _ in links.still_makers(newest, invitation)]
+    if not invitation["codes"] and len(permissions.active_among(makers)) < links.codes_needed(newest, invitation):
+        raise Expired("Who issued the enrolment link is no administrator any more. Ask the administrators for a new one.")
     keys = [links.registration_of(row).passkey() for row in shown["registrations"]]
     return state.text_of(links.enrolled(newest.document, invitation, keys))
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.utils import timezone
 from fido2.utils import websafe_decode
 
-from approvals import audit, canonical, outbox, signatures
+from approvals import audit, canonical, outbox, permissions, signatures
 from approvals.authority import codes, links, relying_party, state
 from approvals.authority.links import MOST_PASSKEYS
 from approvals.changes.writing import head
@@ -176,8 +176,10 @@ def makers_known(invitation: Invitation, known: set[bytes]) -> set[UUID]:
     )
     if makers is None:
         return set()
-    signed = makers.signatures.filter(verdict="approve")
-    return {row.person_id for row in signed if bytes(websafe_decode(row.nonce))[8:] in tails}
+    # Somebody whose right was taken away since opens nothing.
+    signed = list(makers.signatures.filter(verdict="approve", person__is_administrator=True))
+    active = permissions.active_among([row.person_id for row in signed])
+    return {row.person_id for row in signed if row.person_id in active and bytes(websafe_decode(row.nonce))[8:] in tails}
 
 
 def _proof(invitation: Invitation, registrations: Sequence[Registration], proofs: Sequence[Mapping[str, str]]) -> dict[str, Any]:

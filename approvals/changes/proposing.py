@@ -18,6 +18,8 @@ from approvals.models import AuditKind, AuthorityChange, AuthorityLink, OutboxKi
 from approvals.states import ChangeState
 
 INVITED_FOR: Final = timedelta(days=7)
+# Of one person: each open proposal holds a whole state, and is ended by the next change that is applied.
+MOST_OPEN: Final = 20
 
 
 def propose(person: Person, edits: Sequence[Mapping[str, Any]], *, reason: str, now: datetime | None = None) -> AuthorityChange:
@@ -30,6 +32,10 @@ def propose(person: Person, edits: Sequence[Mapping[str, Any]], *, reason: str, 
     reason = given_reason(reason)
     if not person.is_active or not person.is_human:
         raise NotAllowed("Only an active person proposes a change of authority.")
+    if AuthorityChange.objects.filter(proposer=person, state=ChangeState.OPEN).count() >= MOST_OPEN:
+        raise Refused(
+            f"{MOST_OPEN} proposals of yours wait for signatures. Withdraw one that is no longer wanted, and propose again."
+        )
     with audit.recorded() as trail:
         newest = head()
         _must_lend_ones_own(person, edits)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from fido2.utils import websafe_decode
 
-from approvals import audit, outbox, signatures
+from approvals import audit, outbox, permissions, signatures
 from approvals.authority import codes, links, relying_party, state
 from approvals.changes.writing import LONGEST_REASON, end, head, locked, must_be_open
 from approvals.counters import last_counter
@@ -117,9 +117,10 @@ def must_have_reason(verdict: Verdict, reason: str) -> str:
 
 
 def counted_signers(change: AuthorityChange) -> frozenset[str]:
-    """The ids of those whose signatures count so far: administrators who gain nothing by the change."""
-    approved = change.signatures.filter(verdict=Verdict.APPROVE).values_list("person_id", flat=True)
-    return links.counted(head(), state.read(change.next_state), frozenset(map(str, approved)))
+    """The ids of those whose signatures count so far: administrators who gain nothing by the change, with an active login."""
+    approved = list(change.signatures.filter(verdict=Verdict.APPROVE).values_list("person_id", flat=True))
+    active = permissions.active_among(approved) if approved else frozenset()
+    return links.counted(head(), state.read(change.next_state), frozenset(map(str, active)))
 
 
 def signers_needed() -> int:
@@ -154,7 +155,9 @@ def _must_be_signer(change: AuthorityChange, person: Person) -> None:
     if not person.is_active or not person.is_human or not person.is_administrator:
         raise NotAllowed("Administrators sign changes of authority.")
     if str(person.pk) not in links.counted(head(), state.read(change.next_state), frozenset({str(person.pk)})):
-        raise NotAllowed("You gain something by this change, so two other administrators have to sign it.")
+        raise NotAllowed(
+            "You gain something by this change, or what is yours passes to others: two other administrators have to sign it."
+        )
     if ChangeSignature.objects.filter(change=change, person=person).exists():
         raise AlreadyReviewed("You have signed this change already.")
 

@@ -16,7 +16,7 @@ from approvals.decisions.checks import (
     must_be_in_time,
 )
 from approvals.decisions.quotas import may_draft, may_file
-from approvals.decisions.steps import Asked, Parameters, foremost, must_stay_about_it, steps_of, subject, target_of
+from approvals.decisions.steps import Asked, Parameters, foremost, must_stay_about_it, steps_of, subject
 from approvals.decisions.writing import (
     Denied,
     actor_of,
@@ -44,7 +44,7 @@ from approvals.models import (
     Revision,
     Source,
 )
-from approvals.operations import catalog, quirks, regions, sensitive
+from approvals.operations import catalog, quirks, regions, sensitive, words
 from approvals.operations.trail import Conversion
 from approvals.plan import Step
 from approvals.states import Completeness, RequestState
@@ -229,7 +229,7 @@ def complete(
             move_to_draft(request, versions, now)
         why = f"Completed in the portal by {person.handle}."
         request.revision_number += 1
-        request.target = target_of(made[about])
+        request.target = words.target_of(made[about])
         revision = revise(request, made, person, Completeness.EXACT, why, now, versions=versions)
         request.save(update_fields=["revision_number", "target"])
         trail.add(

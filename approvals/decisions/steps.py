@@ -13,7 +13,7 @@ from typing import Any, Final
 from approvals import policies
 from approvals.errors import BadParameters, UnknownOperation
 from approvals.models import Account, ApprovalRequest, GuardrailVersion, Source
-from approvals.operations import catalog, inputs, quirks, resources, sensitive
+from approvals.operations import catalog, inputs, quirks, resources, sensitive, words
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.policies import Call
@@ -60,16 +60,6 @@ def step_of(operation: str, parameters: Parameters, account: Account, region: st
     return Step(known.service, known.name, clean)
 
 
-def target_of(step: Step) -> str:
-    """What a step acts on, as people name it."""
-    names = catalog.get(step.name).facts.identifies
-    return ", ".join(_text(step.parameters.get(name, "")) for name in names)[:2048]
-
-
-def _text(value: Any) -> str:
-    return ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
-
-
 def foremost(steps: Sequence[Step], calls: Sequence[Call], versions: Sequence[GuardrailVersion]) -> int:
     """Which step a filed request is named after."""
     protected = [
@@ -113,7 +103,7 @@ def must_stay_about_it(request: ApprovalRequest, steps: Sequence[Step]) -> int:
         said = f"This request is about {request.operation}, which must stay one of its steps. File another request without it."
         raise BadParameters({"": [said]})
     told = _told(request)
-    named = ", ".join(_text(value) for value in told.values())
+    named = ", ".join(words.plainly(value) for value in told.values())
     message = f"AWS denied a call on {named}; this request stays about it. File another request for something else."
     wrong = [name for name, value in told.items() if steps[at].parameters.get(name) != value]
     raise BadParameters({name: [message] for name in wrong}, step=at)

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from approvals import canonical, policies
-from approvals.decisions.steps import target_of
 from approvals.errors import NothingMatches, Refused, WrongState
 from approvals.models import (
     Account,
@@ -20,7 +19,7 @@ from approvals.models import (
     RevisionGuardrail,
     Source,
 )
-from approvals.operations import catalog, regions, resources
+from approvals.operations import catalog, regions, resources, words
 from approvals.operations.resources import Where
 from approvals.plan import GuardrailPin, Plan, Step
 from approvals.policies import Call, Mode, call_of, index_of
@@ -113,7 +112,7 @@ def new_request(
         account=account,
         region=region,
         operation=steps[about].name,
-        target=target_of(steps[about]),
+        target=words.target_of(steps[about]),
         requester=requester,
         principal=denied.principal,
         merge_key=denied.merge_key,

@@ -39,6 +39,17 @@ def sentence_of(steps: Sequence[Step], place: str) -> str:
     return f"{', then '.join(_does(step) for step in steps)} in {visible(place)}"
 
 
+def target_of(step: Step) -> str:
+    """What a step acts on, as people name it: a request is found and told of by it."""
+    names = catalog.get(step.name).facts.identifies
+    return ", ".join(plainly(step.parameters.get(name, "")) for name in names)[:2048]
+
+
+def plainly(value: Any) -> str:
+    """A name, or several, as they are."""
+    return ", ".join(str(item) for item in value) if isinstance(value, list | tuple) else str(value)
+
+
 def kind_of(operation: Operation) -> str:
     """What an operation does, without its target: `delete table …`."""
     return _MEMBER.sub("…", operation.facts.does)

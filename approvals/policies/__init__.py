@@ -6,7 +6,7 @@ Nothing here reads a database: facts go in, a verdict comes out, so one code jud
 from approvals.policies.calls import call_of, resources_in, unknown_in
 from approvals.policies.index import Index, index_of
 from approvals.policies.matching import Call, matches
-from approvals.policies.patterns import overlap
+from approvals.policies.patterns import any_fits, overlap
 from approvals.policies.quorum import (
     GroupProgress,
     Outcome,
@@ -46,6 +46,7 @@ __all__ = [
     "Rules",
     "Vote",
     "Window",
+    "any_fits",
     "call_of",
     "index_of",
     "matches",

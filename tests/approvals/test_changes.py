@@ -470,3 +470,15 @@ class TestBehindIt:
     def test_an_unknown_change_is_nothing(self, cast):
         """A promise that names no change is kept by doing nothing."""
         assert changes.apply(UUID(int=7)) is False
+
+
+def test_nobody_floods_the_proposals(cast):
+    """Twenty of one person's are open at a time: another person's are proposed and applied as before."""
+    for number in range(20):
+        mine = cast.proposed({"edit": "set_person", "person": "carol", "name": f"Carol {number}"}, by="alice")
+    with pytest.raises(Refused, match="wait for signatures"):
+        cast.proposed(CAROL_REVIEWS, by="alice")
+    cast.changed(CAROL_REVIEWS)
+    mine.refresh_from_db()
+    assert mine.state == "stale"
+    cast.proposed({**CAROL_REVIEWS, "edit": "revoke"}, by="alice")

@@ -89,7 +89,10 @@ def test_an_edited_plan_with_its_digest_made_anew_is_refused(cast):
     """The signatures are over the former digest."""
     execution = cast.approved()
     text = execution.revision.text.replace("prod-orders", "prod-customers")
-    as_the_owner(f"UPDATE approvals_revision SET text = '{text}', digest = '{canonical.digest(text)}'")
+    as_the_owner(
+        f"UPDATE approvals_revision SET text = '{text}', digest = '{canonical.digest(text)}'",
+        "UPDATE approvals_approvalrequest SET target = 'prod-customers'",
+    )
     with pytest.raises(Forged, match="does not verify"):
         clear(cast, execution)
 

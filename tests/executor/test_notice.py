@@ -108,7 +108,7 @@ def test_a_page_that_shows_another_plan_is_visible_in_the_notice(stage: Stage) -
     """Row 28: whatever the web process was made to show, the notice says what stands in the bytes that were signed."""
     execution = stage.cast.approved()
     stage.forge(
-        ("UPDATE approvals_approvalrequest SET target = 'staging-orders', operation = 'dynamodb:DescribeTable'", ()),
+        ("UPDATE approvals_approvalrequest SET reason = 'delete table staging-orders'", ()),
         ("UPDATE approvals_revision SET draft = replace(draft, 'prod-orders', 'staging-orders'), why = 'harmless'", ()),
         ("UPDATE approvals_account SET alias = alias", ()),
     )
