@@ -112,6 +112,8 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.QuarantinedMessage": _ADD,
         "approvals.FeedBatch": _ADD,
         "approvals.ApprovalRequest": "SELECT, INSERT, UPDATE (repeats)",
+        # Whether what was approved is still to be carried out: then a repeat of its call is one.
+        "approvals.Execution": "SELECT (id, revision_id, state)",
         "approvals.Revision": _ADD,
         "approvals.RevisionGuardrail": _ADD,
         "approvals.Alert": _ADD,

@@ -231,8 +231,12 @@ def _members(names: list[str] | None) -> str:
 def _fields(subject: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     for name in sorted({*old, *new}):
         # What is empty where there was nothing is no difference to read.
-        if old.get(name) != new.get(name) and (_text(old.get(name)) or _text(new.get(name))):
-            yield Difference(subject, name.replace("_", " "), _text(old.get(name)), _text(new.get(name)))
+        was, now = old.get(name), new.get(name)
+        if isinstance(was or now, dict) and isinstance(was or {}, dict) and isinstance(now or {}, dict):
+            parts = [{f"{name} {part}": value for part, value in (side or {}).items()} for side in (was, now)]
+            yield from _fields(subject, *parts)
+        elif was != now and (_text(was) or _text(now)):
+            yield Difference(subject, name.replace("_", " "), _text(was), _text(now))
 
 
 def _handle(document: Document, person: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from approvals import audit, notifications, outbox, permissions, policies
@@ -38,6 +39,7 @@ from approvals.models import (
     Account,
     ApprovalRequest,
     AuditKind,
+    Execution,
     GuardrailVersion,
     OutboxKind,
     Person,
@@ -67,7 +69,7 @@ def submit(
 
     Runs in the transaction of the feed's batch. Raises TooMany, having written nothing.
     """
-    open_one = ApprovalRequest.objects.select_for_update().filter(merge_key=merge_key, state__in=["draft", "pending"]).first()
+    open_one = ApprovalRequest.objects.select_for_update().filter(_still_to_come(), merge_key=merge_key).first()
     if open_one is not None and _clock_is_over(open_one, now):
         # Expiry ends it in a moment; what is denied now must not end with it. It merges with nothing, for the key is taken.
         open_one, merge_key = None, ""
@@ -147,6 +149,12 @@ def _may_be_decided_unconfirmed(
         return {version.pk for version in matching(calls_of(steps, account, region))} == {version.pk for version in versions}
     except NothingMatches:
         return False
+
+
+def _still_to_come() -> Q:
+    """What a repeat of its call is counted under: drafts, what is pending, and what was approved and is not carried out yet."""
+    under_way = Execution.objects.filter(revision__request=OuterRef("pk"), state__in=["ready", "claimed", "running"])
+    return Q(state__in=["draft", "pending"]) | Q(Exists(under_way.values("pk")), state="approved")
 
 
 def _clock_is_over(request: ApprovalRequest, now: datetime) -> bool:

@@ -80,6 +80,7 @@ class ApprovalRequest(models.Model):
             models.Index(fields=("-created_at", "-id"), name="request_newest"),
             models.Index(fields=("-created_at",), condition=Q(state="pending"), name="request_pending"),
             models.Index(fields=("requester", "-created_at"), name="request_mine"),
+            models.Index(fields=("merge_key",), condition=Q(state="approved") & ~Q(merge_key=""), name="request_repeat_approved"),
         )
 
     def __str__(self) -> str:

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from approvals import ingest
 from approvals.ingest import Message
-from approvals.models import Alert, ApprovalRequest, FeedBatch, OutboxMessage, Principal, QuarantinedMessage, TrailRecord
+from approvals.models import (
+    Alert,
+    ApprovalRequest,
+    Execution,
+    FeedBatch,
+    OutboxMessage,
+    Principal,
+    QuarantinedMessage,
+    TrailRecord,
+)
 from tests.cast import ACCOUNT, envelope, table_arn, trail_record
 
 
@@ -87,6 +96,20 @@ def test_the_same_call_denied_again_counts_as_a_repeat(cast):
         take(trail_record())
     assert ApprovalRequest.objects.get().repeats == 2
     assert OutboxMessage.objects.filter(topic="request.drafted").count() == 1
+
+
+def test_a_call_denied_again_while_its_approval_waits_is_a_repeat(cast):
+    """In a hold, or before a window opens, the request is still to come; once carried out, a denial asks for something new."""
+    request = cast.denied_event()
+    cast.sign_review(cast.sign_confirm(request))
+    take(trail_record())
+    request.refresh_from_db()
+    assert (request.state, request.repeats, ApprovalRequest.objects.count()) == ("approved", 1, 1)
+    Execution.objects.update(state="claimed")
+    Execution.objects.update(state="running")
+    Execution.objects.update(state="succeeded")
+    take(trail_record())
+    assert ApprovalRequest.objects.count() == 2
 
 
 def test_after_the_draft_has_ended_a_new_denial_is_a_new_request(cast):

@@ -270,3 +270,12 @@ def test_gains_are_of_persons_who_were_there(edits):
     assert found <= {IDS[handle] for handle in named if handle in IDS}
     if GRANT in edits:
         assert IDS["alice"] in found
+
+
+def test_what_belongs_together_is_told_field_by_field():
+    """A clock that changes is one line with its value before and after, not an object of them."""
+    later = RULES.replace('"approval":3600', '"approval":60')
+    version = {"name": "tables", "number": 2, "hash": canonical.digest(later), "text": later}
+    after = {**GENESIS, "guardrails": [*GENESIS["guardrails"], version]}
+    told = [(one.field, one.before, one.after) for one in difference.between(GENESIS, after)]
+    assert told == [("clocks approval", "3600", "60")]
