@@ -89,6 +89,12 @@ def standing(pin: str) -> Standing:
     return known
 
 
+def forget() -> None:
+    """As a process that starts anew: the next walk begins at the genesis. For whoever puts a database back on purpose."""
+    with _lock:
+        _walked.clear()
+
+
 def _still_there(known: Standing | None) -> Standing | None:
     """What was walked before, where the stored link is still the very same.
 

@@ -331,7 +331,7 @@ class TestTheChainItself:
         """The chain is walked from its pinned beginning, link by link, with no gap."""
         _, execution = long_chain
         without_triggers(*statements)
-        authority.chain._walked.clear()
+        authority.chain.forget()
         nothing_is_claimed(execution)
 
     @pytest.mark.parametrize("remembered", [True, False])
@@ -343,7 +343,7 @@ class TestTheChainItself:
         without_triggers("DELETE FROM approvals_authoritylink WHERE number > 1")
         assert tables.state_of_tables() == former.state
         if not remembered:
-            authority.chain._walked.clear()
+            authority.chain.forget()
         nothing_is_claimed(execution)
 
     def test_row_21_a_change_edited_after_it_was_signed_is_not_applied(self, cast: Cast) -> None:
