@@ -81,7 +81,7 @@ _WORDS: Final[Mapping[str, Callable[[Edit], str]]] = {
     "remove_member": lambda edit: f"take {edit['login']} out of group {edit['group']}",
     "grant": _grant,
     "revoke": _revoke,
-    "put_guardrail": lambda edit: f"write a version of guardrail {edit['rules']['name']}",
+    "put_guardrail": lambda edit: f"write the next version of guardrail {edit['rules']['name']}",
     "put_account": lambda edit: f"write account {edit.get('alias') or edit['id']}",
     "set_settings": lambda edit: f"set {', '.join(key.replace('_', ' ') for key in sorted(edit) if key != 'edit')}",
 }

@@ -17,12 +17,16 @@ def shortfall(rules: Rules, holders: Holders, *, without: str = "", irreversible
     """What lacks when all of them approve, `without` the one who asked: a sentence's words, empty when nothing does."""
     voters = {person: groups for person, groups in holders.items() if person != without}
     need = rules.approvals_needed(irreversible=irreversible, confirmed=confirmed)
-    said = [f"asks for {need} approvals and {len(voters)} persons may give one"] if len(voters) < need else []
+    said = [f"asks for {_count(need, 'approval')} and {_count(len(voters), 'person')} may give one"] if len(voters) < need else []
     for group, least in rules.groups:
         members = sum(group in groups for groups in voters.values())
         if members < least:
-            said.append(f"asks for {least} approvals from {group} and {members} of its members may give one")
+            said.append(f"asks for {_count(least, 'approval')} from {group} and {members} of its members may give one")
     return "; ".join(said)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def never(rules: Rules, holders: Holders, askers: Collection[str]) -> str:

@@ -160,7 +160,7 @@ class TestReplay:
         first, second = found["guardrails"]
         assert (first["events"], first["outcomes"]) == (3, {"denied": 1, "succeeded": 2})
         assert (first["requesters"], first["unmapped"], first["deciders"]) == ({"alice": 1, "bob": 1}, 1, ["bob"])
-        assert first["unreachable"] == {"asks for 1 approvals and 0 persons may give one": 1}
+        assert first["unreachable"] == {"asks for 1 approval and 0 persons may give one": 1}
         assert (second["mode"], second["events"], second["deciders"]) == ("observe", 4, None)
 
     def test_each_event_is_a_line(self, manifest, tmp_path, events):
@@ -177,7 +177,7 @@ class TestReplay:
                 "approvals": 1,
                 "groups": {},
                 "deciders": [],
-                "unreachable": "asks for 1 approvals and 0 persons may give one",
+                "unreachable": "asks for 1 approval and 0 persons may give one",
             }
         ]
         words, _ = run("guardrails_replay", draft, events, "--manifest", manifest)

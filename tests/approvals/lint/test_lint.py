@@ -78,7 +78,7 @@ def test_a_sound_guardrail_has_no_finding():
         ({"families": ["dynamodb-table-los"]}, Kind.FAMILY, ("families", 0), "did you mean dynamodb-table-loss"),
         ({"families": ["rds-instance-loss"]}, Kind.NOTHING, ("families", 0), "names no operation of the family"),
         ({"approvals": 4}, Kind.UNREACHABLE, ("approvals",), "asks for 4 approvals and 3 persons"),
-        ({"groups": {"auditors": 1}}, Kind.UNREACHABLE, ("groups",), "1 approvals from auditors and 0 of its members"),
+        ({"groups": {"auditors": 1}}, Kind.UNREACHABLE, ("groups",), "1 approval from auditors and 0 of its members"),
         ({"groups": {"owners": 3}}, Kind.UNREACHABLE, ("groups",), "3 approvals from owners and 2 of its members"),
         (
             {"irreversible": {"extra_approvals": 3}},
