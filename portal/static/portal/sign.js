@@ -7,15 +7,7 @@
   const message = document.getElementById("sign-message");
   if (!form || !button || !message) return;
 
-  const toBytes = (text) => {
-    const padded = text.replace(/-/g, "+").replace(/_/g, "/").padEnd(Math.ceil(text.length / 4) * 4, "=");
-    return Uint8Array.from(atob(padded), (char) => char.charCodeAt(0));
-  };
-  const toText = (buffer) => {
-    let binary = "";
-    for (const byte of new Uint8Array(buffer)) binary += String.fromCharCode(byte);
-    return btoa(binary).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
-  };
+  const { toBytes, toText } = window.base64url;
   const say = (text) => {
     message.textContent = text;
     message.hidden = false;
