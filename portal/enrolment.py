@@ -174,6 +174,7 @@ def _page(
         "invitation": invitation,
         "made": made,
         "may_make_more": len(made) < MOST_PASSKEYS,
+        "enough": len(made) >= changes.keys_asked(invitation.person),
         "codes": range(1, changes.codes_asked(invitation) + 1),
         "options": options,
         "problem": str(problem or ""),

@@ -5,7 +5,7 @@ signatures from stored bytes against the chain, and writes the tables, the next 
 """
 
 from approvals.changes.applying import ACTOR, apply, expire
-from approvals.changes.enrolling import Enrolment, begin_registration, codes_asked, enrol, invitation_of, registered
+from approvals.changes.enrolling import Enrolment, begin_registration, codes_asked, enrol, invitation_of, keys_asked, registered
 from approvals.changes.proposing import (
     differences,
     is_genuine,
@@ -45,6 +45,7 @@ __all__ = [
     "invitation_of",
     "invites",
     "is_genuine",
+    "keys_asked",
     "must_be_signable",
     "must_have_reason",
     "propose",

@@ -59,6 +59,12 @@ def codes_asked(invitation: Invitation) -> int:
     return 1 if invitation.codes else max(2, head().authority.signers)
 
 
+def keys_asked(person: Person) -> int:
+    """How many passkeys the person has to register: whoever may review, or administers, has two in the end; others one."""
+    decides = person.is_administrator or bool(permissions.reviewable_by(person))
+    return max(1, MOST_PASSKEYS - Passkey.objects.filter(person=person).count()) if decides else 1
+
+
 def begin_registration(invitation_id: UUID, person: Person, *, now: datetime | None = None) -> Enrolment:
     """Open the registration of one passkey. Stores the challenge and nothing else."""
     now = now or timezone.now()
@@ -112,6 +118,11 @@ def enrol(
     invitation = invitation_of(invitation_id, person, now=now)
     if not 0 < len(registrations) <= MOST_PASSKEYS or len({one.credential_id for one in registrations}) != len(registrations):
         raise Refused(f"Register one or {MOST_PASSKEYS} different passkeys; two are better, because one can be lost.")
+    if len(registrations) < keys_asked(person):
+        raise Refused(
+            "Register two passkeys on two authenticators: you may review or administer here, and with a lost key there would be "
+            "one person less to decide."
+        )
     for one in registrations:
         signatures.verify_registration(one, invitation=str(invitation.pk), party=relying_party())
         if not RegistrationChallenge.objects.filter(nonce=one.nonce, invitation=invitation, consumed_at__isnull=False).exists():

@@ -194,6 +194,33 @@ class TestNobodyElse:
             changes.enrol(invitation.pk, cast.person("carol"), given=given, registrations=[made, made])
 
 
+class TestTwoForWhoeverDecides:
+    """Approvers and administrators have two passkeys: a lost one is no person less."""
+
+    @pytest.mark.parametrize("handle", ["bob", "frank"])
+    def test_one_key_is_too_few_after_a_reset(self, cast, handle):
+        """Whose keys were taken away registers two, in one go."""
+        gone = {"edit": "remove_passkey", "person": handle, "credential_id": cast.keys[handle]["credential_id"]}
+        change = cast.proposed(gone, {"edit": "invite", "person": handle})
+        given = [cast.sign_change(change, signer) for signer in ("dana", "erin")]
+        assert changes.apply(change.pk)
+        person, invitation = cast.person(handle), Invitation.objects.get()
+        made = []
+        for _ in "ab":
+            made.append(registration(changes.begin_registration(invitation.pk, person)))
+            changes.registered(made[-1], invitation.pk, person)
+        with pytest.raises(Refused, match="two passkeys on two authenticators"):
+            changes.enrol(invitation.pk, person, given=given, registrations=made[:1])
+        assert changes.apply(changes.enrol(invitation.pk, person, given=given, registrations=made).pk)
+        assert Passkey.objects.filter(person=person).count() == 2
+
+    def test_one_more_is_enough_for_who_has_one(self, cast):
+        """A second key is added to the first; who decides nothing needs one."""
+        assert changes.keys_asked(cast.person("bob")) == 1
+        Passkey.objects.filter(person__handle__in=["bob", "carol"]).delete()
+        assert [changes.keys_asked(cast.person(handle)) for handle in ("bob", "carol", "dana")] == [2, 1, 1]
+
+
 class TestWhatTheWorkerFinds:
     """The web process may write what it likes: the authority process verifies the registration from stored bytes."""
 

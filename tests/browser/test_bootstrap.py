@@ -63,11 +63,18 @@ class Tab:
         self.page = self.context.new_page()
         self.cdp = self.context.new_cdp_session(self.page)
         self.cdp.send("WebAuthn.enable")
+        self.authenticators: list[str] = []
         self._new_authenticator()
 
-    def _new_authenticator(self) -> None:
-        options = {"protocol": "ctap2", "transport": "internal", "hasUserVerification": True, "isUserVerified": True}
-        self.cdp.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, "automaticPresenceSimulation": True}})
+    def _another_authenticator(self) -> None:
+        """The platform's own verifies nobody for a while, so that a security key answers."""
+        self.cdp.send("WebAuthn.setUserVerified", {"authenticatorId": self.authenticators[0], "isUserVerified": False})
+        self._new_authenticator("usb")
+
+    def _new_authenticator(self, transport: str = "internal") -> None:
+        options = {"protocol": "ctap2", "transport": transport, "hasUserVerification": True, "isUserVerified": True}
+        made = self.cdp.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, "automaticPresenceSimulation": True}})
+        self.authenticators.append(made["authenticatorId"])
 
     def open(self, address: str) -> Any:
         self.page.goto(address if ":" in address else self.origin + address)
@@ -99,11 +106,21 @@ class Tab:
         self.open(link)
         page.get_by_role("button", name="Make the first passkey").click()
         page.get_by_role("button", name="Make the passkey now").click()
-        page.get_by_text("Make the second passkey").wait_for()
+        # Whoever decides has two, on two authenticators: there is no way to finish with the first alone.
+        assert page.get_by_role("button", name="Finish").count() == 0
+        self._another_authenticator()
+        page.get_by_role("button", name="Make the second passkey").click()
+        page.get_by_role("button", name="Make the passkey now").click()
+        page.get_by_role("button", name="Finish").wait_for()
         look(page, "begun-codes")
         assert page.input_value("#code-1") == link.partition("#")[2]
         page.get_by_role("button", name="Finish").click()
         page.get_by_text("being applied").wait_for()
+        self.cdp.send("WebAuthn.setUserVerified", {"authenticatorId": self.authenticators[0], "isUserVerified": True})
+
+    def enrolled(self) -> None:
+        """The page looks again by itself until it is done."""
+        self.page.get_by_text("being applied").wait_for(state="detached")
 
 
 def test_two_administrators_enrol_by_their_links_and_sign_the_first_change(chromium, links, settings):
@@ -118,7 +135,8 @@ def test_two_administrators_enrol_by_their_links_and_sign_the_first_change(chrom
         tab.enter(links[handle])
         tab.enrol(links[handle])
         apply_changes()
-        assert Passkey.objects.filter(person__handle=handle).count() == 1
+        tab.enrolled()
+        assert Passkey.objects.filter(person__handle=handle).count() == 2
     dana = tabs["dana"]
     page = dana.open("/admin/approvals/person/")
     page.get_by_role("link", name="Propose a new person").click()
