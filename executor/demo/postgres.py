@@ -65,7 +65,8 @@ def prepare(state: StateFolder, *, durable: bool = True) -> Postgres:
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         "unix_socket_directories": "",
-        "max_connections": "100",
+        # Tests of fifty threads run side by side, one a worker.
+        "max_connections": "100" if durable else "300",
         "fsync": "on" if durable else "off",
         "synchronous_commit": "on" if durable else "off",
         "full_page_writes": "on" if durable else "off",
