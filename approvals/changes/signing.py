@@ -12,7 +12,7 @@ from fido2.utils import websafe_decode
 
 from approvals import audit, outbox, permissions, signatures
 from approvals.authority import codes, links, relying_party, state
-from approvals.changes.writing import LONGEST_REASON, end, head, locked, must_be_open
+from approvals.changes.writing import end, given_reason, head, locked, must_be_open
 from approvals.counters import last_counter
 from approvals.errors import AlreadyReviewed, BadSignature, NotAllowed, Refused, StaleRevision
 from approvals.models import (
@@ -108,12 +108,7 @@ def sign(
 
 def must_have_reason(verdict: Verdict, reason: str) -> str:
     """The reason, stripped; only a denial needs one. Raises Refused."""
-    reason = reason.strip()
-    if len(reason) > LONGEST_REASON or "\0" in reason:
-        raise Refused(f"A reason is a text of at most {LONGEST_REASON} characters without NUL. Shorten it.")
-    if verdict is Verdict.DENY and not reason:
-        raise Refused("Give a reason; whoever proposed this wants to know why.")
-    return reason
+    return given_reason(reason, needed=verdict is Verdict.DENY, reader="whoever proposed this")
 
 
 def counted_signers(change: AuthorityChange) -> frozenset[str]:

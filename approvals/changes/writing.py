@@ -63,11 +63,11 @@ def end(trail: Trail, change: AuthorityChange, state_: ChangeState, why: str, ac
     outbox.put(OutboxKind.NOTIFY, change.pk, topic="change.ended")
 
 
-def given_reason(reason: str) -> str:
-    """The reason, stripped. Raises Refused when it is missing, too long or cannot be stored."""
+def given_reason(reason: str, *, needed: bool = True, reader: str = "whoever signs this") -> str:
+    """The reason, stripped. Raises Refused when it is needed and missing, too long or cannot be stored."""
     reason = reason.strip()
-    if not reason:
-        raise Refused("Give a reason; whoever signs this wants to know why.")
+    if needed and not reason:
+        raise Refused(f"Give a reason; {reader} wants to know why.")
     if len(reason) > LONGEST_REASON or "\0" in reason:
         raise Refused(f"A reason is a text of at most {LONGEST_REASON} characters without NUL. Shorten it.")
     return reason
