@@ -140,7 +140,8 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.RevisionGuardrail": _ADD,
         "approvals.Execution": "SELECT, UPDATE (state, token, worker, lease_until, claimed_at, ended_at, outcome)",
         "approvals.Attempt": (
-            "SELECT, INSERT, UPDATE (state, aws_request_id, answered_at, settled_at, answer, error_code, error_message)"
+            "SELECT, INSERT, UPDATE (state, aws_request_id, answered_at, settled_at, answer, made, error_code, error_message, "
+            "may_repeat)"
         ),
         "approvals.Observation": _ADD,
         # What it read from the signed bytes: no other process can say it in its place.

@@ -28,6 +28,7 @@ DRAINS: Final = {
     "prove": "executor.tasks.deliver",
     "execute": "executor.tasks.execute_due",
     "inspect": "executor.tasks.execute_due",
+    "close": "executor.tasks.execute_due",
     "apply": "executor.tasks.apply_changes",
 }
 ROUTES: Final = {
@@ -118,7 +119,7 @@ def _connection() -> Connection:
 
 
 def nudge(kind: str) -> None:
-    """Wake the worker that drains outbox rows of this kind: notify, mirror, prove, execute, inspect, apply.
+    """Wake the worker that drains outbox rows of this kind: notify, mirror, prove, execute, inspect, close, apply.
 
     Called after a commit. The row is the promise and the sweep its guarantee; the nudge only makes it quick, so it
     never raises and never waits longer than about a second.

@@ -26,6 +26,9 @@ class AlertKind(models.TextChoices):
     FLOOD = "flood", "One identity asks for more than anybody could look at"
     WEAKENED = "weakened", "A control was taken away"
     GLASS = "glass", "Somebody broke the glass: another approver reviews it"
+    PARTIAL = "partial", "AWS carried out only a part of a call"
+    CLAIMED = "claimed", "A claim outside the database was found that no attempt here accounts for"
+    PAUSED = "paused", "Executions are paused"
 
 
 class Alert(models.Model):

@@ -85,9 +85,14 @@ class Attempt(models.Model):
     sent_at = models.DateTimeField()
     answered_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
+    rehearsal = models.BooleanField(default=False, help_text="EC2's DryRun: AWS says whether it would, and does nothing.")
+    claimed_as = models.CharField(max_length=300, blank=True, help_text="The key of its claim outside the database.")
+    client_token = models.CharField(max_length=64, blank=True, help_text="What AWS takes for the same call when it comes again.")
     answer = models.TextField(blank=True, help_text="What AWS answered, as JSON without secrets.")
+    made = models.CharField(max_length=2048, blank=True, help_text="What the call made, as AWS names it: the ARN of a backup.")
     error_code = models.CharField(max_length=256, blank=True)
     error_message = models.TextField(blank=True)
+    may_repeat = models.BooleanField(default=False, help_text="Definitely no effect, and the same call may succeed later.")
 
     class Meta:
         ordering = ("step", "number")
@@ -117,6 +122,7 @@ class Observation(models.Model):
 
     class Moment(models.TextChoices):
         REVIEW = "review", "before review"
+        CLAIM = "claim", "at the claim"
         AFTER = "after", "after the call"
 
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="observations")

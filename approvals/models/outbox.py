@@ -7,13 +7,14 @@ from django.db.models import Q
 
 
 class OutboxKind(models.TextChoices):
-    """What is promised. Delivery keeps the first three, execution the next two, the authority worker the last."""
+    """What is promised. Delivery keeps the first three, execution the next three, the authority worker the last."""
 
     NOTIFY = "notify", "tell somebody"
     MIRROR = "mirror", "write the mirror"
     PROVE = "prove", "match a record to an attempt"
     EXECUTE = "execute", "carry out"
     INSPECT = "inspect", "read the target's state"
+    CLOSE = "close", "close an unknown outcome"
     APPLY = "apply", "apply a change of authority"
 
 
