@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from approvals.models import Alert, Attempt, AuditEntry, Execution, OutboxMessage, Proof, TrailRecord
-from executor import aws, claim, delivery, feed, reconcile, run
+from executor import aws, calling, claim, delivery, feed, reconcile
 from executor.opening import Opened
 from executor.sandbox.world import DEMO
 from tests.cast import envelope, table_arn, trail_record
@@ -100,13 +100,13 @@ def test_a_second_call_with_the_very_session_is_an_alert(stage: Stage, settings:
         cleared = claim.take(execution.pk)
         assert isinstance(cleared, claim.Cleared)
         step = cleared.plan.steps[0]
-        session = run._assume(cleared, 0, step)
+        session = calling.assume(cleared, 0, step)
         assert isinstance(session, aws.Session)
         with session:
-            attempt = run._sent(cleared, 0, step, session)
-            answer = run._call(cleared.claim, step, session, Opened(step.parameters))
+            attempt = calling.sent(cleared, 0, step, session)
+            answer = calling.call(cleared.claim, step, session, Opened(step.parameters))
             again = session.mutate(step.service, step.operation, step.parameters)
-            run._answered(cleared, attempt, step, answer)
+            calling.answered(cleared, attempt, step, answer)
     learn(stage)
     assert again.request_id != answer.request_id
     assert Proof.objects.get().record.aws_request_id == answer.request_id
@@ -155,9 +155,9 @@ def test_another_target_in_the_very_session_is_an_alert_at_once(stage: Stage) ->
         step = cleared.plan.steps[0]
         source, name = str(execution.pk), "countersign-step-1"
         with aws.assume(cleared.account, source, ANYTHING, region=DEMO.region, name=name) as session:
-            attempt = run._sent(cleared, 0, step, session)
+            attempt = calling.sent(cleared, 0, step, session)
             answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
-            run._answered(cleared, attempt, step, answer)
+            calling.answered(cleared, attempt, step, answer)
     learn(stage)
     assert (Proof.objects.count(), stage.alerts()) == (0, ["rogue"])
     assert '"prod-customers", and "prod-orders" was signed' in Alert.objects.get().detail

@@ -14,7 +14,7 @@ from django.utils import timezone
 from approvals import audit
 from approvals.models import Attempt, Execution
 from approvals.states import AttemptState, ExecutionState
-from executor import claim, endings, reconcile, run
+from executor import calling, claim, endings, reconcile, run
 from executor.answers import Accepted, Rejected
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 
@@ -44,10 +44,10 @@ def sent(stage: Stage, execution: Execution) -> tuple[claim.Cleared, Attempt]:
     cleared = claim.take(execution.pk)
     assert isinstance(cleared, claim.Cleared)
     step = cleared.plan.steps[0]
-    session = run._assume(cleared, 0, step)
+    session = calling.assume(cleared, 0, step)
     assert not isinstance(session, claim.Later | None)
     session.close()
-    return cleared, run._sent(cleared, 0, step, session)
+    return cleared, calling.sent(cleared, 0, step, session)
 
 
 @pytest.mark.parametrize("rival", ["a second promise", "a sweep"])
@@ -98,7 +98,7 @@ def test_an_answer_is_recorded_after_a_deadlock(stage: Stage) -> None:
 
         def record() -> None:
             locked.wait(timeout=30)
-            run._answered(cleared, attempt, cleared.plan.steps[0], Rejected("ValidationException", "no", "REQUEST"))
+            calling.answered(cleared, attempt, cleared.plan.steps[0], Rejected("ValidationException", "no", "REQUEST"))
 
         troubles = at_once(rival, record)
     assert troubles == []
@@ -116,7 +116,7 @@ def test_an_answer_is_recorded_over_a_connection_made_anew(stage: Stage) -> None
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()"
             )
-        assert run._answered(cleared, attempt, cleared.plan.steps[0], Accepted({}, "REQUEST"))
+        assert calling.answered(cleared, attempt, cleared.plan.steps[0], Accepted({}, "REQUEST"))
     assert (attempts(execution), Attempt.objects.get().aws_request_id) == (["accepted"], "REQUEST")
     assert stage.calls() == []
     left = fresh(execution).lease_until

@@ -13,7 +13,7 @@ from approvals import audit, decisions
 from approvals.authority import KnownAccount
 from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, Observation, OutboxKind, OutboxMessage
 from approvals.states import RequestState, Status, Verdict
-from executor import answers, aws, claim, inspect, run, tasks
+from executor import answers, aws, calling, claim, inspect, run, tasks
 from executor.errors import AwsRefused, WrongAccount
 from executor.sandbox.world import DEMO
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -75,7 +75,7 @@ def test_the_session_in_hand_can_do_nothing_else(stage: Stage) -> None:
     with stage.acting("execution"):
         cleared = claim.take(execution.pk)
         assert isinstance(cleared, claim.Cleared)
-        session = run._assume(cleared, 0, cleared.plan.steps[0])
+        session = calling.assume(cleared, 0, cleared.plan.steps[0])
         assert isinstance(session, aws.Session)
         with session:
             other = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
