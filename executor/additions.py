@@ -27,6 +27,15 @@ UNMARKED: Final = frozenset(
         "idempotencyToken",
     }
 )
+# Where a member of such a name means another thing, or botocore's documentation does not say what it means.
+_OTHERWISE: Final = frozenset(
+    {
+        "cloudformation:RecordHandlerProgress",
+        "codestar-notifications:Subscribe",
+        "glue:BatchPutDataQualityStatisticAnnotation",
+        "workspaces:RejectAccountLinkInvitation",
+    }
+)
 DRY_RUN: Final = "DryRun"
 # EC2 API Reference, "Error codes": the request would have succeeded, and nothing was done.
 WOULD_SUCCEED: Final = "DryRunOperation"
@@ -39,7 +48,8 @@ def token_member(operation: Operation) -> str:
     shape = operation.model.input_shape
     required = set(shape.required_members) if shape is not None else set()
     marked = [name for name, one in operation.members.items() if one.metadata.get("idempotencyToken")]
-    unmarked = [name for name in operation.members if name in UNMARKED and name not in required]
+    names = UNMARKED - required if operation.full_name not in _OTHERWISE else frozenset()
+    unmarked = [name for name in operation.members if name in names]
     found = (name for name in (*marked, *unmarked) if operation.members[name].type_name == "string")
     return next(found, "")
 
