@@ -38,6 +38,7 @@ ROWS: Final = {
     28: "web process taken over: notice and hold",
     35: "forged SSO session name",
     36: "identity provider's admin signs in as an approver without a passkey yet",
+    38: "stalled worker wakes after its claim was taken over",
 }
 
 

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.utils import timezone
 from hypothesis import given
@@ -150,7 +151,8 @@ def test_the_database_takes_no_second_attempt_after_an_unknown_one(stage: Stage)
         stage.execute()
         stage.endpoint = ""
     row: Any = Attempt.objects.get(execution=execution)
-    with pytest.raises(Exception, match="holder of a running execution|sent again only when"):
+    stage.forge(("UPDATE approvals_execution SET state = 'running' WHERE id = %s", (execution.pk,)))
+    with pytest.raises(psycopg.errors.CheckViolation, match="sent again only when"):
         stage.sql(
             "INSERT INTO approvals_attempt (execution_id, step, number, state, token, operation, region, access_key_id, "
             "aws_request_id, sent_at, rehearsal, claimed_as, client_token, answer, made, error_code, error_message, may_repeat) "
