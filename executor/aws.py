@@ -351,7 +351,7 @@ def assume(
     sts: STSClient = _own("sts", region)
     try:
         with translated():
-            found = sts.assume_role(**wanted)
+            found: dict[str, Any] = dict(sts.assume_role(**wanted))
     except AwsRefused as error:
         if error.code != "PackedPolicyTooLarge":
             raise

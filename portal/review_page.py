@@ -38,6 +38,7 @@ from portal import live_state, ready, recorded
 from portal.held import Held, held_of
 from portal.listing import asker_of, clock_of
 from portal.live_state import LiveState, Looks
+from portal.put_off import PutOff, put_off_of
 from portal.quorum import Quorum, quorum_of
 from portal.ready import ReadyMade
 from portal.recorded import LeftOpen
@@ -121,6 +122,8 @@ class ReviewPage:
     thread: tuple[Comment, ...]
     # The review of a break-glass, open or closed.
     glass: Alert | None
+    # The executor comes back later, since AWS refused for now.
+    put_off: PutOff | None
 
 
 def page_of(request: ApprovalRequest) -> ReviewPage:
@@ -165,6 +168,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         held=held_of(request, revision, list(rules.values())),
         thread=tuple(request.comments.select_related("person", "revision")),
         glass=glass_of(request),
+        put_off=put_off_of(getattr(revision, "execution", None)),
     )
 
 

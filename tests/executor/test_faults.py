@@ -1,4 +1,4 @@
-"""Every way in which a wire can fail, at every step of the way to AWS: the state that it ends in, and one request for each row."""
+"""Every way in which a wire can fail, at every step of the way to AWS: the state it ends in, and one request for each row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.executor.test_steps import approved
 BUCKET = "prod-invoices-111122223333"
 TERMINATE = Step("ec2", "TerminateInstances", {"InstanceIds": [DEMO.instance_id("prod-web")]})
 DELETE = Step("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
-# Faults of S3's answers to calls that answer nothing: what is cut off an empty body, or stands in one that nobody reads, is a yes.
+# Faults of S3's answers to calls that answer nothing: what is cut off an empty body, or stands in one unread, is a yes.
 NOTHING_TO_READ = ("truncated after", "reset in the answer after", "malformed after", "nothing after")
 ROUNDS = 3
 

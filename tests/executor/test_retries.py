@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from approvals.models import Attempt, AuditEntry, Execution, OutboxMessage
 from executor import again
+from portal.review_page import page_of
+from portal.timeline import timeline_of
 from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_evidence import learn
@@ -181,3 +183,23 @@ def test_the_role_that_cannot_be_assumed_is_tried_ever_later(stage: Stage) -> No
     execute_again(stage)
     assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded"])
     assert Execution.objects.count() == 1
+
+
+def test_the_pages_say_when_and_for_which_attempt_somebody_comes_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a call is put off the request page says until when, which attempt follows and why; afterwards it does not."""
+    monkeypatch.setattr(again, "delay", lambda tries: timedelta(minutes=3))
+    execution = stage.cast.approved()
+    request = execution.revision.request
+    with Wire(stage.aws.endpoint_url, "DeleteTable", "throttle before", times=2) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        execute_again(stage)
+        stage.endpoint = ""
+    later = page_of(request).put_off
+    assert later is not None
+    assert (later.until, later.words) == (fresh(execution).lease_until, "attempt 3 of 8")
+    assert "ThrottlingException" in later.why
+    titles = [one.title for one in timeline_of(request)]
+    assert "Put off: attempt 2 of 8 follows" in titles
+    execute_again(stage)
+    assert page_of(request).put_off is None
