@@ -8,7 +8,8 @@ Whatever is found there that is not this very call's own, told by a nonce that l
 somebody may have made the call: the execution's outcome is unknown, and nothing is sent.
 """
 
+from executor.outside.bucket import Bucket
 from executor.outside.claiming import Held, claim
 from executor.outside.comparing import Comparison, compare
 
-__all__ = ["Comparison", "Held", "claim", "compare"]
+__all__ = ["Bucket", "Comparison", "Held", "claim", "compare"]
