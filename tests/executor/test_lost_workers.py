@@ -131,6 +131,7 @@ def test_the_stop_points_do_not_exist_outside_the_demo() -> None:
         "COUNTERSIGN_ORIGIN": "https://countersign.example.com",
         "COUNTERSIGN_STOP_AT": "kill:sent",
         "COUNTERSIGN_GENESIS": "0" * 64,
+        "COUNTERSIGN_CLAIMS_BUCKET": "countersign-claims",
         "DATABASE_URL": "postgresql://a:b@localhost/c",
         "REDIS_URL": "redis://localhost/0",
         "AWS_REGION": DEMO.region,

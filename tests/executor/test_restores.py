@@ -160,14 +160,15 @@ def test_without_the_claim_outside_a_restored_backup_acts_again(
 def test_a_restored_draft_that_is_frozen_anew_is_known_by_its_request(
     stage: Stage, restored: Callable[[], Callable[[], None]], live: Callable[[Stage], None]
 ) -> None:
-    """The restored plan is edited, so that its digest is another: the claims of the request are read under any digest."""
+    """The same call is frozen again as the next revision: its digest is another, and the request's claims are found as well."""
     live(stage)
     restore = restored()
     goes_on(stage)
     before = Execution.objects.get().revision.digest
     restore()
     request = ApprovalRequest.objects.get()
-    decisions.edit(request.pk, stage.cast.person("alice"), {"TableName": "prod-customers"}, expected_version=request.version)
+    alice = stage.cast.person("alice")
+    decisions.complete(request.pk, alice, number=request.revision_number, parameters={"TableName": "prod-orders"})
     goes_on(stage)
     assert Execution.objects.get().revision.digest != before
     assert (Execution.objects.get().state, len(stage.calls())) == ("unknown", 1)
