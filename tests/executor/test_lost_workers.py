@@ -15,6 +15,7 @@ LOST = [
     ("judged", "succeeded", 0),
     ("claimed", "succeeded", 0),
     ("assumed", "succeeded", 0),
+    ("outside", "unknown", 0),
     ("sent", "unknown", 0),
     ("called", "unknown", 1),
     ("answered", "succeeded", 1),
