@@ -287,7 +287,9 @@ class Reading:
         read = reencoding.scalar(shape.type_name, value)
         if read is _NOTHING or isinstance(read, dict | list) or (isinstance(read, str) and not is_storable(read)):
             return self._unreadable(target)
-        if isinstance(value, dict) and reencoding.is_cut(value):
+        if isinstance(value, dict) and quirks.is_mark(read):
+            self.redacted.append(target)  # a buffer that was overwritten with asterisks
+        elif isinstance(value, dict) and reencoding.is_cut(value):
             self.doubtful.append(target)
         return read
 

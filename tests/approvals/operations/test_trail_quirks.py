@@ -73,6 +73,10 @@ def test_an_emptied_member_that_the_call_needs_is_kept_and_named():
     "text",
     [
         "Value hidden due to security reasons.",
+        "HIDDEN_FOR_SECURITY_REASONS",
+        "Hidden for privacy reasons",
+        "<removed>",
+        "...",
         "[ACCOUNT_ID_REDACTED]",
         "[MAIL-BODY-REDACTED]",
         '"<Redacted>"',
@@ -85,7 +89,10 @@ def test_what_stands_for_a_value_or_a_part_of_it_is_no_value(text):
     assert (found.completeness, found.redacted) == (Completeness.REDACTED, ("UserName",))
 
 
-@pytest.mark.parametrize("text", ["redacted-reports", "The redacted report", "f(redacted", "[report]", "", "ok"])
+@pytest.mark.parametrize(
+    "text",
+    ["redacted-reports", "The redacted report", "f(redacted", "[report]", "removed", "hidden for now", "and so on ...", "", "ok"],
+)
 def test_a_word_is_no_mark(text):
     """That a name says `redacted` does not make it a mark."""
     assert not quirks.hidden(text)
@@ -387,3 +394,10 @@ def test_a_mark_inside_of_what_stands_for_a_value_is_a_mark(name, recorded, hidd
     """A hidden value is hidden also where an object is written around it."""
     found = read(name, recorded)
     assert (found.completeness, found.redacted) == (Completeness.REDACTED, (hidden,))
+
+
+def test_a_buffer_of_asterisks_is_a_hidden_value():
+    """Octets that say nothing but asterisks were written over the secret, and are hidden as their text would be."""
+    recorded = {"certificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1", "passphrase": {"hb": [42] * 6, "limit": 6}}
+    found = read("acm:ExportCertificate", recorded)
+    assert (found.completeness, found.redacted) == (Completeness.REDACTED, ("Passphrase",))
