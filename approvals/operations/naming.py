@@ -7,6 +7,7 @@ the same member the converter keeps the first and says so. Tables are made once 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,8 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from approvals.operations import quirks
 
+# A verb and what it is done to: `CreateSpace`.
+_THING: Final = re.compile(r"[A-Z][a-z]+([A-Z]\w*)")
 _ELSEWHERE: Final = ("uri", "header", "headers", "querystring", "statusCode")
 
 
@@ -81,6 +84,18 @@ def member(service: str, operation: str, shape: StructureShape, key: str, value:
         if low.startswith(prefix):
             return name
     return _plural(service, shape, table, low, value) if quirks.is_xml(service) else None
+
+
+def after_its_thing(service: str, operation: str, shape: StructureShape, key: str) -> str | None:
+    """The member of an operation's input that a key means which begins with what the operation is about, or None.
+
+    `CreateSpace` has a `name`, and it is recorded as `spaceName`.
+    """
+    thing = _THING.fullmatch(operation)
+    low = key.lower()
+    if thing is None or not low.startswith(thing[1].lower()):
+        return None
+    return names(service, shape).own.get(low[len(thing[1]) :])
 
 
 def _plural(service: str, shape: StructureShape, table: _Names, low: str, value: Any) -> str | None:

@@ -401,3 +401,40 @@ def test_a_buffer_of_asterisks_is_a_hidden_value():
     recorded = {"certificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1", "passphrase": {"hb": [42] * 6, "limit": 6}}
     found = read("acm:ExportCertificate", recorded)
     assert (found.completeness, found.redacted) == (Completeness.REDACTED, ("Passphrase",))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "unknown"),
+    [
+        ({"accountId": "123456789012", "awsRegion": "eu-west-1"}, ()),
+        ({"accountId": "210987654321"}, ("accountId",)),
+        ({"region": "eu-north-1"}, ("region",)),
+        ({"subnetGroup": {"accountId": "123456789012"}}, ("subnetGroup",)),
+    ],
+)
+def test_a_key_that_only_repeats_where_the_call_was_made_says_nothing(recorded, unknown):
+    """The record's own account and region are no parameters where no member takes them; those of elsewhere are unknown keys."""
+    found = read("opensearchserverless:DeleteCollection", {"id": "abcdefghij0123456789", **recorded})
+    assert found.unknown == unknown
+    assert (set(found.dropped) == set(recorded)) == (not unknown)
+
+
+def test_a_member_may_be_recorded_with_what_the_call_is_about_before_it():
+    """A key that no member has means the member that is left of it without the thing that the operation is about."""
+    recorded = {"fleetDescription": "d", "fleetSize": 3, "name": "n"}
+    found = read("gamelift:CreateFleet", recorded)
+    assert found.parameters == {"Description": "d", "Name": "n"}
+    assert found.unknown == ("fleetSize",)
+    assert ("fleetDescription", "Description") in found.renamed
+
+
+def test_a_key_with_the_thing_before_it_that_disagrees_with_the_member_is_unknown():
+    """Where the member is recorded too, with another value, which of the two was sent is not known."""
+    found = read("gamelift:CreateFleet", {"name": "n", "fleetName": "m"})
+    assert found.unknown == ("fleetName",)
+
+
+def test_tags_may_be_called_a_set():
+    """Tags are a `tagSet` in services other than EC2 too."""
+    found = read("sqs:CreateQueue", {"queueName": "q", "tagSet": {"team": "x"}})
+    assert (found.parameters["tags"], found.unknown) == ({"team": "x"}, ())
