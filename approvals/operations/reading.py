@@ -132,14 +132,16 @@ class Reading:
         """
         payload = naming.names(self.service, shape).payload if not to else ""
         body = naming.structure(shape.members[payload]) if payload else None
-        if quirks.added(self.service, self.operation, key) or _says_no(value) or (not to and self._says_where(key, value)):
+        if quirks.added(self.service, self.operation, key):
             self.dropped.append(where)
         elif body is not None and (name := naming.member(self.service, self.operation, body, key, value)) is not None:
             self._put(found.setdefault(payload, {}), body, name, value, where, f"{payload}.{name}")
             self.renamed.append((where, f"{payload}.{name}"))
-        elif not to and (name := naming.after_its_thing(self.service, self.operation, shape, key)) is not None:
+        elif not to and (name := naming.akin(self.service, self.operation, shape, key)) is not None:
             self._put(found, shape, name, value, where, name)
             self.renamed.append((where, name))
+        elif _says_no(value) or (not to and self._says_where(key, value)):
+            self.dropped.append(where)
         else:
             self.unknown.append(where)
 

@@ -419,13 +419,33 @@ def test_a_key_that_only_repeats_where_the_call_was_made_says_nothing(recorded, 
     assert (set(found.dropped) == set(recorded)) == (not unknown)
 
 
-def test_a_member_may_be_recorded_with_what_the_call_is_about_before_it():
-    """A key that no member has means the member that is left of it without the thing that the operation is about."""
-    recorded = {"fleetDescription": "d", "fleetSize": 3, "name": "n"}
-    found = read("gamelift:CreateFleet", recorded)
-    assert found.parameters == {"Description": "d", "Name": "n"}
-    assert found.unknown == ("fleetSize",)
-    assert ("fleetDescription", "Description") in found.renamed
+@pytest.mark.parametrize(
+    ("name", "key", "value", "member"),
+    [
+        ("gamelift:CreateFleet", "fleetDescription", "d", "Description"),
+        ("elbv2:DescribeLoadBalancerAttributes", "arn", "a", None),
+        ("gamelift:UpdateBuild", "id", "b-1", "BuildId"),
+        ("glue:CreateCrawler", "glueSchedule", "s", "Schedule"),
+        ("glue:CreateCrawler", "lastSchedule", "s", None),
+        ("glue:CreateCrawler", "crawlerTargets", {"s3Targets": []}, "Targets"),
+        ("ecs:CreateService", "deploymentControllerName", "s", None),
+        ("gamelift:CreateFleet", "tagList", [{"key": "k", "value": "v"}], "Tags"),
+        ("gamelift:CreateFleet", "nonBlankString", "s", None),
+    ],
+)
+def test_a_member_may_be_recorded_with_or_without_what_it_is_of(name, key, value, member):
+    """A key that no member has means one that differs by what the call or the service is called, or that is of this shape."""
+    found = read(name, {key: value})
+    assert set(found.parameters) == ({member} if member else set())
+    assert found.unknown == (() if member else (key,))
+    assert ((key, member) in found.renamed) == (member is not None)
+
+
+def test_what_is_off_in_the_body_was_sent_off():
+    """A switch of the body's structure is read as that even where it is off, and not as one that says nothing."""
+    found = read("pinpoint:UpdateCampaign", {"application-id": "a", "campaign-id": "c", "IsPaused": False})
+    assert found.parameters["WriteCampaignRequest"] == {"IsPaused": False}
+    assert found.dropped == ()
 
 
 def test_a_key_with_the_thing_before_it_that_disagrees_with_the_member_is_unknown():
