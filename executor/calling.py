@@ -22,13 +22,14 @@ from approvals.operations import catalog
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.unseen import unseen
-from executor import additions, again, aws, endings, points, target
+from executor import additions, again, aws, endings, holding, outside, points, target
 from executor.answers import Accepted, Answer, Rejected, Unknown
 from executor.aws import Session
 from executor.claim import LEASE, Cleared, Later
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
 from executor.opening import Opened
+from executor.outside import Held
 from executor.points import Point
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,17 @@ def made(
     cleared: Cleared, index: int, step: Step, session: Session, opened: Opened, *, rehearsal: bool = False
 ) -> Attempt | Later | None:
     """One attempt, from its claim to its answer. None: it was no yes, and the execution is ended or its outcome unknown."""
-    attempt = sent(cleared, index, step, session, rehearsal=rehearsal)
+    points.reached(Point.CLAIMING)
+    held = holding.claimed_outside(cleared, index)
+    if not isinstance(held, Held):
+        return held
+    points.reached(Point.CLAIMED_OUTSIDE)
+    try:
+        attempt = sent(cleared, index, step, session, held, rehearsal=rehearsal)
+    except AuditUnavailable:
+        # Rolled back for certain: whoever of this process comes again need not take its own claim for another's.
+        outside.unused(held)
+        raise
     points.reached(Point.REHEARSAL_SENT if rehearsal else Point.SENT)
     answer = call(cleared.claim, step, session, opened, attempt)
     points.reached(Point.REHEARSAL_CALLED if rehearsal else Point.CALLED)
@@ -62,28 +73,23 @@ def made(
     return attempt if found else None
 
 
-def sent(cleared: Cleared, index: int, step: Step, session: Session, *, rehearsal: bool = False) -> Attempt:
-    """Say, before the call, that it is being made, under which access key and with which token."""
-    claim, operation = cleared.claim, catalog.get(step.name)
-    number = Attempt.objects.filter(execution_id=claim.execution_id, step=index).count() + 1
-    points.reached(Point.CLAIMING)
-    claimed_as = claimed_outside(cleared, index, number)
-    points.reached(Point.CLAIMED_OUTSIDE)
-    now = timezone.now()
+def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held, *, rehearsal: bool = False) -> Attempt:
+    """Say, before the call, that it is being made, under which access key, which claim outside and with which token."""
+    claim, operation, now = cleared.claim, catalog.get(step.name), timezone.now()
     try:
         with audit.recorded() as trail:
-            move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
+            endings.move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
             attempt = Attempt.objects.create(
                 execution_id=claim.execution_id,
                 step=index,
-                number=number,
+                number=held.number,
                 token=claim.token,
                 operation=step.name,
                 region=cleared.plan.region,
                 access_key_id=session.access_key_id,
                 sent_at=now,
                 rehearsal=rehearsal,
-                claimed_as=claimed_as,
+                claimed_as=held.key,
                 client_token=additions.token_for(operation, step, claim.execution_id, index, rehearsal=rehearsal),
             )
             trail.add(
@@ -97,19 +103,11 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session, *, rehearsa
                 access_key_id=session.access_key_id,
                 rehearsal=rehearsal or None,
                 client_token=attempt.client_token or None,
-                claimed_as=claimed_as or None,
+                claimed_as=held.key or None,
             )
     except IntegrityError as error:
         raise Superseded(f"The database refused the attempt: {error}") from error
     return attempt
-
-
-def claimed_outside(cleared: Cleared, index: int, number: int) -> str:
-    """The key under which this attempt is claimed outside the database; "" in a deployment that keeps no such claims.
-
-    It stands before `sent` is committed, so that a row of an attempt never exists without its claim.
-    """
-    return ""
 
 
 def call(claim: Claim, step: Step, session: Session, opened: Opened, attempt: Attempt) -> Answer:
@@ -174,7 +172,7 @@ def _accepted(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: 
         endings.end(trail, claim, ExecutionState.FAILED, what)
         return False
     endings.answered(trail, claim, attempt, AttemptState.ACCEPTED, request_id=answer.request_id, answer=text)
-    move(claim, lease_until=timezone.now() + LEASE)
+    endings.move(claim, lease_until=timezone.now() + LEASE)
     return True
 
 
@@ -196,7 +194,7 @@ def _refused(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: R
         may_repeat=until is not None,
     )
     if passed:
-        move(claim, lease_until=timezone.now() + LEASE)
+        endings.move(claim, lease_until=timezone.now() + LEASE)
         return True
     said = f"AWS refused {step.operation}: {answer.code}: {answer.message}"
     if until is not None:
@@ -224,13 +222,4 @@ def _odd_rehearsal(trail: Trail, claim: Claim, attempt: Attempt, step: Step, ans
 
 def renew(claim: Claim) -> None:
     """Keep the claim while the target settles. Raises Superseded."""
-    move(claim, lease_until=timezone.now() + LEASE)
-
-
-def move(claim: Claim, **fields: object) -> None:
-    open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
-    if "state" in fields:
-        open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING]
-    moved = Execution.objects.filter(pk=claim.execution_id, token=claim.token, state__in=open_states).update(**fields)
-    if not moved:
-        raise Superseded("The claim was taken over or ended meanwhile.")
+    endings.move(claim, lease_until=timezone.now() + LEASE)

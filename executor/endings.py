@@ -162,3 +162,12 @@ def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str) -> None:
 
 def _before(state: ExecutionState) -> list[ExecutionState]:
     return [old for old, new in EXECUTION_MOVES.items() if state in new]
+
+
+def move(claim: Claim, **fields: object) -> None:
+    open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
+    if "state" in fields:
+        open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING]
+    moved = Execution.objects.filter(pk=claim.execution_id, token=claim.token, state__in=open_states).update(**fields)
+    if not moved:
+        raise Superseded("The claim was taken over or ended meanwhile.")

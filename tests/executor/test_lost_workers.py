@@ -44,20 +44,18 @@ class Loss:
 
 ONE_STEP = [
     *(Loss(point, UNTIL_SENT) for point in ("taken", "judged", "claimed", "prepared", "step", "assumed", "identified")),
-    *(Loss(point, UNTIL_SENT) for point in ("opened", "claiming", "claimed-outside")),
-    *(Loss(point, LOST) for point in ("sent", "fenced")),
+    *(Loss(point, UNTIL_SENT) for point in ("opened", "claiming")),
+    *(Loss(point, LOST) for point in ("claimed-outside", "sent", "fenced")),
     Loss("called", LOST, called=True),
     *(Loss(point, MADE, called=True) for point in ("answered", "looking", "looking:2", "seen", "settled", "finished")),
 ]
 # The second step, of EC2, is rehearsed: the second claim, fence and look are the rehearsal's, the third are the call's.
 SECOND_STEP = [
-    *(
-        Loss(point, UNTIL_SENT)
-        for point in ("step:2", "assumed:2", "identified:2", "opened:2", "claiming:2", "claimed-outside:2")
-    ),
+    *(Loss(point, UNTIL_SENT) for point in ("step:2", "assumed:2", "identified:2", "opened:2", "claiming:2")),
+    Loss("claimed-outside:2", LOST),
     *(Loss(point, UNTIL_SENT) for point in ("rehearsal-sent", "fenced:2", "rehearsal-called", "rehearsed")),
-    *(Loss(point, UNTIL_SENT) for point in ("claiming:3", "claimed-outside:3")),
-    *(Loss(point, LOST) for point in ("sent:2", "fenced:3")),
+    Loss("claiming:3", UNTIL_SENT),
+    *(Loss(point, LOST) for point in ("claimed-outside:3", "sent:2", "fenced:3")),
     Loss("called:2", LOST, called=True),
     *(Loss(point, MADE, called=True) for point in ("answered:2", "looking:3", "seen:2", "settled:2", "finished")),
 ]
@@ -137,7 +135,9 @@ def must_have_become(stage: Stage, execution: Execution, operation: str, loss: L
     effects = 1 if loss.called or loss.then == UNTIL_SENT else 0
     assert wire_calls(stage, execution, operation, with_effect=True) == effects
     calls = Attempt.objects.filter(execution=execution, rehearsal=False, operation__endswith=f":{operation}")
-    assert list(calls.values_list("state", flat=True)) == ["unknown" if loss.then == LOST else "succeeded"]
+    # Lost between its claim outside and its row: nothing inside the database says that there was one.
+    states = [] if loss.name == "claimed-outside" else ["unknown" if loss.then == LOST else "succeeded"]
+    assert list(calls.values_list("state", flat=True)) == states
 
 
 def played(stage: Stage, loss: Loss, plan: Callable[[Stage, int], tuple[Execution, str]]) -> None:
@@ -158,7 +158,7 @@ def test_every_point_is_tried() -> None:
 
 @pytest.mark.parametrize("loss", ONE_STEP, ids=lambda loss: loss.point)
 def test_a_worker_killed_is_taken_over_or_leaves_unknown(stage: Stage, loss: Loss) -> None:
-    """Before `sent` somebody else takes over; between `sent` and the answer the outcome is unknown; afterwards it is settled."""
+    """Before the claim outside somebody else takes over; from there to the answer it is unknown; afterwards it is settled."""
     played(stage, loss, one_step)
 
 
