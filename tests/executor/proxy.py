@@ -45,7 +45,8 @@ class Wire:
     """`received` counts the requests of the chosen operation that came over the wire, `seen` those of every one.
 
     The first `times` of them are broken, all where it is 0. An operation is chosen by its name; `DryRun` beside it
-    ("TerminateInstances/DryRun") chooses EC2's rehearsals, and the bare name then means the calls that are none.
+    ("TerminateInstances/DryRun") chooses EC2's rehearsals, and the bare name then means the calls that are none. A star
+    at the end stands for any rest.
     """
 
     def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0) -> None:
@@ -86,8 +87,9 @@ class Wire:
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
         name = operation_of(handler.command, handler.path, dict(handler.headers.items()), body)
         self.seen[name] += 1
-        if name != self._operation or (self._times and self.received >= self._times):
-            self.received += name == self._operation
+        chosen = name.startswith(self._operation[:-1]) if self._operation.endswith("*") else name == self._operation
+        if not chosen or (self._times and self.received >= self._times):
+            self.received += chosen
             self._send(handler, *self._forward(handler, body))
             return
         self.received += 1

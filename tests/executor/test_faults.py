@@ -67,6 +67,22 @@ def test_one_request_goes_out_and_the_outcome_is_named(stage: Stage, fault: str)
     assert stage.alerts() == ([state] if state != "running" else [])
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_claim_outside_without_an_answer(stage: Stage, fault: str) -> None:
+    """While no claim can be written nothing is sent; one that was written without an answer is another's to whoever comes."""
+    execution = stage.cast.approved()
+    wire = broken(stage, f"PUT /{DEMO.claims_bucket}/*", fault)
+    # Headers say all of S3's answer to a write: what is cut off its empty body is nothing.
+    whole = fault in {"truncated after", "reset in the answer after"}
+    assert wire.received >= 1
+    assert (wire.seen["DeleteTable"], attempts(execution)) == ((1, ["succeeded"]) if whole else (0, []))
+    stage.execute()
+    stage.lapse()
+    stage.execute()
+    expected = "succeeded" if whole or fault.endswith("before") else "unknown"
+    assert (fresh(execution).state, len(stage.calls())) == (expected, int(expected == "succeeded"))
+
+
 class TestOtherProtocols:
     """REST in XML, by other methods of HTTP."""
 

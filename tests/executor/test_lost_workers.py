@@ -262,17 +262,28 @@ def test_nothing_is_concluded_from_silence(stage: Stage) -> None:
     assert stage.alerts() == ["unknown"]
 
 
-@pytest.mark.parametrize("point", ["claimed", "assumed", "identified", "opened", "claimed-outside", "rehearsed"])
-def test_row_38_a_frozen_worker_that_thaws_after_a_take_over_makes_no_call(stage: Stage, point: str) -> None:
-    """It stood still before `sent`, its lease ran out, another carried it out: the token is not its own any more."""
+@pytest.mark.parametrize(
+    ("point", "state"),
+    [
+        ("claimed", "succeeded"),
+        ("assumed", "succeeded"),
+        ("identified", "succeeded"),
+        ("opened", "succeeded"),
+        ("claimed-outside", "unknown"),  # its claim lies there, and is another's to whoever comes
+        ("rehearsed", "succeeded"),
+    ],
+)
+def test_row_38_a_frozen_worker_that_thaws_after_a_take_over_makes_no_call(stage: Stage, point: str, state: str) -> None:
+    """It stood still before `sent`, its lease ran out, another took it over: the token is not its own any more."""
     execution, operation = (two_steps if point == "rehearsed" else one_step)(stage)
     with stage.frozen_at(point) as thaw:
         sweep(stage)
-        assert (fresh(execution).state, wire_calls(stage, execution, operation, with_effect=True)) == ("succeeded", 1)
+        assert fresh(execution).state == state, fresh(execution).outcome
         before = wire_calls(stage, execution, operation)
+        assert wire_calls(stage, execution, operation, with_effect=True) == (state == "succeeded")
         said = thaw()
     assert "taken over" in said
-    assert (fresh(execution).state, fresh(execution).token) == ("succeeded", 2)
+    assert (fresh(execution).state, fresh(execution).token) == (state, 2)
     assert wire_calls(stage, execution, operation) == before
 
 
