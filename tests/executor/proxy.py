@@ -38,6 +38,8 @@ FAULTS = (
 REJECTED = ("throttle before", "refuse before")
 # Of these the one that passes.
 PASSING = ("throttle before",)
+# Seconds that a hanging wire says nothing.
+HANGS = 4
 Answered = tuple[int, dict[str, str], bytes]
 
 
@@ -118,8 +120,10 @@ class Wire:
         form = _Form(dict(handler.headers.items()))
         handler.close_connection = True
         match kind:
+            case "close":
+                return
             case "hang":
-                time.sleep(3)
+                time.sleep(HANGS)
             case "reset":
                 _reset(handler)
             case "reset in the answer":

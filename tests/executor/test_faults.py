@@ -12,7 +12,7 @@ from approvals.plan import Step
 from executor import aws, target
 from executor.sandbox.world import DEMO
 from tests.cast import Cast, seal
-from tests.executor.proxy import FAULTS, PASSING, REJECTED, Wire
+from tests.executor.proxy import FAULTS, HANGS, PASSING, REJECTED, Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import approved
 
@@ -25,10 +25,11 @@ ROUNDS = 3
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a second instead of thirty: the same code waits less."""
-    monkeypatch.setattr(aws, "_ONCE", aws._ONCE.merge(Config(read_timeout=0.7)))
-    quick = Config(read_timeout=0.7, retries={"total_max_attempts": 1, "mode": "standard"})
+def impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the wire hangs, half of that instead of thirty seconds: the same code waits less."""
+    wait = HANGS / 2 if request.node.callspec.params["fault"].startswith("hang") else aws.REPEATED_TIMEOUT
+    monkeypatch.setattr(aws, "_ONCE", aws._ONCE.merge(Config(read_timeout=wait)))
+    quick = Config(read_timeout=wait, retries={"total_max_attempts": 1, "mode": "standard"})
     monkeypatch.setattr(aws, "_AGAIN", aws._AGAIN.merge(quick))
     monkeypatch.setattr(target, "PATIENCE", target.Patience(first=0.05, longest=0.2, bound=0.6, again_after=0.05))
 
