@@ -7,19 +7,15 @@ request's (`BillingModeSummary` for `BillingMode`), AWS's habits of naming are f
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from approvals.models import Observation, Revision
-from approvals.operations import catalog, words
+from approvals.operations import counterparts, words
 from approvals.operations.catalog import Operation
 from portal.shown import leaves, text_of
 
-MISSING: Any = object()
-# The parts of an expression such as `Reservations[0].Instances[0]`.
-_PART = re.compile(r"@|\w+|\[[^\]]*\]")
 # What a reader wants to know of any target first, where the answer has it, in this order.
 _TELLING = (
     "Status",
@@ -107,15 +103,10 @@ def _rank(path: str) -> int:
     return next((rank for rank, word in enumerate(_TELLING) if word in path), len(_TELLING))
 
 
-def beside(state: dict[str, Any], path: str) -> str:
+def beside(operation: Operation, state: dict[str, Any], path: str) -> str:
     """What the value at this path of the request is now, as text; empty when the observation does not tell."""
-    if not state:
-        return ""
-    first, *rest = path.split(".")
-    value = _member(state, first)
-    for part in rest:
-        value = _inside(value, part)
-    return "" if value is MISSING or isinstance(value, dict | list) else text_of(value)
+    value = counterparts.of(operation, state, path.split("."))
+    return "" if value is counterparts.MISSING or isinstance(value, dict | list) else text_of(value)
 
 
 def without_value(live: LiveState, operation: Operation, path: str) -> str:
@@ -124,51 +115,14 @@ def without_value(live: LiveState, operation: Operation, path: str) -> str:
         return "gone"
     if not live.was_read:
         return "not read"
-    first = path.partition(".")[0]
-    known = [name for name in _names(first) if name in _described(operation)]
+    first, described = path.partition(".")[0], counterparts.described(operation)
+    known = [name for name in counterparts.names(first) if name in described]
     if any(name in live.state for name in known):
         return "see the live state"
     # AWS leaves out a list or group that the target has none of; an absent single value means something else each time.
-    groups = [name for name in known if _described(operation)[name].type_name in ("structure", "list", "map")]
+    groups = [name for name in known if described[name].type_name in ("structure", "list", "map")]
     return "none now" if groups and not _single(operation, first) else "not told by AWS"
 
 
 def _single(operation: Operation, name: str) -> bool:
     return operation.members[name].type_name not in ("structure", "list", "map") if name in operation.members else True
-
-
-def _described(operation: Operation) -> dict[str, Any]:
-    """The members that the described state can have, as botocore shapes; empty where the expression is no plain path."""
-    describe = operation.facts.describe
-    if describe is None:
-        return {}
-    name = describe.operation if ":" in describe.operation else f"{operation.service}:{describe.operation}"
-    shape: Any = catalog.get(name).model.output_shape
-    for part in _PART.findall(describe.result) if not describe.result.startswith("{") else ("{",):
-        if part == "@":
-            continue
-        shape = getattr(shape, "member", None) if part.startswith("[") else getattr(shape, "members", {}).get(part)
-    return dict(getattr(shape, "members", {}))
-
-
-def _names(name: str) -> list[str]:
-    """How AWS calls a member of a request in the answers to its describe calls."""
-    names = [name, name.removesuffix("Specification") + "Description", f"{name}Description"]
-    if name.endswith("Updates"):
-        names += [name.removesuffix("Updates") + ending for ending in ("s", "es")]
-    return names
-
-
-def _member(state: dict[str, Any], name: str) -> Any:
-    if name in state:
-        return state[name]
-    summary = state.get(f"{name}Summary")
-    if isinstance(summary, dict) and name in summary:
-        return summary[name]
-    return next((state[renamed] for renamed in _names(name) if renamed in state), MISSING)
-
-
-def _inside(value: Any, part: str) -> Any:
-    if isinstance(value, dict):
-        return value.get(part, MISSING)
-    return MISSING

@@ -220,9 +220,9 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) 
             text_of(value),
             danger,
             note="" if number else danger,
-            now="" if name in identifying else live_state.beside(live.state, path),
+            now="" if name in identifying else live_state.beside(operation, live.state, path),
             why_not_now=live_state.without_value(live, operation, path),
-            after="" if name in identifying else live_state.beside(after.state, path),
+            after="" if name in identifying else live_state.beside(operation, after.state, path),
             why_not_after=live_state.without_value(after, operation, path),
             identifies=name in identifying,
         )
