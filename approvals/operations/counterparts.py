@@ -1,7 +1,7 @@
 """Where a target's described state tells what a member of a call would change.
 
-AWS's describe calls name members otherwise than its requests do (`BillingModeSummary` for `BillingMode`). A row of ours says where
-to look (`untouched.unless`); else AWS's habits of naming are followed. What cannot be found so is not laid beside the call.
+AWS's describe calls name members otherwise than its requests do (`BillingModeSummary` for `BillingMode`). A row of ours says
+where to look (`untouched.unless`); else AWS's habits of naming are followed. What cannot be found so is not laid beside the call.
 """
 
 from __future__ import annotations
