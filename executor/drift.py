@@ -1,6 +1,7 @@
 """Whether the targets are still what was signed: read right before the claim, outside of any transaction, judged inside of it.
 
-1. Before the lock: when it looks as if the execution were due, read the target of every step that is still to be made.
+1. Before the lock: once everything else holds and it is due, read the target of every step that is still to be made. Forged
+   rows make this process read nothing.
 2. With the lock, once everything else holds: what was read must be of the plan that was verified, and fresh.
 3. What AWS is still changing waits, and so does what AWS cannot be asked about now.
 4. What identifies the target and what the call changes must be as it was signed, and as this process saw it before the last
@@ -18,7 +19,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from approvals import authority, canonical, preconditions
+from approvals import authority, canonical, clearance, decisions, preconditions
 from approvals.audit import Trail
 from approvals.authority import KnownAccount
 from approvals.clearance import Verified
@@ -26,7 +27,7 @@ from approvals.errors import BadAuthority, CountersignError, NotYet, Refused
 from approvals.models import AuditKind, Execution, Notice, Observation, Revision
 from approvals.plan import Plan, Step
 from approvals.preconditions import Comparison, Reading
-from approvals.states import AttemptState, ExecutionState, RequestState
+from approvals.states import AttemptState, ExecutionState
 from executor import aws, target
 from executor.endings import ACTOR
 from executor.errors import AwsRefused, AwsUnavailable
@@ -72,51 +73,50 @@ def read(plan: Plan, account: KnownAccount, step: Step, source: str) -> Reading:
 
 
 def look(execution_id: UUID) -> Look | None:
-    """Read the targets of an execution that seems to be due; None where it does not, or where its rows tell no plan.
+    """Read the targets of an execution that is due and verifies; None where it is not, or does not.
 
-    Decides nothing: rows are read without a lock and believed by nobody, and what is read is used only for the same digest.
+    Decides nothing: rows are read without a lock, and what is read is used for the same digest alone.
     """
-    named = Execution.objects.filter(pk=execution_id).select_related("revision__request")
+    named = Execution.objects.filter(pk=execution_id).select_related("revision__request__account")
     execution, now = named.first(), timezone.now()
-    if execution is None or not _seems_due(execution, now):
+    if execution is None or not _may_be_claimed(execution, now):
         return None
-    text = execution.revision.text
     try:
-        plan = execution.revision.plan
-        account = account_of(plan)
-        done = _done(execution)
-        left = [(index, step) for index, step in enumerate(plan.steps) if index not in done and preconditions.is_described(step)]
-        found = {index: _reading(plan, account, step, execution) for index, step in left}
-    except AwsUnavailable as error:
-        return Look(canonical.digest(text), now, {}, str(error))
+        known = authority.walk(settings.GENESIS)
+        verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
+        told_at = Notice.objects.filter(execution=execution).values_list("delivered_at", flat=True).first()
+        clearance.must_be_in_time(verified, now=now, told_at=told_at)
     except CountersignError:
-        # Whatever is wrong with these rows, the claim finds it and says so.
+        # Whatever is wrong with it, or still to come, the claim finds it and says so.
         return None
-    return Look(canonical.digest(text), now, found)
-
-
-def _reading(plan: Plan, account: KnownAccount, step: Step, execution: Execution) -> Reading:
+    left = _left(verified.plan, execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
+    account = known.accounts[verified.plan.account]
     try:
-        return read(plan, account, step, f"claim-{execution.pk}")
+        found = {index: _reading(verified.plan, account, index, execution) for index in left}
+    except AwsUnavailable as error:
+        return Look(verified.digest, now, {}, str(error))
+    return Look(verified.digest, now, found)
+
+
+def _left(plan: Plan, done: Collection[int]) -> list[int]:
+    """The steps still to be made whose target can be read."""
+    return [index for index, step in enumerate(plan.steps) if index not in done and preconditions.is_described(step)]
+
+
+def _reading(plan: Plan, account: KnownAccount, index: int, execution: Execution) -> Reading:
+    try:
+        return read(plan, account, plan.steps[index], f"claim-{execution.pk}")
     except AwsUnavailable:
         raise
     except CountersignError as error:
         return Reading(problem=str(error))
 
 
-def _seems_due(execution: Execution, now: datetime) -> bool:
-    if execution.revision.request.request_state is not RequestState.APPROVED:
-        return False
-    if execution.execution_state is not ExecutionState.READY:
-        lost = execution.lease_until is not None and execution.lease_until <= now
-        return lost and execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
-    notice = Notice.objects.filter(execution=execution).first()
-    told = notice is None or (notice.delivered_at is not None and notice.delivered_at + timedelta(seconds=notice.hold) <= now)
-    return told and execution.not_before <= now
-
-
-def _done(execution: Execution) -> frozenset[int]:
-    return frozenset(execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
+def _may_be_claimed(execution: Execution, now: datetime) -> bool:
+    if execution.execution_state is ExecutionState.READY:
+        return execution.not_before <= now
+    lost = execution.lease_until is not None and execution.lease_until <= now
+    return lost and execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
 
 
 def must_be_as_signed(
@@ -132,7 +132,7 @@ def must_be_as_signed(
         raise NotYet("Its target is read again before it is carried out.")
     if seen.trouble:
         raise NotYet(f"Its target cannot be read now: {seen.trouble}")
-    left = [index for index, step in enumerate(verified.plan.steps) if index not in done and preconditions.is_described(step)]
+    left = _left(verified.plan, done)
     if not seen.readings.keys() >= set(left):
         raise NotYet("Its target is read again before it is carried out.")
     compared = {index: _compared(execution.revision, verified, index, seen.readings[index], done) for index in left}

@@ -49,7 +49,7 @@ class Stage:
     def acting(self, process: str, *, keys_of: str = "") -> Iterator[None]:
         """As feed, delivery or execution: its database role, its IAM user's keys, its environment."""
         key = self.aws.keys[keys_of or USERS[process]]
-        before, acted_as = dict(os.environ), self._acts_as or self.owner_url
+        before, acted_as = dict(os.environ), self._acts_as
         os.environ.update(
             AWS_ENDPOINT_URL=self.endpoint or self.aws.endpoint_url,
             AWS_ACCESS_KEY_ID=key["access_key_id"],
@@ -64,7 +64,7 @@ class Stage:
         finally:
             aws.forget()
             self._acts_as = acted_as
-            connect_to(acted_as)
+            connect_to(acted_as or self.owner_url)
             os.environ.clear()
             os.environ.update(before)
 
