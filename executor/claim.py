@@ -50,6 +50,7 @@ class Cleared:
     plan: Plan
     account: KnownAccount
     done: frozenset[int]
+    digest: str
 
 
 def take(execution_id: UUID) -> Cleared | Later | None:
@@ -107,7 +108,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             worker=worker_name(),
         )
         points.reached(Point.JUDGED)
-    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done)
+    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done, execution.revision.digest)
 
 
 def _told_at(execution: Execution) -> datetime | None:

@@ -60,12 +60,11 @@ def account_of(plan: Plan) -> KnownAccount:
     return known
 
 
-def read(plan: Plan, account: KnownAccount, step: Step, source: str) -> Reading:
+def read(plan: Plan, account: KnownAccount, step: Step) -> Reading:
     """What AWS says of the step's target now, under the executor's role, which here may only read. Raises AwsUnavailable."""
     policy = target.policy(step, target.where(plan), acting=False)
     try:
-        with aws.assume(account, source, policy, region=plan.region, name="countersign-inspect") as session:
-            return Reading(target.read_text(session, step))
+        return Reading(target.read_text(aws.reading(account, policy, region=plan.region), step))
     except AwsRefused as error:
         if error.throttled:
             raise AwsUnavailable(str(error)) from error
@@ -92,7 +91,7 @@ def look(execution_id: UUID) -> Look | None:
     left = _left(verified.plan, execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
     account = known.accounts[verified.plan.account]
     try:
-        found = {index: _reading(verified.plan, account, index, execution) for index in left}
+        found = {index: _reading(verified.plan, account, index) for index in left}
     except AwsUnavailable as error:
         return Look(verified.digest, now, {}, str(error))
     return Look(verified.digest, now, found)
@@ -103,9 +102,9 @@ def _left(plan: Plan, done: Collection[int]) -> list[int]:
     return [index for index, step in enumerate(plan.steps) if index not in done and preconditions.is_described(step)]
 
 
-def _reading(plan: Plan, account: KnownAccount, index: int, execution: Execution) -> Reading:
+def _reading(plan: Plan, account: KnownAccount, index: int) -> Reading:
     try:
-        return read(plan, account, plan.steps[index], f"claim-{execution.pk}")
+        return read(plan, account, plan.steps[index])
     except AwsUnavailable:
         raise
     except CountersignError as error:

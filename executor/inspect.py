@@ -62,7 +62,7 @@ def observe(revision: Revision) -> list[Observation]:
     except CountersignError as error:
         found = {0: Reading(problem=str(error))}
     else:
-        found = {index: _look(revision, plan, account, step) for index, step in enumerate(plan.steps)}
+        found = {index: _look(plan, account, step) for index, step in enumerate(plan.steps)}
     with audit.recorded() as trail:
         return drift.keep(trail, revision, moment, found, timezone.now())
 
@@ -75,9 +75,9 @@ def _as_far_as_known(revision: Revision) -> Plan:
     return Plan(str(request.pk), revision.number, request.account.pk, partition, request.region, role, steps, (), 0)
 
 
-def _look(revision: Revision, plan: Plan, account: KnownAccount, step: Step) -> Reading:
+def _look(plan: Plan, account: KnownAccount, step: Step) -> Reading:
     try:
-        return drift.read(plan, account, step, f"inspect-{revision.request.pk}")
+        return drift.read(plan, account, step)
     except CountersignError as error:
         return Reading(problem=str(error))
 
