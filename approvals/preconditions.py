@@ -58,7 +58,8 @@ class Reading:
         """Whether AWS said that there is no such target."""
         if self.problem:
             return bool(self.code) and (self.code in operation.facts.settled.gone or bool(_NO_SUCH.search(self.code)))
-        return self.state is None
+        # What the row takes out of AWS's answer is not in it: a list of none, filtered by the name.
+        return self.text == "null"
 
     def says_something(self) -> bool:
         """Whether it is an answer of AWS's at all, and not a failure to ask."""

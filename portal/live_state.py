@@ -14,6 +14,7 @@ from typing import Any
 from approvals.models import Observation, Revision
 from approvals.operations import counterparts, words
 from approvals.operations.catalog import Operation
+from approvals.preconditions import Reading
 from portal.shown import leaves, text_of
 
 # What a reader wants to know of any target first, where the answer has it, in this order.
@@ -45,6 +46,7 @@ class LiveState:
     facts: tuple[tuple[str, str], ...] = ()
     whole: str = ""
     gone: bool = False
+    reading: Reading = field(default=Reading())
 
     @property
     def was_read(self) -> bool:
@@ -54,9 +56,10 @@ class LiveState:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What was read of one step's target: for the review, and after the call had succeeded."""
+    """What was read of one step's target: for the review, right before the call, and after it had succeeded."""
 
     before: LiveState
+    claim: LiveState
     after: LiveState
 
 
@@ -68,6 +71,7 @@ def newest(revision: Revision, operations: list[Operation]) -> list[Looks]:
     return [
         Looks(
             _live(taken.get((index, Observation.Moment.REVIEW)), [operation]),
+            _live(taken.get((index, Observation.Moment.CLAIM)), [operation]),
             # What a later step took away is gone for the steps before it too.
             _live(taken.get((index, Observation.Moment.AFTER)), operations[index:]),
         )
@@ -78,19 +82,16 @@ def newest(revision: Revision, operations: list[Operation]) -> list[Looks]:
 def _live(observation: Observation | None, operations: list[Operation]) -> LiveState:
     if observation is None:
         return LiveState()
+    reading = Reading(observation.text, observation.problem)
+    if any(reading.says_absent(operation) for operation in operations):
+        return LiveState(observation.taken_at, gone=True, reading=reading)
     if observation.problem:
-        # The executor's words for AWS's refusal begin with its code; this one says that there is no such target.
-        codes = [code for operation in operations for code in operation.facts.settled.gone]
-        if any(observation.problem.startswith(f"AWS says {code}:") for code in codes):
-            return LiveState(observation.taken_at, gone=True)
-        return LiveState(observation.taken_at, observation.problem)
-    try:
-        found = json.loads(observation.text or "{}")
-    except ValueError:
-        return LiveState(observation.taken_at, "The observation is no JSON, so it cannot be shown.")
-    state = found if isinstance(found, dict) else {}
-    whole = json.dumps(state, indent=2, sort_keys=True, ensure_ascii=True)
-    return LiveState(observation.taken_at, "", state, _facts(state), whole)
+        return LiveState(observation.taken_at, observation.problem, reading=reading)
+    if reading.state is None:
+        return LiveState(observation.taken_at, "The observation is no JSON, so it cannot be shown.", reading=reading)
+    state = reading.state if isinstance(reading.state, dict) else {}
+    whole = json.dumps(reading.state, indent=2, sort_keys=True, ensure_ascii=True)
+    return LiveState(observation.taken_at, "", state, _facts(state), whole, reading=reading)
 
 
 def _facts(state: dict[str, Any]) -> tuple[tuple[str, str], ...]:
