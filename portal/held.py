@@ -17,8 +17,10 @@ from approvals.states import ExecutionState, RequestState
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """`hold` in seconds. `told_at` is None until the notice went out, `over_at` with it; `closed`: why no window is open; `put_off`: why
-    the executor has put it off, in its own words, though it is due."""
+    """`hold` in seconds. `told_at` is None until the notice went out, `over_at` with it; `closed`: why no window is open.
+
+    `put_off` is why the executor has put it off although it is due, in its own words.
+    """
 
     hold: int
     told_to: tuple[str, ...]
@@ -45,9 +47,8 @@ def held_of(request: ApprovalRequest, revision: Revision, rules: Collection[Rule
     over_at = told_at + timedelta(seconds=max(hold, notice.hold)) if notice and told_at else None
     closed = "" if request.break_glass else terms.why_closed(rules, timezone.now())
     # Until then the page says in words of its own what it waits for.
-    due = (
-        not closed and max(execution.not_before, over_at or execution.not_before) <= timezone.now() and bool(over_at or not hold)
-    )
+    begins = max(execution.not_before, over_at or execution.not_before)
+    due = not closed and begins <= timezone.now() and (not hold or over_at is not None)
     return Held(
         hold=hold,
         told_to=tuple(notice.to) if notice else (),
