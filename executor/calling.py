@@ -138,6 +138,7 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held)
                 number=attempt.number,
                 operation=step.name,
                 access_key_id=session.access_key_id,
+                claimed_as=held.key or None,
             )
     except IntegrityError as error:
         raise Superseded(f"The database refused the attempt: {error}") from error
