@@ -46,7 +46,11 @@ _TOPICS = {
     notifications.GLASS_REVIEWED: "the review of the broken glass",
     notifications.GLASS_OVERDUE: "the review that is overdue",
 }
-_MOMENTS = {"review": "Target read for the review", "claim": "Target read at the claim", "after": "Target read after the call"}
+_MOMENTS = {
+    "review": "Target read for the review",
+    "claim": "Target read right before the call",
+    "after": "Target read after the call",
+}
 
 
 @dataclass(frozen=True, slots=True)

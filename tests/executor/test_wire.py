@@ -84,16 +84,16 @@ def test_a_call_that_does_not_settle_in_time_is_unknown(stage: Stage, monkeypatc
 
 
 def test_the_role_cannot_be_assumed_for_now(stage: Stage) -> None:
-    """STS does not answer: nothing was sent, the claim is given back and taken again when it answers."""
+    """STS does not answer: the target cannot be read, so nothing is claimed, until it answers."""
     execution = stage.cast.approved()
     stage.endpoint = "http://127.0.0.1:9"
     stage.execute()
-    assert (fresh(execution).state, stage.calls()) == ("claimed", [])
+    assert (fresh(execution).state, stage.calls()) == ("ready", [])
     stage.endpoint = ""
     stage.lapse()
     stage.execute()
     found = fresh(execution)
-    assert (found.state, found.token, len(stage.calls())) == ("succeeded", 2, 1)
+    assert (found.state, found.token, len(stage.calls())) == ("succeeded", 1, 1)
 
 
 def test_the_process_without_keys_says_so(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def test_the_process_without_keys_says_so(stage: Stage, monkeypatch: pytest.Monk
         del os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
         aws.forget()
         tasks.execute_due()
-    assert (fresh(execution).state, stage.calls()) == ("claimed", [])
+    assert (fresh(execution).state, stage.calls()) == ("ready", [])
 
 
 def test_a_slow_look_does_not_make_what_has_settled_unknown(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
