@@ -20,6 +20,7 @@ from executor import aws, calling, claim, endings, holding, readying, reconcile,
 from executor.opening import Opened
 from executor.outside import Held
 from tests.databases import Cluster
+from tests.executor.proxy import Wire
 from tests.executor.stage import QUICK, Stage, connect_to, fresh
 from tests.executor.test_steps import CHANGE, DELETE
 from tests.executor.test_steps import approved as two_steps
@@ -55,6 +56,15 @@ def unknown(stage: Stage) -> None:
     stage.lapse()
     with stage.acting("execution"):
         reconcile.sweep(patience=QUICK)
+
+
+def put_off(stage: Stage) -> None:
+    """AWS throttled the first attempt, and the second is due later."""
+    stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", "throttle before", times=1) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        stage.endpoint = ""
 
 
 def killed(point: str) -> Callable[[Stage], None]:
@@ -109,10 +119,11 @@ STATES = [
     pytest.param(confirmed, 1, "unknown", 0, id="pending"),
     pytest.param(approved, 1, "unknown", 0, id="ready"),
     pytest.param(claimed, 1, "unknown", 0, id="claimed"),
-    pytest.param(killed("assumed"), 1, "unknown", 0, id="assumed"),
-    pytest.param(killed("outside"), 0, "unknown", 0, id="claimed outside"),
+    pytest.param(killed("claiming"), 1, "unknown", 0, id="about to claim outside"),
+    pytest.param(killed("claimed-outside"), 0, "unknown", 0, id="claimed outside"),
     pytest.param(killed("sent"), 0, "unknown", 1, id="sent"),
     pytest.param(killed("called"), 1, "unknown", 1, id="called"),
+    pytest.param(put_off, 1, "unknown", 1, id="put off for a retry"),
     pytest.param(killed("answered"), 1, "succeeded", 1, id="answered"),
     pytest.param(killed("settled"), 1, "succeeded", 1, id="settled"),
     pytest.param(finished, 1, "succeeded", 1, id="finished"),
@@ -138,7 +149,7 @@ def test_row_23_a_backup_restored_after_the_effect_does_not_act_again(
     goes_on(stage)
     assert len(stage.calls()) == calls, "the restored database sent it again"
     assert (Execution.objects.get().state, Attempt.objects.count()) == (state, attempts)
-    if state == "unknown" and not attempts:
+    if state == "unknown" and (not attempts or live is put_off):
         assert "claimed" in stage.alerts()
     assert audit.verify().holds
 
