@@ -2,7 +2,8 @@
 
 1. Number the attempt: one more than the rows of its step. The claim of attempt n lies there before row n is written.
 2. Ask, once in a process, whether the bucket keeps what is written.
-3. Write the object on condition that there is none under its key. Its nonce is made now and kept in this function alone.
+3. Write the object on condition that there is none under its key. Its nonce is made now and kept in this function alone. A claim
+   of this process under which definitely nothing was sent is used again instead: see `unused`.
 4. Where something lies there already, read it: with our nonce it is this very write, whose answer was lost.
 5. List every version of every claim of the request. Ours must be the only one of its key, without a delete marker above or below
    it (S3's condition does not see what a marker hides), and each other one must be of an attempt that the database knows.

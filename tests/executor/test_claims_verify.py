@@ -57,7 +57,7 @@ def test_a_claim_without_an_attempt_is_named(stage: Stage) -> None:
 def test_a_worker_lost_after_its_claim_is_told_from_a_restore(stage: Stage) -> None:
     """Its claim saw an entry that the trail still has: the words say that this may be all."""
     stage.cast.approved()
-    stage.killed_at("outside")
+    stage.killed_at("claimed-outside")
     sweep(stage)
     status, said = verified(stage)
     assert status == 1

@@ -78,7 +78,7 @@ def test_a_claim_is_locked_for_longer_than_any_backup_is_kept(stage: Stage) -> N
 def test_a_worker_lost_between_the_claim_and_sent_leaves_unknown(stage: Stage) -> None:
     """kill -9 right after the claim: nobody can tell whether it called, so nobody calls again, and people are told."""
     execution = stage.cast.approved()
-    stage.killed_at("outside")
+    stage.killed_at("claimed-outside")
     assert (fresh(execution).state, len(claims(stage))) == ("claimed", 1)
     sweep(stage)
     found = fresh(execution)
@@ -94,7 +94,7 @@ def test_a_worker_lost_between_the_claim_and_sent_leaves_unknown(stage: Stage) -
 def test_a_worker_that_thaws_after_a_take_over_leaves_no_claim(stage: Stage) -> None:
     """It stood still before its claim, another carried the plan out: it finds its token gone and writes nothing outside."""
     execution = stage.cast.approved()
-    with stage.frozen_at("assumed") as thaw:
+    with stage.frozen_at("claimed") as thaw:
         sweep(stage)
         thaw()
     assert (fresh(execution).state, len(claims(stage)), len(stage.calls())) == ("succeeded", 1, 1)
@@ -256,7 +256,7 @@ def test_a_claim_reads_back_as_it_was_written() -> None:
 def test_an_execution_without_an_attempt_is_left_alone_by_the_sweep(stage: Stage) -> None:
     """Unknown by a claim that nobody accounts for: no evidence can settle it here, so it waits for people."""
     execution = stage.cast.approved()
-    stage.killed_at("outside")
+    stage.killed_at("claimed-outside")
     sweep(stage)
     assert Execution.objects.get().state == "unknown"
     with stage.acting("execution"):
