@@ -39,6 +39,7 @@ from portal.as_signed import Pinned, Stopped
 from portal.held import Held, held_of
 from portal.listing import asker_of, clock_of
 from portal.live_state import LiveState, Looks
+from portal.put_off import PutOff, put_off_of
 from portal.quorum import Quorum, quorum_of
 from portal.ready import ReadyMade
 from portal.recorded import LeftOpen
@@ -125,6 +126,8 @@ class ReviewPage:
     glass: Alert | None
     # What stopped the last approval, while it is to be signed anew.
     stopped: Stopped | None
+    # The executor comes back later, since AWS refused for now.
+    put_off: PutOff | None
 
 
 def page_of(request: ApprovalRequest) -> ReviewPage:
@@ -172,6 +175,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         thread=tuple(request.comments.select_related("person", "revision")),
         glass=glass_of(request),
         stopped=as_signed.stopped_of(request, revision) if status in (Status.DRAFT, Status.WAITING) else None,
+        put_off=put_off_of(getattr(revision, "execution", None)),
     )
 
 

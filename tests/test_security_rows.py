@@ -41,6 +41,7 @@ ROWS: Final = {
     34: "ARN of another account in a name field",
     35: "forged SSO session name",
     36: "identity provider's admin signs in as an approver without a passkey yet",
+    38: "stalled worker wakes after its claim was taken over",
 }
 
 
