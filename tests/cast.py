@@ -17,6 +17,7 @@ import yaml
 from fido2.utils import websafe_encode
 
 from approvals import changes, decisions, genesis, ingest
+from approvals.ceremonies import Ceremony
 from approvals.models import ApprovalRequest, AuthorityChange, Execution, Person
 from approvals.signatures import Assertion
 from approvals.states import Verdict
@@ -118,7 +119,7 @@ class Cast:
             parameters=parameters or {"TableName": "prod-orders"},
         )
 
-    def assertion(self, handle: str, ceremony: decisions.Ceremony | changes.Opened) -> Assertion:
+    def assertion(self, handle: str, ceremony: Ceremony) -> Assertion:
         """What this person's passkey answers."""
         key = self.keys[handle]
         return software_authenticator.assertion(key["credential_id"], key["private_key"], ceremony)

@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from fido2.utils import websafe_decode
 
 from approvals import decisions, signatures
-from approvals.decisions import Ceremony
+from approvals.ceremonies import Ceremony
 from approvals.models import AuthorityChange
 from approvals.states import Verdict
 from tests.cast import noise
