@@ -126,7 +126,7 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.Revision": _ADD,
         "approvals.RevisionGuardrail": _ADD,
         "approvals.Alert": _ADD,
-        # The promise to read CloudTrail's log files for a call whose outcome is not known, and what it needs to know of that call.
+        # The promise to read CloudTrail's log files for a call whose outcome is not known, and what that takes.
         "approvals.OutboxMessage": _OUTBOX_KEPT,
         "approvals.Attempt": "SELECT (id, execution_id, step, number, operation, region, access_key_id, sent_at)",
         "approvals.Look": _LOOKS,

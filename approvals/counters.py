@@ -6,7 +6,7 @@ from approvals.models import ChangeSignature, Signature, StatementSignature
 
 
 def last_counter(credential_id: str) -> int:
-    """The highest counter that this passkey has shown under a decision, a change or a statement; -1 before its first signature."""
+    """The highest counter that this passkey has shown under a decision, a change or a statement; -1 before the first."""
     seen = [
         model.objects.filter(credential_id=credential_id).order_by("-counter").values_list("counter", flat=True).first()
         for model in (Signature, ChangeSignature, StatementSignature)

@@ -10,8 +10,8 @@ from typing import Final
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from approvals import audit
-from approvals.errors import AuditUnavailable
+from approvals import audit, statements
+from approvals.errors import AuditUnavailable, NotYet
 from approvals.models import Attempt, AuditKind, Execution
 from approvals.operations import catalog
 from approvals.plan import Step
@@ -67,11 +67,12 @@ def _not_begun(claim: Claim, error: AwsError, what: str) -> Later | None:
     return None
 
 
-def sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt:
-    """Say, before the call, that it is being made and under which access key."""
+def sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt | Later:
+    """Say, before the call, that it is being made and under which access key; later, when somebody paused all executions."""
     claim, now = cleared.claim, timezone.now()
     try:
         with audit.recorded() as trail:
+            statements.must_still_run(cleared.resumed)
             move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
             attempt = Attempt.objects.create(
                 execution_id=claim.execution_id,
@@ -93,6 +94,10 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt:
                 operation=step.name,
                 access_key_id=session.access_key_id,
             )
+    except NotYet as reason:
+        # Nothing was sent; whoever comes after the pause may take over at once, and judges everything again.
+        move(claim, lease_until=now)
+        return Later(now + BACK_OFF, str(reason))
     except IntegrityError as error:
         raise Superseded(f"The database refused the attempt: {error}") from error
     return attempt

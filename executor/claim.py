@@ -22,7 +22,7 @@ from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Re
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
-from executor import endings, notices, points
+from executor import endings, notices, points, switch
 from executor.endings import ACTOR, Claim
 from executor.points import Point
 
@@ -50,6 +50,8 @@ class Cleared:
     plan: Plan
     account: KnownAccount
     done: frozenset[int]
+    # The pauses that were known to be resumed then: any other one that is found before a call stops it.
+    resumed: frozenset[UUID] = frozenset()
 
 
 def take(execution_id: UUID) -> Cleared | Later | None:
@@ -70,6 +72,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             return None
         try:
             known = authority.walk(settings.GENESIS)
+            resumed = switch.must_not_be_paused(trail, known, now)
             verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
             if was is ExecutionState.READY:
                 if waits := notices.waiting_for(trail, execution, verified, known, now):
@@ -105,7 +108,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
         )
         points.reached(Point.JUDGED)
     done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
-    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done)
+    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done, resumed)
 
 
 def _told_at(execution: Execution) -> datetime | None:

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from approvals import correlation, outbox
 from approvals.errors import AuditUnavailable
-from approvals.models import OutboxMessage
+from approvals.models import Attempt, OutboxMessage
 from approvals.states import ExecutionState
 from executor import calling, endings, points, target
 from executor.aws import Session
@@ -94,6 +94,8 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
                 return opened
             points.reached(Point.ASSUMED)
             attempt = calling.sent(cleared, index, step, session)
+            if not isinstance(attempt, Attempt):
+                return attempt
             points.reached(Point.SENT)
             answer = calling.call(claim, step, session, opened)
             points.reached(Point.CALLED)

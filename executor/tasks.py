@@ -8,13 +8,14 @@ from uuid import UUID
 
 from celery import shared_task
 
-from approvals import changes, decisions, outbox, weakened
+from approvals import changes, decisions, outbox, statements, weakened
 from approvals.models import OutboxKind, OutboxMessage
-from executor import delivery, endings, feed, inspect, reconcile, run, stuck
+from executor import closing, delivery, endings, feed, inspect, reconcile, run, stuck
 
 _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
     OutboxKind.EXECUTE: run.keep,
     OutboxKind.INSPECT: inspect.keep,
+    OutboxKind.CLOSE: closing.keep,
 }
 
 
@@ -76,3 +77,4 @@ def _id(subject: str) -> UUID | None:
 def expire() -> None:
     """End what has run out of its clock."""
     decisions.expire()
+    statements.expire()
