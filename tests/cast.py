@@ -186,7 +186,6 @@ class Cast:
         assert changes.apply(change.pk)
         return AuthorityChange.objects.get(pk=change.pk)
 
-
     def sign_statement(
         self, statement: Statement, handle: str, verdict: Verdict = Verdict.APPROVE, reason: str = ""
     ) -> Statement:

@@ -104,6 +104,7 @@ def test_a_second_call_with_the_very_session_is_an_alert(stage: Stage, settings:
         assert isinstance(session, aws.Session)
         with session:
             attempt = calling.sent(cleared, 0, step, session)
+            assert isinstance(attempt, Attempt)
             answer = calling.call(cleared.claim, step, session, Opened(step.parameters))
             again = session.mutate(step.service, step.operation, step.parameters)
             calling.answered(cleared, attempt, step, answer)
@@ -156,6 +157,7 @@ def test_another_target_in_the_very_session_is_an_alert_at_once(stage: Stage) ->
         source, name = str(execution.pk), "countersign-step-1"
         with aws.assume(cleared.account, source, ANYTHING, region=DEMO.region, name=name) as session:
             attempt = calling.sent(cleared, 0, step, session)
+            assert isinstance(attempt, Attempt)
             answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
             calling.answered(cleared, attempt, step, answer)
     learn(stage)

@@ -47,7 +47,9 @@ def sent(stage: Stage, execution: Execution) -> tuple[claim.Cleared, Attempt]:
     session = calling.assume(cleared, 0, step)
     assert not isinstance(session, claim.Later | None)
     session.close()
-    return cleared, calling.sent(cleared, 0, step, session)
+    attempt = calling.sent(cleared, 0, step, session)
+    assert isinstance(attempt, Attempt)
+    return cleared, attempt
 
 
 @pytest.mark.parametrize("rival", ["a second promise", "a sweep"])

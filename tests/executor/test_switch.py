@@ -17,7 +17,7 @@ from approvals import audit, authority, statements
 from approvals.errors import AlreadyReviewed, NotAllowed, Refused
 from approvals.models import Attempt, AuditEntry, Execution, OutboxMessage, Statement, StatementSignature
 from approvals.states import Verdict
-from executor import calling, claim, reconcile, tasks
+from executor import calling, claim, endings, reconcile, tasks
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 
 
@@ -219,7 +219,7 @@ def test_a_pause_between_claim_and_call_stops_the_call(stage: Stage) -> None:
         cleared = claim.take(execution.pk)
         assert isinstance(cleared, claim.Cleared)
         step = cleared.plan.steps[0]
-        with calling.assume(cleared, 0, step) as session:  # type: ignore[union-attr]
+        with calling.assume(cleared, 0, step) as session:
             with AsOwner(stage):
                 stage.cast.paused()
             found = calling.sent(cleared, 0, step, session)
@@ -254,7 +254,7 @@ def test_a_plan_of_several_steps_stops_before_its_next_step(stage: Stage, monkey
     from tests.executor.test_steps import CHANGE, DELETE, approved
 
     execution = approved(stage, CHANGE, DELETE)
-    settled = tasks.run.endings.settled
+    settled = endings.settled
 
     def settle_and_pause(*args: Any, **kwargs: Any) -> None:
         settled(*args, **kwargs)
@@ -292,7 +292,8 @@ def test_after_the_commit_of_a_pause_no_call_is_announced(cloned_database: str, 
         with transaction.atomic():
             known = statements.pauses(authority.walk(cast.genesis), authority.relying_party())
         cleared = replace(base, resumed=known.resumed)
-        ready, found = threading.Barrier(2), []
+        ready = threading.Barrier(2)
+        found: list[Any] = []
 
         def pausing(ready: threading.Barrier = ready, reason: str = f"round {number}") -> None:
             try:
