@@ -161,13 +161,14 @@ def was_untouched(step: Step, before: Any) -> bool:
 def is_same_target(step: Step, before: Any, now: Any) -> bool:
     """Whether two states are of the very same target, by what identifies one for ever (TableId, creation date).
 
-    False where the table names nothing that does, or a state does not show it: then a target made anew would not be noticed.
+    False where the table names nothing that does, or neither state shows it: then a target made anew would not be noticed.
     """
     describe = catalog.get(step.name).facts.describe
     if describe is None or not describe.identity:
         return False
     pairs = [(jmespath.search(path, before), jmespath.search(path, now)) for path in describe.identity]
-    return all(one is not None and one == other for one, other in pairs)
+    told = [(one, other) for one, other in pairs if one is not None or other is not None]
+    return bool(told) and all(one == other for one, other in told)
 
 
 def shows_effect(session: Session, step: Step, before: Any) -> bool:

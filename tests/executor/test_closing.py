@@ -232,6 +232,7 @@ def test_an_untouched_target_shows_that_it_had_no_effect(stage: Stage, monkeypat
     execution = unknown(stage)
     observed(execution)
     looked(stage, monkeypatch)
+    assert "untouched" in Look.objects.get(source="target").said
     assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
     assert "untouched" in fresh(execution).outcome
 
