@@ -7,28 +7,31 @@ import time
 from datetime import timedelta
 from typing import Final
 
-from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from approvals import audit, statements
+from approvals.alerts import raise_alert
 from approvals.errors import AuditUnavailable, NotYet
-from approvals.models import Attempt, AuditKind, Execution
+from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution
 from approvals.operations import catalog
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.unseen import unseen
-from executor import aws, endings, opening, target
+from executor import aws, endings, opening, outside, stuck, target
 from executor.answers import Accepted, Answer, Rejected
 from executor.aws import Session
 from executor.claim import LEASE, Cleared, Later
 from executor.endings import ACTOR, Claim
-from executor.errors import AwsError, AwsRefused, AwsUnavailable, Superseded
+from executor.errors import AwsError, AwsRefused, AwsUnavailable, ClaimedElsewhere, NoPlaceForClaims, Superseded
 from executor.opening import Opened
+from executor.outside import Held
 
 log = logging.getLogger(__name__)
 # A call is only begun when its whole time-out fits into what is left of the lease.
 LONGEST_CALL: Final = timedelta(seconds=aws.CONNECT_TIMEOUT + aws.READ_TIMEOUT)
 BACK_OFF: Final = timedelta(seconds=10)
+NOT_SENT: Final = "NotSent"
 # Seconds between two tries to record an answer: a deadlock is over at once, a database restarts within some.
 PAUSES: Final = (0.1, 0.5, 2.0, 5.0)
 
@@ -67,23 +70,65 @@ def _not_begun(claim: Claim, error: AwsError, what: str) -> Later | None:
     return None
 
 
-def sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt | Later:
-    """Say, before the call, that it is being made and under which access key; later, when somebody paused all executions."""
+def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
+    """The claim of the step's next attempt outside the database; it lies there before `sent` is committed.
+
+    None: somebody else's was found, so that the outcome is unknown and nothing is sent.
+    """
+    claim = cleared.claim
+    # Who was taken over meanwhile leaves no claim behind that nobody could account for; nor, mostly, does who was paused.
+    try:
+        with transaction.atomic():
+            statements.must_still_run(cleared.resumed)
+    except NotYet as reason:
+        move(claim, lease_until=timezone.now())
+        return Later(timezone.now() + BACK_OFF, str(reason))
+    move(claim, lease_until=timezone.now() + LEASE)
+    try:
+        return outside.claim(claim, cleared.digest, index)
+    except ClaimedElsewhere as found:
+        _unknown_by_claim(claim, found)
+        return None
+    except AwsError as error:
+        # Nothing was sent, and nothing is by this worker. Whoever comes next may find what we wrote, and calls it unknown.
+        log.warning("no claim outside the database, so no call: %s", error)
+        if isinstance(error, NoPlaceForClaims):
+            stuck.say_once("Nothing is executed: the bucket for claims cannot be used", str(error), actor=ACTOR)
+        move(claim, lease_until=timezone.now())
+        return Later(
+            timezone.now() + BACK_OFF, f"The claim outside the database could not be written, so nothing was sent. {error}"
+        )
+
+
+def _unknown_by_claim(claim: Claim, found: ClaimedElsewhere) -> None:
+    outcome = (
+        f"It is not known whether this was carried out before: a claim that this database does not know of lies outside of it. "
+        f"{found.found} Nothing was sent now. Either this database was restored from a backup, or a worker was lost right before "
+        "the call. Look at the target, at CloudTrail and at the claim before anybody closes this or asks for it again."
+    )
+    with audit.recorded() as trail:
+        endings.end(trail, claim, ExecutionState.UNKNOWN, outcome)
+        request = ApprovalRequest.objects.get(pk=claim.request_id)
+        raise_alert(
+            trail,
+            AlertKind.CLAIMED,
+            title=f"Claimed outside this database: {request.operation} {request.target}",
+            detail=f"{found.key}: {found.found} The execution {claim.execution_id} was stopped before its call.",
+            actor=ACTOR,
+            request=request,
+        )
+
+
+def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held) -> Attempt | Later:
+    """Say, before the call, that it is being made, under which access key and which claim outside the database.
+
+    Later, when somebody paused all executions since this was claimed.
+    """
     claim, now = cleared.claim, timezone.now()
     try:
         with audit.recorded() as trail:
             statements.must_still_run(cleared.resumed)
-            move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
-            attempt = Attempt.objects.create(
-                execution_id=claim.execution_id,
-                step=index,
-                number=Attempt.objects.filter(execution_id=claim.execution_id, step=index).count() + 1,
-                token=claim.token,
-                operation=step.name,
-                region=cleared.plan.region,
-                access_key_id=session.access_key_id,
-                sent_at=now,
-            )
+            attempt = _announced(cleared, index, step, session, held)
             trail.add(
                 AuditKind.ATTEMPT_SENT,
                 actor=ACTOR,
@@ -95,12 +140,44 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt 
                 access_key_id=session.access_key_id,
             )
     except NotYet as reason:
-        # Nothing was sent; whoever comes after the pause may take over at once, and judges everything again.
-        move(claim, lease_until=now)
+        _not_sent(cleared, index, step, session, held, str(reason))
         return Later(now + BACK_OFF, str(reason))
     except IntegrityError as error:
         raise Superseded(f"The database refused the attempt: {error}") from error
     return attempt
+
+
+def _announced(cleared: Cleared, index: int, step: Step, session: Session, held: Held) -> Attempt:
+    claim, now = cleared.claim, timezone.now()
+    move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
+    return Attempt.objects.create(
+        execution_id=claim.execution_id,
+        step=index,
+        number=held.number,
+        claimed_as=held.key,
+        token=claim.token,
+        operation=step.name,
+        region=cleared.plan.region,
+        access_key_id=session.access_key_id,
+        sent_at=now,
+    )
+
+
+def _not_sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held, why: str) -> None:
+    """The pause came between the claim outside and `sent`. Whoever comes after it may take over, and judges everything again.
+
+    The claim outside is used up: the attempt that accounts for it is never committed as `sent`, but at once as rejected.
+    """
+    claim = cleared.claim
+    if held.key:
+        try:
+            with audit.recorded() as trail:
+                attempt = _announced(cleared, index, step, session, held)
+                endings.answered(trail, claim, attempt, AttemptState.REJECTED, code=NOT_SENT, message=f"Not sent. {why}")
+                Attempt.objects.filter(pk=attempt.pk).update(may_repeat=True)
+        except IntegrityError as error:
+            raise Superseded(f"The database refused the attempt: {error}") from error
+    move(claim, lease_until=timezone.now())
 
 
 def call(claim: Claim, step: Step, session: Session, opened: Opened) -> Answer:
@@ -112,7 +189,7 @@ def call(claim: Claim, step: Step, session: Session, opened: Opened) -> Answer:
         lease_until__gt=timezone.now() + LONGEST_CALL,
     )
     if not mine.exists():
-        return Rejected("NotSent", "The worker was held up and lost its claim before the call, so the call was not made.")
+        return Rejected(NOT_SENT, "The worker was held up and lost its claim before the call, so the call was not made.")
     with unseen(opened.forms()):
         return opened.hidden(session.mutate(step.service, step.operation, opened.parameters))
 

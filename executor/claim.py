@@ -50,6 +50,7 @@ class Cleared:
     plan: Plan
     account: KnownAccount
     done: frozenset[int]
+    digest: str
     # The pauses that were known to be resumed then: any other one that is found before a call stops it.
     resumed: frozenset[UUID] = frozenset()
 
@@ -108,7 +109,8 @@ def take(execution_id: UUID) -> Cleared | Later | None:
         )
         points.reached(Point.JUDGED)
     done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
-    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done, resumed)
+    account = known.accounts[verified.plan.account]
+    return Cleared(claim, verified.plan, account, done, execution.revision.digest, resumed)
 
 
 def _told_at(execution: Execution) -> datetime | None:
@@ -117,12 +119,15 @@ def _told_at(execution: Execution) -> datetime | None:
 
 
 def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now: datetime) -> bool:
-    """Whether its owner is gone and every call that was sent is known to have succeeded."""
+    """Whether its owner is gone and every call that was sent is known to have succeeded, or not to have been made."""
     return (
         execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
         and execution.lease_until is not None
         and execution.lease_until <= now
-        and all(attempt.state == AttemptState.SUCCEEDED for attempt in attempts)
+        and all(
+            attempt.state == AttemptState.SUCCEEDED or (attempt.state == AttemptState.REJECTED and attempt.may_repeat)
+            for attempt in attempts
+        )
     )
 
 
