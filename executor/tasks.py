@@ -10,7 +10,7 @@ from celery import shared_task
 
 from approvals import changes, decisions, outbox, statements, weakened
 from approvals.models import OutboxKind, OutboxMessage
-from executor import closing, delivery, endings, feed, inspect, reconcile, run, stuck
+from executor import closing, delivery, endings, feed, inspect, reconcile, run, stuck, trail_logs
 
 _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
     OutboxKind.EXECUTE: run.keep,
@@ -21,8 +21,9 @@ _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
 
 @shared_task(name="executor.tasks.poll_queue")
 def poll_queue() -> None:
-    """Take in what is on the event queue."""
+    """Take in what is on the event queue, and what log files hold of calls whose outcome is not known."""
     feed.poll()
+    trail_logs.read_due()
 
 
 @shared_task(name="executor.tasks.deliver")
