@@ -175,14 +175,15 @@ def _messages(key: str, data: bytes, source_identity: str, place: _Place) -> Ite
     # Most files hold nothing of ours: not worth parsing.
     if source_identity.encode() not in data:
         return
-    for number, one in enumerate(trail_files.read(io.BufferedReader(io.BytesIO(data)), key)):  # type: ignore[arg-type]
+    for number, one in enumerate(trail_files.read(io.BufferedReader(io.BytesIO(data)), key)):
         if not isinstance(one, trail_files.Found) or not isinstance(one.value, dict):
             continue
         identity = one.value.get("userIdentity")
-        context = identity.get("sessionContext") if isinstance(identity, dict) else None
-        if not isinstance(context, dict) or context.get("sourceIdentity") != source_identity:
+        if not isinstance(identity, dict):
             continue
-        if identity.get("accessKeyId") in place.keys:
+        context = identity.get("sessionContext")
+        ours = isinstance(context, dict) and context.get("sourceIdentity") == source_identity
+        if ours and identity.get("accessKeyId") in place.keys:
             yield Message(f"{key}#{number}", json.dumps(_envelope(one.value, place)))
 
 

@@ -1,6 +1,6 @@
 """CloudTrail's log files: records by account and region, packed, put into the trail's bucket some time after the calls.
 
-Source: AWS CloudTrail User Guide, "CloudTrail log file examples" (the names), "How CloudTrail delivers log files" (minutes later).
+Source: AWS CloudTrail User Guide, "CloudTrail log file examples" (the names), "How CloudTrail works" (minutes later).
 """
 
 import gzip

@@ -174,10 +174,11 @@ def test_without_a_bucket_the_page_says_that_none_is_read(stage: Stage, settings
 def test_the_feed_reads_only_below_the_prefix(stage: Stage, settings: Any) -> None:
     """The generated policy lets the feed list and read log files, and nothing else of the bucket; nor may execution."""
     from executor import aws
+    from executor.answers import translated
     from executor.errors import AwsRefused
 
     put("elsewhere/secret", b"x")
-    with stage.acting("feed"), pytest.raises(AwsRefused), trail_logs.translated():
+    with stage.acting("feed"), pytest.raises(AwsRefused), translated():
         aws.own("s3", DEMO.region).get_object(Bucket=DEMO.trail_bucket, Key="elsewhere/secret")
-    with stage.acting("execution"), pytest.raises(AwsRefused), trail_logs.translated():
+    with stage.acting("execution"), pytest.raises(AwsRefused), translated():
         aws.own("s3", DEMO.region).list_objects_v2(Bucket=DEMO.trail_bucket, Prefix=DEMO.trail_prefix)
