@@ -16,7 +16,7 @@ from approvals.errors import NotAllowed, Refused, WrongState
 from approvals.models import Attempt, AuditEntry, Execution, Look, Observation, Proof, Statement
 from approvals.statements import Outcome
 from approvals.states import Verdict
-from executor import delivery, feed, reconcile
+from executor import delivery, feed, reconcile, tasks
 from tests import cast as standing
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_evidence import learn, lose_what_is_queued
@@ -262,3 +262,18 @@ def test_the_target_is_not_asked_while_aws_may_still_take_the_call(stage: Stage)
     sweep(stage)
     assert fresh(execution).state == "unknown"
     assert "Not looked at before" in Look.objects.get(source="target").said
+
+
+def test_a_statement_that_too_few_sign_runs_out(stage: Stage) -> None:
+    """The delivery process ends it by its clock, says so in the trail, and cannot end one that has time left."""
+    execution = unknown(stage)
+    statement = closing(stage, execution, Outcome.SUCCEEDED)
+    with stage.acting("delivery"):
+        tasks.expire()
+    assert Statement.objects.get(pk=statement.pk).state == "open"
+    stage.forge(("UPDATE approvals_statement SET open_until = now() - interval '1 minute'", ()))
+    with stage.acting("delivery"):
+        tasks.expire()
+    assert Statement.objects.get(pk=statement.pk).state == "expired"
+    assert "statement.expired" in stage.audit()
+    assert fresh(execution).state == "unknown"
