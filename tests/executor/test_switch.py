@@ -17,7 +17,8 @@ from approvals import audit, authority, statements
 from approvals.errors import AlreadyReviewed, NotAllowed, Refused
 from approvals.models import Attempt, AuditEntry, Execution, OutboxMessage, Statement, StatementSignature
 from approvals.states import Verdict
-from executor import calling, claim, endings, reconcile, tasks
+from executor import calling, claim, endings, holding, readying, reconcile, tasks
+from executor.aws import Session
 from executor.outside import Held
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 
@@ -220,8 +221,10 @@ def test_a_pause_between_claim_and_call_stops_the_call(stage: Stage) -> None:
         cleared = claim.take(execution.pk)
         assert isinstance(cleared, claim.Cleared)
         step = cleared.plan.steps[0]
-        with calling.assume(cleared, 0, step) as session:
-            held = calling.claimed_outside(cleared, 0)
+        session = readying.assume(cleared, 0, step)
+        assert isinstance(session, Session)
+        with session:
+            held = holding.claimed_outside(cleared, 0)
             assert isinstance(held, Held)
             with AsOwner(stage):
                 stage.cast.paused()
@@ -291,7 +294,7 @@ def test_after_the_commit_of_a_pause_no_call_is_announced(cloned_database: str, 
     plan = execution.revision.plan
     account = authority.walk(cast.genesis).accounts[plan.account]
     base = claim.Cleared(
-        Claim(execution.pk, execution.revision.request_id, 1), plan, account, frozenset(), execution.revision.digest
+        Claim(execution.pk, execution.revision.request_id, 1), plan, account, frozenset(), execution.revision.digest, "", ()
     )
     session: Any = SimpleNamespace(access_key_id="ASIARACE")
     announced = 0
