@@ -49,6 +49,8 @@ _AUTHORITY: Final = (
     "portal.User.groups",
     "portal.User.user_permissions",
 )
+_ENDS: Final = "state, ended_at, ended_why"
+_LOOKS: Final = "SELECT, INSERT, UPDATE (times, looked_at, said)"
 _OUTBOX_KEPT: Final = "SELECT, INSERT, UPDATE (attempts, due_at, done_at, error)"
 _HISTORY: Final = dict.fromkeys(
     (
@@ -65,6 +67,9 @@ _HISTORY: Final = dict.fromkeys(
         "approvals.Alert",
         "approvals.Comment",
         "approvals.Notice",
+        "approvals.Statement",
+        "approvals.StatementSignature",
+        "approvals.Look",
         "approvals.AuditEntry",
         "approvals.ChainHead",
     ),
@@ -94,6 +99,10 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.ChangeChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
         "approvals.ChangeSignature": _ADD,
         "approvals.RegistrationChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
+        # Statements alike: a pause is in force by one signature, a trigger leaves the rest to the execution process.
+        "approvals.Statement": f"SELECT, INSERT, UPDATE ({_ENDS})",
+        "approvals.StatementChallenge": "SELECT, INSERT, UPDATE (consumed_at)",
+        "approvals.StatementSignature": _ADD,
         # It seals; what it sealed it knows by the mark. What opens is for the executor's eyes alone.
         "approvals.SealedKey": "SELECT (id, mark, sealed_by_id), INSERT",
         # Sign-in: sessions, factors and single sign-on accounts; of a user only when he last came.
@@ -117,7 +126,10 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.Revision": _ADD,
         "approvals.RevisionGuardrail": _ADD,
         "approvals.Alert": _ADD,
-        "approvals.OutboxMessage": _ADD,
+        # The promise to read CloudTrail's log files for a call whose outcome is not known, and what that takes.
+        "approvals.OutboxMessage": _OUTBOX_KEPT,
+        "approvals.Attempt": "SELECT (id, execution_id, step, number, operation, region, access_key_id, sent_at)",
+        "approvals.Look": _LOOKS,
     },
     DELIVERY: {
         **dict.fromkeys(_AUTHORITY, _READ),
@@ -129,6 +141,7 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.Alert": _ADD,
         "approvals.AuthorityChange": _READ,
         # Expiry by beat.
+        "approvals.Statement": f"SELECT, UPDATE ({_ENDS})",
         "approvals.ApprovalRequest": "SELECT, UPDATE (state, version, ended_at, ended_why)",
     },
     EXECUTION: {
@@ -148,6 +161,9 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "approvals.SignatureChallenge": "SELECT (revision_id, consumed_at, expires_at)",
         # What it read from the signed bytes: no other process can say it in its place.
         "approvals.Notice": _ADD,
+        # It acts on what was signed, once it has verified it; and says where it looked for an outcome.
+        "approvals.Statement": f"SELECT, UPDATE ({_ENDS})",
+        "approvals.Look": _LOOKS,
         "approvals.SealedKey": "SELECT, UPDATE (wrapped, fingerprint, rewrapped_at)",
         "approvals.Alert": _ADD,
     },

@@ -13,13 +13,10 @@ from datetime import datetime, timedelta
 from typing import Final, NoReturn
 from uuid import UUID
 
-from fido2.utils import websafe_decode
-
-from approvals import permissions, policies, signatures
+from approvals import ceremonies, permissions, policies, signatures
 from approvals.authority import Authority
 from approvals.demands import Forged, guardrails_of, must_be_its_role, signed_plan
 from approvals.errors import (
-    BadSignature,
     Expired,
     NotYet,
     Refused,
@@ -30,14 +27,12 @@ from approvals.models import ApprovalRequest, Execution, Revision, Signature
 from approvals.operations import risk
 from approvals.plan import Plan
 from approvals.policies import Outcome, Resolution, Rules, Vote
-from approvals.signatures import Assertion, RelyingParty
+from approvals.signatures import RelyingParty
 from approvals.states import RequestState, Verdict
 from approvals.terms import hold_of, opens_at, term_of, why_closed
 
 __all__ = ["Forged", "Verified", "clear", "must_be_in_time", "verify"]
 
-# Clocks of several web processes differ a little, and a nonce counts milliseconds.
-_SKEW: Final = timedelta(seconds=30)
 # Whatever a guardrail says: nobody acts alone.
 _LEAST_SIGNERS: Final = 2
 
@@ -210,7 +205,7 @@ def _votes(
     votes: list[Vote] = []
     as_requester: dict[Verdict, str] = {}
     for signature in stored:
-        person = _verified(signature, revision, authority, party)
+        person = ceremonies.verified(signature, revision.digest, authority, party, domain=signatures.DOMAIN)
         moments[person] = signature.created_at
         # What a passkey signed before it was removed is no forgery, and counts no more: it may have been lost or stolen.
         if signature.credential_id not in authority.passkeys:
@@ -230,26 +225,6 @@ def _votes(
     if confirmed_by is not None and revision.request.requester_id != UUID(confirmed_by):
         raise Forged("The plan was confirmed by somebody who is not its requester.")
     return votes, as_requester, moments
-
-
-def _verified(signature: Signature, revision: Revision, authority: Authority, party: RelyingParty) -> str:
-    known = authority.passkeys.get(signature.credential_id)
-    retired = authority.retired.get(signature.credential_id)
-    if known is None and retired is not None and signature.created_at < retired.moment:
-        known = retired.person, retired.public_key
-    if known is None or known[0] != str(signature.person_id):
-        raise Forged(f"A signature by {signature.person} was made with a passkey that the authority does not know as theirs.")
-    try:
-        expected = signatures.challenge(revision.digest, Verdict(signature.verdict), bytes(websafe_decode(signature.nonce)))
-        assertion = Assertion(signature.credential_id, signature.client_data, signature.authenticator_data, signature.signature)
-        signatures.verify(assertion, expected=expected, public_key=known[1], party=party)
-        opened = signatures.moment_of(bytes(websafe_decode(signature.nonce)))
-    except (BadSignature, ValueError) as error:
-        raise Forged(f"A signature by {signature.person} does not verify: {error}") from error
-    # The ceremony's moment is inside what was signed; a row that says another time was changed to revive an old approval.
-    if not opened - _SKEW <= signature.created_at <= opened + signatures.LIFETIME + _SKEW:
-        raise Forged(f"A signature by {signature.person} says another time than the one that was signed.")
-    return known[0]
 
 
 def _reviews_are_signed(revision: Revision, stored: list[Signature]) -> None:

@@ -25,8 +25,9 @@ from approvals.errors import BadSignature
 from approvals.states import Verdict
 
 DOMAIN: Final = b"countersign/decision/1"
-# A change of authority and a registration are no decisions: none of the three can ever be taken for another.
+# A change of authority, a statement and a registration are no decisions: none of the four can ever be taken for another.
 AUTHORITY: Final = b"countersign/change/1"
+STATEMENT: Final = b"countersign/statement/1"
 REGISTRATION: Final = b"countersign/registration/1"
 NONCE_BYTES: Final = 32
 # From the opening of a ceremony to its signature.

@@ -63,6 +63,18 @@ class ChangeState(StrEnum):
     REFUSED = "refused"
 
 
+class StatementState(StrEnum):
+    """Where a statement stands. `in force`: it was acted on; `over`: a pause that was resumed; `refused`: it did not verify."""
+
+    OPEN = "open"
+    IN_FORCE = "in force"
+    OVER = "over"
+    DENIED = "denied"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    REFUSED = "refused"
+
+
 class Completeness(StrEnum):
     """How far a recorded call can be repeated."""
 

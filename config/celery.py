@@ -29,6 +29,7 @@ DRAINS: Final = {
     "execute": "executor.tasks.execute_due",
     "inspect": "executor.tasks.execute_due",
     "close": "executor.tasks.execute_due",
+    "logs": "executor.tasks.poll_queue",
     "apply": "executor.tasks.apply_changes",
 }
 ROUTES: Final = {
@@ -119,7 +120,7 @@ def _connection() -> Connection:
 
 
 def nudge(kind: str) -> None:
-    """Wake the worker that drains outbox rows of this kind: notify, mirror, prove, execute, inspect, close, apply.
+    """Wake the worker that drains outbox rows of this kind: notify, mirror, prove, execute, inspect, close, logs, apply.
 
     Called after a commit. The row is the promise and the sweep its guarantee; the nudge only makes it quick, so it
     never raises and never waits longer than about a second.

@@ -103,6 +103,10 @@ class Environment:
     # Where the execution process claims each attempt outside the database, and for how many days a claim is locked there.
     claims_bucket: str
     claims_days: int
+    # Where the feed finds the trail's log files: the bucket, what precedes the account in a key, the bucket's region.
+    trail_bucket: str
+    trail_prefix: str
+    trail_region: str
     time_zone: str
     log_level: LogLevel
 
@@ -251,6 +255,12 @@ def _days(value: str) -> int:
     return int(value)
 
 
+def _folder(value: str) -> str:
+    if not value.endswith("/") or value.startswith("/"):
+        raise ValueError("must end with a slash and begin without one, like AWSLogs/ or AWSLogs/o-exampleorgid/.")
+    return value
+
+
 def _read_oidc(reader: _Reader) -> SingleSignOn | None:
     """All of the OIDC variables or none: half a provider is a mistake."""
     if not any(reader.text(name) for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")):
@@ -323,6 +333,9 @@ def read(environ: Mapping[str, str]) -> Environment:
         mirror_table=reader.text("COUNTERSIGN_MIRROR_TABLE", "ApprovalRequests"),
         home_region=reader.text("COUNTERSIGN_HOME_REGION", "eu-west-1"),
         genesis=reader.parsed("COUNTERSIGN_GENESIS", reader.text("COUNTERSIGN_GENESIS"), _genesis, ""),
+        trail_bucket=reader.text("COUNTERSIGN_TRAIL_BUCKET"),
+        trail_prefix=reader.parsed("COUNTERSIGN_TRAIL_PREFIX", reader.text("COUNTERSIGN_TRAIL_PREFIX"), _folder, "AWSLogs/"),
+        trail_region=reader.text("COUNTERSIGN_TRAIL_REGION"),
         demo=reader.flag("COUNTERSIGN_DEMO"),
         demo_keys=Path(demo_keys) if demo_keys else None,
         stop_at=reader.text("COUNTERSIGN_STOP_AT"),

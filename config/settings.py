@@ -37,6 +37,10 @@ BEHIND_PROXY = ENVIRONMENT.behind_proxy
 SEALING_KEY = ENVIRONMENT.sealing_key
 OPENING_KEYS = ENVIRONMENT.opening_keys
 # The bucket of the claims outside the database ("": none are kept), and the days for which each is locked.
+# CloudTrail's log files ("": they are not read), what precedes the account in their keys, and the bucket's region ("": the home).
+TRAIL_BUCKET = ENVIRONMENT.trail_bucket
+TRAIL_PREFIX = ENVIRONMENT.trail_prefix
+TRAIL_REGION = ENVIRONMENT.trail_region
 CLAIMS_BUCKET = ENVIRONMENT.claims_bucket
 CLAIMS_DAYS = ENVIRONMENT.claims_days
 # approvals calls what this names after a commit; so it knows no Celery and portal imports no task.

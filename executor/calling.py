@@ -14,9 +14,9 @@ from typing import Final
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from approvals import audit
+from approvals import audit, statements
 from approvals.audit import Trail
-from approvals.errors import AuditUnavailable
+from approvals.errors import AuditUnavailable, NotYet
 from approvals.models import Attempt, AuditKind, Execution
 from approvals.operations import catalog
 from approvals.plan import Step
@@ -35,6 +35,7 @@ from executor.points import Point
 log = logging.getLogger(__name__)
 # A call is only begun when its whole time-out fits into what is left of the lease.
 LONGEST_CALL: Final = timedelta(seconds=aws.CONNECT_TIMEOUT + aws.READ_TIMEOUT)
+NOT_SENT: Final = "NotSent"
 # Seconds between two tries to record an answer: a deadlock is over at once, a database restarts within some.
 PAUSES: Final = (0.1, 0.5, 2.0, 5.0)
 
@@ -62,6 +63,8 @@ def made(
         # Rolled back for certain: whoever of this process comes again need not take its own claim for another's.
         outside.unused(held)
         raise
+    if not isinstance(attempt, Attempt):
+        return attempt
     points.reached(Point.REHEARSAL_SENT if rehearsal else Point.SENT)
     answer = call(cleared.claim, step, session, opened, attempt)
     points.reached(Point.REHEARSAL_CALLED if rehearsal else Point.CALLED)
@@ -73,30 +76,20 @@ def made(
     return attempt if found else None
 
 
-def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held, *, rehearsal: bool = False) -> Attempt:
-    """Say, before the call, that it is being made, under which access key, which claim outside and with which token."""
-    claim, operation, now = cleared.claim, catalog.get(step.name), timezone.now()
+def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held, *, rehearsal: bool = False) -> Attempt | Later:
+    """Say, before the call, that it is being made, under which access key, which claim outside and with which token.
+
+    Later, when somebody paused all executions since this was claimed.
+    """
     try:
         with audit.recorded() as trail:
-            endings.move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
-            attempt = Attempt.objects.create(
-                execution_id=claim.execution_id,
-                step=index,
-                number=held.number,
-                token=claim.token,
-                operation=step.name,
-                region=cleared.plan.region,
-                access_key_id=session.access_key_id,
-                sent_at=now,
-                rehearsal=rehearsal,
-                claimed_as=held.key,
-                client_token=additions.token_for(operation, step, claim.execution_id, index, rehearsal=rehearsal),
-            )
+            statements.must_still_run(cleared.resumed)
+            attempt = _announced(cleared, index, step, session, held, rehearsal=rehearsal)
             trail.add(
                 AuditKind.ATTEMPT_SENT,
                 actor=ACTOR,
-                request=claim.request_id,
-                execution=str(claim.execution_id),
+                request=cleared.claim.request_id,
+                execution=str(cleared.claim.execution_id),
                 step=index,
                 number=attempt.number,
                 operation=step.name,
@@ -105,9 +98,47 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held,
                 client_token=attempt.client_token or None,
                 claimed_as=held.key or None,
             )
+    except NotYet as reason:
+        return _not_sent(cleared, index, step, session, held, str(reason), rehearsal=rehearsal)
     except IntegrityError as error:
         raise Superseded(f"The database refused the attempt: {error}") from error
     return attempt
+
+
+def _announced(cleared: Cleared, index: int, step: Step, session: Session, held: Held, *, rehearsal: bool) -> Attempt:
+    claim, operation, now = cleared.claim, catalog.get(step.name), timezone.now()
+    endings.move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
+    return Attempt.objects.create(
+        execution_id=claim.execution_id,
+        step=index,
+        number=held.number,
+        token=claim.token,
+        operation=step.name,
+        region=cleared.plan.region,
+        access_key_id=session.access_key_id,
+        sent_at=now,
+        rehearsal=rehearsal,
+        claimed_as=held.key,
+        client_token=additions.token_for(operation, step, claim.execution_id, index, rehearsal=rehearsal),
+    )
+
+
+def _not_sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held, why: str, *, rehearsal: bool) -> Later:
+    """The pause came between the claim outside and `sent`. Whoever comes after it may take over, and judges everything again.
+
+    The claim outside is used up: the attempt that accounts for it is never committed as `sent`, but at once as rejected.
+    """
+    if held.key:
+        try:
+            with audit.recorded() as trail:
+                attempt = _announced(cleared, index, step, session, held, rehearsal=rehearsal)
+                said = f"Not sent. {why}"
+                endings.answered(trail, cleared.claim, attempt, AttemptState.REJECTED, code=NOT_SENT, message=said)
+                Attempt.objects.filter(pk=attempt.pk).update(may_repeat=True)
+        except IntegrityError as error:
+            raise Superseded(f"The database refused the attempt: {error}") from error
+    endings.move(cleared.claim, lease_until=timezone.now())
+    return Later(timezone.now() + holding.PAUSED_FOR, why)
 
 
 def call(claim: Claim, step: Step, session: Session, opened: Opened, attempt: Attempt) -> Answer:
@@ -119,7 +150,7 @@ def call(claim: Claim, step: Step, session: Session, opened: Opened, attempt: At
         lease_until__gt=timezone.now() + LONGEST_CALL,
     )
     if not mine.exists():
-        return Rejected("NotSent", "The worker was held up and lost its claim before the call, so the call was not made.")
+        return Rejected(NOT_SENT, "The worker was held up and lost its claim before the call, so the call was not made.")
     points.reached(Point.FENCED)
     beside = additions.added(catalog.get(step.name), attempt.client_token, rehearsal=attempt.rehearsal)
     with unseen(opened.forms()):

@@ -22,7 +22,7 @@ from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Re
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
-from executor import drift, endings, notices, points
+from executor import drift, endings, notices, points, switch
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
 from executor.points import Point
@@ -55,6 +55,8 @@ class Cleared:
     # Handles, as the chain of authority knows them: for AWS's own record of the session.
     asked_by: str
     approved_by: tuple[str, ...]
+    # The pauses that were known to be resumed then: any other one that is found before a call stops it.
+    resumed: frozenset[UUID] = frozenset()
 
 
 def take(execution_id: UUID) -> Cleared | Later | None:
@@ -77,6 +79,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
         done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
         try:
             known = authority.walk(settings.GENESIS)
+            resumed = switch.must_not_be_paused(trail, known, now)
             verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
             if was is ExecutionState.READY:
                 if waits := notices.waiting_for(trail, execution, verified, known, now):
@@ -116,7 +119,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
     approvers = tuple(sorted(handles.get(person, "") for person in verified.approved_by))
     asked_by = handles.get(verified.confirmed_by or verified.broken_by or "", "")
     account = known.accounts[verified.plan.account]
-    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers)
+    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers, resumed)
 
 
 def _told_at(execution: Execution) -> datetime | None:

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from approvals import audit, notifications, outbox
+from approvals import audit, notifications, outbox, statements
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
-from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, OutboxKind
-from approvals.states import EXECUTION_MOVES, SETTLED_EXECUTIONS, AttemptState, ExecutionState
+from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, OutboxKind, Statement
+from approvals.states import EXECUTION_MOVES, SETTLED_EXECUTIONS, AttemptState, ExecutionState, StatementState
 from executor.errors import Superseded
 
 ACTOR: Final = "process:execution"
@@ -86,6 +86,8 @@ def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell
     if tell:
         notifications.tell(notifications.FINISHED, request)
     outbox.put(OutboxKind.MIRROR, request.pk)
+    if state in SETTLED_EXECUTIONS:
+        _overtake(trail, claim)
     if state is ExecutionState.SUCCEEDED:
         revision = Execution.objects.values_list("revision_id", flat=True).get(pk=claim.execution_id)
         outbox.put(OutboxKind.INSPECT, revision)
@@ -158,6 +160,13 @@ def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str) -> None:
         number=attempt.number,
         how=how,
     )
+
+
+def _overtake(trail: Trail, claim: Claim) -> None:
+    """Whoever was about to say how it went need not any more: it is known."""
+    for waiting in Statement.objects.filter(execution_id=claim.execution_id, state=StatementState.OPEN):
+        why = "The outcome became known by evidence before two persons had said it."
+        statements.end(trail, waiting, StatementState.REFUSED, why, ACTOR, timezone.now())
 
 
 def _before(state: ExecutionState) -> list[ExecutionState]:

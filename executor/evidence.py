@@ -14,10 +14,12 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from approvals import audit
+from approvals import audit, statements
 from approvals.alerts import raise_alert
-from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Proof, TrailRecord
-from approvals.states import AttemptState
+from approvals.errors import BadAuthority
+from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Proof, Statement, TrailRecord
+from approvals.states import AttemptState, StatementState
+from approvals.trail_event import INCONCLUSIVE, Outcome
 from executor import same_call
 from executor.same_call import Likeness
 
@@ -46,12 +48,40 @@ def prove(record_id: int) -> str:
                 event=record.event_id,
                 outcome=record.outcome,
             )
+            contradicted(trail, attempt, record, actor=ACTOR)
             return ""
         # A session that was opened for one call and made another needs no grace: no attempt to come could account for it.
         if not other and not _given_up(record):
             return "No attempt accounts for this record yet."
         _rogue(trail, record, other)
         return ""
+
+
+def contradicted(trail: audit.Trail, attempt: Attempt, record: TrailRecord, *, actor: str) -> None:
+    """An alert where two persons closed this call's outcome otherwise than CloudTrail's record of it says."""
+    closed = Statement.objects.filter(execution=attempt.execution_id, state=StatementState.IN_FORCE).select_related("proposer")
+    for statement in closed:
+        try:
+            said = statements.read(statement)
+        except BadAuthority:
+            continue  # it was verified before it was put in force; rows that were changed since are the audit's to find
+        took_effect = record.outcome == Outcome.SUCCEEDED
+        if said.attempt != (attempt.step, attempt.number) or record.error_code in INCONCLUSIVE:
+            continue
+        if took_effect == (said.outcome is statements.Outcome.SUCCEEDED):
+            continue
+        raise_alert(
+            trail,
+            AlertKind.CONTRADICTED,
+            title=f"CloudTrail contradicts how execution {str(attempt.execution_id)[:8].upper()} was closed",
+            detail=(
+                f"Statement {statement.reference} says that {attempt.operation} {said.outcome}. CloudTrail event "
+                f"{record.event_id} says {record.outcome} {record.error_code}. Look at the target now: what was filed or decided "
+                "since may rest on the wrong outcome."
+            ),
+            actor=actor,
+            request=_request_of(attempt),
+        )
 
 
 def _attempt_of(record: TrailRecord) -> tuple[Attempt | None, str]:

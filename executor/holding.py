@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
+from typing import Final
 
+from django.db import transaction
 from django.utils import timezone
 
-from approvals import audit
+from approvals import audit, statements
 from approvals.alerts import raise_alert
+from approvals.errors import NotYet
 from approvals.models import AlertKind, ApprovalRequest
 from approvals.states import ExecutionState
 from executor import again, endings, outside, stuck
@@ -17,6 +21,8 @@ from executor.errors import AwsError, ClaimedElsewhere, NoPlaceForClaims
 from executor.outside import Held
 
 log = logging.getLogger(__name__)
+# Resuming makes what waits due at once; this is for whoever missed that.
+PAUSED_FOR: Final = timedelta(seconds=10)
 
 
 def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
@@ -25,7 +31,13 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
     None: somebody else's was found, so that the outcome is unknown and nothing is sent.
     """
     claim = cleared.claim
-    # Who was taken over meanwhile leaves no claim behind that nobody could account for.
+    # Who was taken over meanwhile leaves no claim behind that nobody could account for; nor, mostly, does who was paused.
+    try:
+        with transaction.atomic():
+            statements.must_still_run(cleared.resumed)
+    except NotYet as reason:
+        endings.move(claim, lease_until=timezone.now())
+        return Later(timezone.now() + PAUSED_FOR, str(reason))
     endings.move(claim, lease_until=timezone.now() + LEASE)
     try:
         return outside.claim(claim, cleared.digest, index)

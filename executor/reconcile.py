@@ -8,25 +8,39 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from approvals import audit, authority, correlation, outbox
 from approvals.alerts import raise_alert
 from approvals.errors import AuditUnavailable, CountersignError
-from approvals.models import Alert, AlertKind, Attempt, AuditKind, Execution, OutboxKind, OutboxMessage, Proof, TrailRecord
+from approvals.models import (
+    Alert,
+    AlertKind,
+    Attempt,
+    AuditKind,
+    Execution,
+    Look,
+    Observation,
+    OutboxKind,
+    OutboxMessage,
+    Proof,
+    TrailRecord,
+)
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.trail_event import INCONCLUSIVE, Outcome
-from executor import additions, aws, endings, stuck, target
+from executor import additions, aws, endings, looks, stuck, target
 from executor.claim import LEASE
 from executor.endings import Claim
 from executor.errors import Superseded
@@ -35,8 +49,9 @@ from executor.target import Patience
 log = logging.getLogger(__name__)
 LOOK_AGAIN: Final = timedelta(seconds=20)
 LONGEST_WAIT: Final = timedelta(minutes=10)
-# AWS takes a signed request for five minutes: until then one that hung on the way may still arrive.
-SIGNED_FOR: Final = timedelta(minutes=5)
+# AWS takes a signed request for a quarter of an hour at most: until then one that hung on the way may still arrive. CloudTrail
+# mostly tells within it, so the target's own state is asked only afterwards.
+SIGNED_FOR: Final = timedelta(minutes=15)
 _OPEN: Final = [ExecutionState.READY, ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
 
 
@@ -117,6 +132,7 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
     claim = _fenced(execution)
     if attempt.state != AttemptState.ACCEPTED:
         if proof is None:
+            _without_record(execution, claim, attempt, patience)
             return
         record = proof.record
         if record.outcome != Outcome.SUCCEEDED:
@@ -128,19 +144,79 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
         log.info("not settled yet: %s", trouble)
         _give_up_waiting(execution, claim, attempt, trouble, patience)
         return
-    plan = execution.revision.plan
-    how = f"CloudTrail event {proof.record.event_id}" if proof else "AWS's answer"
+    _took_effect(execution, claim, attempt, f"CloudTrail event {proof.record.event_id}" if proof else "AWS's answer")
+
+
+def _without_record(execution: Execution, claim: Claim, attempt: Attempt, patience: Patience) -> None:
+    """CloudTrail shows nothing of the call so far: its log files are read, and then the target is asked, by the table's rule.
+
+    That no record came proves nothing. The target decides only where it was read at the claim, for then it is known to be the
+    very same one, and what it shows now to be new.
+    """
+    if not looks.is_due(execution.pk, Look.Source.EVENTS, attempt.sent_at):
+        return
+    looks.note(execution.pk, Look.Source.EVENTS, "No record of this call has come.")
+    _have_log_files_read(execution)
+    told = attempt.sent_at + SIGNED_FOR
+    if timezone.now() < told:
+        said = f"Not looked at before {told:%H:%M:%S %Z}: until then AWS may take the call as it was signed."
+        looks.note(execution.pk, Look.Source.TARGET, said)
+        return
+    before = _at_the_claim(execution, attempt)
+    if before is None:
+        looks.note(execution.pk, Look.Source.TARGET, "It was not read at the claim, so what it shows now proves nothing.")
+        return
+    if not (trouble := _look(execution, attempt, partial(target.look_effect, before=before, patience=patience))):
+        looks.note(execution.pk, Look.Source.TARGET, "It shows what the call was to bring about, and did not at the claim.")
+        _took_effect(execution, claim, attempt, "the target's state")
+        return
+    if not (why := _look(execution, attempt, partial(target.look_no_effect, before=before, patience=patience))):
+        looks.note(execution.pk, Look.Source.TARGET, "It is untouched: the very target that was there at the claim.")
+        _had_no_effect(claim, attempt)
+        return
+    looks.note(execution.pk, Look.Source.TARGET, f"It decides nothing: {trouble}; {why}.")
+
+
+def _have_log_files_read(execution: Execution) -> None:
+    """A promise that the feed keeps: it alone takes records in, whatever way they come."""
+    with transaction.atomic():
+        if not OutboxMessage.objects.filter(kind=OutboxKind.LOGS, subject=str(execution.pk), done_at=None).exists():
+            outbox.put(OutboxKind.LOGS, execution.pk)
+
+
+def _at_the_claim(execution: Execution, attempt: Attempt) -> Any:
+    """What the executor read of the step's target at the claim, before it made the call."""
+    seen = Observation.objects.filter(
+        revision=execution.revision_id,
+        step=attempt.step,
+        moment=Observation.Moment.CLAIM,
+        problem="",
+        taken_at__lte=attempt.sent_at,
+    ).last()
+    return json.loads(seen.text) if seen is not None and seen.text else None
+
+
+def _had_no_effect(claim: Claim, attempt: Attempt) -> None:
+    with audit.recorded() as trail:
+        message = "The target is untouched, long after AWS would have taken the call as it was signed."
+        endings.answered(trail, claim, attempt, AttemptState.REJECTED, code="NoEffect", message=message)
+        endings.end(trail, claim, ExecutionState.FAILED, f"It had no effect. {message} File it again if it is still wanted.")
+
+
+def _took_effect(execution: Execution, claim: Claim, attempt: Attempt, how: str) -> None:
+    """The call took effect and its target has settled: the next step, or the end."""
+    steps = len(execution.revision.plan.steps)
     with audit.recorded() as trail:
         endings.settle(trail, claim, attempt, how=how)
-        if attempt.step + 1 == len(plan.steps):
+        if attempt.step + 1 == steps:
             endings.end(trail, claim, ExecutionState.SUCCEEDED, f"It took effect, by {how}, and the target has settled.")
         elif execution.execution_state is ExecutionState.UNKNOWN:
-            left = len(plan.steps) - attempt.step - 1
             endings.end(
                 trail,
                 claim,
                 ExecutionState.FAILED,
-                f"Step {attempt.step + 1} took effect, by {how}; the {left} after it were not made. File them again.",
+                f"Step {attempt.step + 1} took effect, by {how}; the {steps - attempt.step - 1} after it were not made. "
+                "File them again.",
             )
         else:
             _let_go(claim, timedelta(0))  # the next sweep hands the steps that are left to whoever is free

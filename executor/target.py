@@ -16,7 +16,7 @@ from botocore.model import Shape
 
 from approvals.operations import catalog, resources, sensitive
 from approvals.operations.catalog import Operation
-from approvals.operations.facts import Describe
+from approvals.operations.facts import Describe, Untouched
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step
 from executor import aws, settling
@@ -150,7 +150,70 @@ def is_untouched(session: Reads, step: Step) -> bool:
     untouched = catalog.get(step.name).facts.untouched
     if untouched is None:
         return False
-    state = read(session, step)
+    return _is_untouched_in(untouched, read(session, step), step)
+
+
+def was_untouched(step: Step, before: Any) -> bool:
+    """Whether a state that was read before the call is one that the call would have changed, by the table's rule."""
+    untouched = catalog.get(step.name).facts.untouched
+    return untouched is not None and before is not None and _is_untouched_in(untouched, before, step)
+
+
+def is_same_target(step: Step, before: Any, now: Any) -> bool:
+    """Whether two states are of the very same target, by what identifies one for ever (TableId, creation date).
+
+    False where the table names nothing that does, or neither state shows it: then a target made anew would not be noticed.
+    """
+    describe = catalog.get(step.name).facts.describe
+    if describe is None or not describe.identity:
+        return False
+    pairs = [(jmespath.search(path, before), jmespath.search(path, now)) for path in describe.identity]
+    told = [(one, other) for one, other in pairs if one is not None or other is not None]
+    return bool(told) and all(one == other for one, other in told)
+
+
+def shows_effect(session: Reads, step: Step, before: Any) -> bool:
+    """Whether the target shows what the call was to bring about, and did not show it before. Raises AwsError.
+
+    Only where the table can tell the two apart: it is gone, or the very same target has settled into what the call asked for.
+    """
+    facts = catalog.get(step.name).facts
+    untouched, settled = facts.untouched, facts.settled
+    if untouched is None or settled.at_once or not was_untouched(step, before) or not has_settled(session, step):
+        return False
+    try:
+        state = read_plain(session, step)
+    except AwsRefused as error:
+        return error.code in settled.gone
+    if not is_same_target(step, before, state) or _is_untouched_in(untouched, state, step):
+        return False
+    changed = [path for name, path in untouched.unless.items() if name in step.parameters]
+    wanted = {path: step.parameters[name] for name, path in untouched.unless.items() if name in step.parameters}
+    return all(_holds(jmespath.search(path, state), wanted[path]) for path in changed)
+
+
+def look_effect(session: Reads, step: Step, before: Any, patience: Patience) -> str:
+    """Two looks for what the call was to bring about: "" when both show it, else why not. Raises AwsError."""
+    if shows_effect(session, step, before):
+        time.sleep(patience.again_after)
+        if shows_effect(session, step, before):
+            return ""
+    return "the target does not show what the call was to bring about"
+
+
+def look_no_effect(session: Reads, step: Step, before: Any, patience: Patience) -> str:
+    """Two looks for a sign that the call had no effect on the very target that was there before it. Raises AwsError."""
+    if not is_same_target(step, before, read_plain(session, step)):
+        return "the target is not known to be the one that was there before the call"
+    return look_untouched(session, step, patience)
+
+
+def read_plain(session: Reads, step: Step) -> Any:
+    """The target's state as an Observation keeps it: what JSON can say, without secrets. Raises AwsError."""
+    return json.loads(read_text(session, step))
+
+
+def _is_untouched_in(untouched: Untouched, state: Any, step: Step) -> bool:
     if jmespath.search(untouched.expression, state) != untouched.value:
         return False
     if not untouched.unless:

@@ -8,20 +8,22 @@ from uuid import UUID
 
 from celery import shared_task
 
-from approvals import changes, decisions, outbox, weakened
+from approvals import changes, decisions, outbox, statements, weakened
 from approvals.models import OutboxKind, OutboxMessage
-from executor import delivery, endings, feed, inspect, reconcile, run, stuck
+from executor import closing, delivery, endings, feed, inspect, reconcile, run, stuck, trail_logs
 
 _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
     OutboxKind.EXECUTE: run.keep,
     OutboxKind.INSPECT: inspect.keep,
+    OutboxKind.CLOSE: closing.keep,
 }
 
 
 @shared_task(name="executor.tasks.poll_queue")
 def poll_queue() -> None:
-    """Take in what is on the event queue."""
+    """Take in what is on the event queue, and what log files hold of calls whose outcome is not known."""
     feed.poll()
+    trail_logs.read_due()
 
 
 @shared_task(name="executor.tasks.deliver")
@@ -76,3 +78,4 @@ def _id(subject: str) -> UUID | None:
 def expire() -> None:
     """End what has run out of its clock."""
     decisions.expire()
+    statements.expire()

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from fido2.utils import websafe_decode
 
 from approvals import decisions, signatures
-from approvals.decisions import Ceremony
+from approvals.ceremonies import Ceremony
 from approvals.errors import BadSignature, Refused, StaleRevision
 from approvals.models import Person
 from approvals.signatures import Assertion

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from approvals.models import Alert, ApprovalRequest, AuthorityChange, Execution, Invitation, Person
+from approvals.models import Alert, ApprovalRequest, AuthorityChange, Execution, Invitation, Person, Statement
 from portal import software_authenticator
 from portal.listing import Line, line_of
 from portal.viewer import Viewer, for_listing
@@ -33,6 +33,7 @@ class Home:
     shows_alerts: bool
     changes: list[AuthorityChange]
     shows_changes: bool
+    statements: list[Statement]
     passkeys: int
     asks_for_passkeys: bool
     invitation: Invitation | None
@@ -59,6 +60,7 @@ def home_of(viewer: Viewer) -> Home:
         shows_alerts=viewer.sees_everything,
         changes=list(viewer.changes_to_sign().select_related("proposer")[:MOST]),
         shows_changes=viewer.person.is_administrator,
+        statements=list(viewer.statements_to_sign().select_related("proposer")[:MOST]),
         passkeys=passkeys,
         asks_for_passkeys=_asks_for_passkeys(viewer.person, passkeys),
         invitation=Invitation.objects.filter(person=viewer.person, until__gt=timezone.now()).first(),

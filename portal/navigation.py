@@ -23,6 +23,7 @@ _FOR_ALL = (("Home", "admin:index"), ("Requests", "admin:approvals_approvalreque
 _FOR_REVIEWERS = (
     ("Guardrails", "admin:approvals_guardrail_changelist"),
     ("Changes", "admin:approvals_authoritychange_changelist"),
+    ("Statements", "admin:approvals_statement_changelist"),
 )
 _FOR_OVERSIGHT = (
     ("Executions", "admin:approvals_execution_changelist"),

@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
+from approvals import statements
 from approvals.errors import CountersignError, NotAllowed
 from portal import mfa, refusals
 from portal.navigation import navigation
@@ -36,10 +37,11 @@ class PortalSite(AdminSite):
         return _is_known(request) and mfa.second_factor_shown(request)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """What the frame of every page shows: who is signed in and where he can go."""
+        """What the frame of every page shows: who is signed in, where he can go, whether executions are paused."""
         context = super().each_context(request)
         viewer = viewer_of(request) if context["has_permission"] else None
-        return {**context, "viewer": viewer, "navigation": navigation(request, viewer) if viewer else []}
+        paused = [statements.words_of(one) for one in statements.in_force()] if viewer else []
+        return {**context, "viewer": viewer, "navigation": navigation(request, viewer) if viewer else [], "paused": paused}
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Django's addresses without those that are closed here."""

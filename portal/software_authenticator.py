@@ -16,8 +16,7 @@ from django.conf import settings
 from fido2.utils import websafe_encode
 from fido2.webauthn import AuthenticatorData, CollectedClientData
 
-from approvals.changes import Opened
-from approvals.decisions import Ceremony
+from approvals.ceremonies import Ceremony
 from approvals.errors import NotAllowed
 from approvals.signatures import Assertion
 
@@ -27,7 +26,7 @@ def available_for(handle: str) -> bool:
     return bool(settings.DEMO) and handle in _keys()
 
 
-def sign(handle: str, ceremony: Ceremony | Opened) -> Assertion:
+def sign(handle: str, ceremony: Ceremony) -> Assertion:
     """Answer a ceremony as the person's passkey would. Raises NotAllowed outside the demo or for somebody without a key."""
     if not available_for(handle):
         raise NotAllowed("The software authenticator signs for the demo's people, in the demo alone. Use your passkey.")
@@ -35,7 +34,7 @@ def sign(handle: str, ceremony: Ceremony | Opened) -> Assertion:
     return assertion(key["credential_id"], key["private_key"], ceremony)
 
 
-def assertion(credential_id: str, private_key_pem: str, ceremony: Ceremony | Opened) -> Assertion:
+def assertion(credential_id: str, private_key_pem: str, ceremony: Ceremony) -> Assertion:
     """A WebAuthn assertion over the ceremony's challenge with a P-256 key in PEM; presence and verification flags are set."""
     private_key = load_pem_private_key(private_key_pem.encode(), password=None)
     assert isinstance(private_key, ec.EllipticCurvePrivateKey)  # noqa: S101 - the demo wrote the file itself

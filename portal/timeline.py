@@ -45,6 +45,8 @@ _TOPICS = {
     notifications.GLASS_BROKEN: "the broken glass",
     notifications.GLASS_REVIEWED: "the review of the broken glass",
     notifications.GLASS_OVERDUE: "the review that is overdue",
+    notifications.STATEMENT_PROPOSED: "a statement that waits for a second signature",
+    notifications.STATEMENT_ENDED: "what became of a statement",
 }
 _MOMENTS = {
     "review": "Target read for the review",

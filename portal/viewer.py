@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from approvals import permissions
 from approvals.errors import NotAllowed
@@ -23,6 +25,8 @@ from approvals.models import (
     Revision,
     RevisionGuardrail,
     Signature,
+    Statement,
+    StatementSignature,
 )
 from approvals.permissions import person_of, reviewable_by
 from approvals.states import OPEN_STATES, SETTLED_EXECUTIONS, RequestState
@@ -88,6 +92,22 @@ class Viewer:
             return AuthorityChange.objects.none()
         signed = ChangeSignature.objects.filter(change=OuterRef("pk"), person=self.person)
         return AuthorityChange.objects.filter(state="open", kind=AuthorityChange.Kind.EDITS).exclude(Exists(signed))
+
+    def statements(self) -> QuerySet[Statement]:
+        """Every statement that the person may read: all for administrators and auditors, else closings about his requests."""
+        every = Statement.objects.all()
+        return every if self.sees_everything else every.filter(execution__revision__request__in=self.requests())
+
+    def statements_to_sign(self) -> QuerySet[Statement]:
+        """Open statements that wait for this person's signature: resumings for administrators, closings for reviewers."""
+        signed = StatementSignature.objects.filter(statement=OuterRef("pk"), person=self.person)
+        mine: Any = Q(kind=Statement.Kind.RESUME) if self.person.is_administrator else Q(pk__in=[])
+        if self.guardrail_ids and self.person.is_human:
+            under = RevisionGuardrail.objects.filter(revision=OuterRef("execution__revision"), guardrail__in=self.guardrail_ids)
+            edited = Revision.objects.filter(request=OuterRef("execution__revision__request"), author=self.person)
+            others = ~Q(execution__revision__request__requester=self.person) & ~Exists(edited)
+            mine |= Q(Exists(under), kind=Statement.Kind.CLOSING) & others
+        return Statement.objects.filter(mine, state="open", open_until__gt=timezone.now()).exclude(Exists(signed))
 
     def my_requests(self) -> QuerySet[ApprovalRequest]:
         """What the person asked for."""

@@ -16,8 +16,9 @@ from uuid import uuid4
 import yaml
 from fido2.utils import websafe_encode
 
-from approvals import changes, decisions, genesis, ingest
-from approvals.models import ApprovalRequest, AuthorityChange, Execution, Person
+from approvals import changes, decisions, genesis, ingest, statements
+from approvals.ceremonies import Ceremony
+from approvals.models import ApprovalRequest, AuthorityChange, Execution, Person, Statement
 from approvals.signatures import Assertion
 from approvals.states import Verdict
 from executor.demo import people
@@ -120,7 +121,7 @@ class Cast:
             parameters=parameters or {"TableName": "prod-orders"},
         )
 
-    def assertion(self, handle: str, ceremony: decisions.Ceremony | changes.Opened) -> Assertion:
+    def assertion(self, handle: str, ceremony: Ceremony) -> Assertion:
         """What this person's passkey answers."""
         key = self.keys[handle]
         return software_authenticator.assertion(key["credential_id"], key["private_key"], ceremony)
@@ -188,6 +189,32 @@ class Cast:
             self.sign_change(change, handle)
         assert changes.apply(change.pk)
         return AuthorityChange.objects.get(pk=change.pk)
+
+    def sign_statement(
+        self, statement: Statement, handle: str, verdict: Verdict = Verdict.APPROVE, reason: str = ""
+    ) -> Statement:
+        """This person's signature under a statement."""
+        opened = statements.begin(statement.pk, self.person(handle), verdict)
+        return statements.sign(
+            statement.pk,
+            self.person(handle),
+            digest=opened.digest,
+            verdict=verdict,
+            nonce=opened.nonce,
+            assertion=self.assertion(handle, opened),
+            reason=reason or ("it is wrong" if verdict is Verdict.DENY else ""),
+        )
+
+    def paused(self, by: str = "dana", reason: str = "something is wrong") -> Statement:
+        """An administrator pauses all executions."""
+        return self.sign_statement(statements.pause(self.person(by), reason=reason), by)
+
+    def resuming(self, *signers: str, reason: str = "it was nothing") -> Statement:
+        """A resuming of what is paused, signed by these; the execution process has not acted on it yet."""
+        statement = statements.propose_resuming(self.person("dana"), reason=reason)
+        for handle in signers:
+            self.sign_statement(statement, handle)
+        return statement
 
 
 def forged(assertion: Assertion, **changes: str) -> Assertion:

@@ -17,7 +17,6 @@ from approvals.changes.proposing import (
     withdraw,
 )
 from approvals.changes.signing import (
-    Opened,
     begin,
     counted_signers,
     invites,
@@ -33,7 +32,6 @@ __all__ = [
     "ACTOR",
     "LONGEST_REASON",
     "Enrolment",
-    "Opened",
     "apply",
     "begin",
     "begin_registration",

@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
-from fido2.utils import websafe_decode
 
-from approvals import audit, outbox, permissions, signatures
-from approvals.authority import codes, links, relying_party, state
+from approvals import audit, ceremonies, outbox, permissions, signatures
+from approvals.authority import codes, links, state
+from approvals.ceremonies import Ceremony, Kind
 from approvals.changes.writing import end, given_reason, head, locked, must_be_open
-from approvals.counters import last_counter
-from approvals.errors import AlreadyReviewed, BadSignature, NotAllowed, Refused, StaleRevision
+from approvals.errors import AlreadyReviewed, NotAllowed, Refused, StaleRevision
 from approvals.models import (
     AuditKind,
     AuthorityChange,
     ChangeChallenge,
     ChangeSignature,
     OutboxKind,
-    Passkey,
     Person,
 )
-from approvals.signatures import Assertion, RelyingParty
+from approvals.signatures import Assertion
 from approvals.states import ChangeState, Verdict
 
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What a person's passkey is asked to sign. `code` is his part of an enrolment link: shown once, kept nowhere."""
-
-    nonce: str
-    challenge: str
-    digest: str
-    verdict: Verdict
-    credential_ids: tuple[str, ...]
-    relying_party: RelyingParty
-    code: str = ""
+_KIND: Final = Kind(
+    domain=signatures.AUTHORITY,
+    challenges=ChangeChallenge,
+    signatures=ChangeSignature,
+    subject="change",
+    thing="change",
+    signed_already="You have signed this change already.",
+)
 
 
-def begin(change_id: UUID, person: Person, verdict: Verdict, *, now: datetime | None = None) -> Opened:
+def begin(change_id: UUID, person: Person, verdict: Verdict, *, now: datetime | None = None) -> Ceremony:
     """Open a signing ceremony. Decides nothing, and checks that the person may sign at all."""
     now = now or timezone.now()
     if verdict not in (Verdict.APPROVE, Verdict.DENY):
@@ -49,21 +43,10 @@ def begin(change_id: UUID, person: Person, verdict: Verdict, *, now: datetime | 
     with transaction.atomic():
         change = locked(change_id, now)
         _must_be_signer(change, person)
-        keys = tuple(Passkey.objects.filter(person=person).order_by("id").values_list("credential_id", flat=True))
-        if not keys:
-            raise NotAllowed("You have no registered passkey, so you cannot sign. Ask the administrators for an enrolment link.")
+        ceremonies.keys_of(person)
         code = codes.new_code() if verdict is Verdict.APPROVE and invites(change) else ""
-        nonce = signatures.new_nonce(now, codes.fingerprint(code) if code else b"")
-        ChangeChallenge.objects.create(
-            nonce=signatures.websafe(nonce),
-            change=change,
-            person=person,
-            verdict=verdict,
-            created_at=now,
-            expires_at=now + signatures.LIFETIME,
-        )
-    asked = signatures.challenge(change.digest, verdict, nonce, domain=signatures.AUTHORITY)
-    return Opened(signatures.websafe(nonce), signatures.websafe(asked), change.digest, verdict, keys, relying_party(), code)
+        tail = codes.fingerprint(code) if code else b""
+        return ceremonies.begin(_KIND, change, person, verdict, now, tail=tail, code=code)
 
 
 def sign(
@@ -83,13 +66,13 @@ def sign(
     """
     now = now or timezone.now()
     reason = must_have_reason(verdict, reason)
-    _consume(nonce, person, now)
+    ceremonies.consume(_KIND, nonce, person, now)
     with audit.recorded() as trail:
         change = locked(change_id, now)
         _must_be_signer(change, person)
         if digest != change.digest:
             raise StaleRevision("This form is about another change than the one that is stored. Read it again.")
-        _store(change, person, verdict, nonce, assertion, reason, now)
+        ceremonies.sign(_KIND, change, person, verdict, nonce, assertion, now, reason=reason)
         trail.add(
             AuditKind.CHANGE_SIGNED,
             actor=f"person:{person.handle}",
@@ -155,47 +138,3 @@ def _must_be_signer(change: AuthorityChange, person: Person) -> None:
         )
     if ChangeSignature.objects.filter(change=change, person=person).exists():
         raise AlreadyReviewed("You have signed this change already.")
-
-
-def _consume(nonce: str, person: Person, now: datetime) -> None:
-    """Use the nonce up, before and outside the transaction, so that a refused signature cannot be tried again."""
-    mine = ChangeChallenge.objects.filter(nonce=nonce, person=person, consumed_at__isnull=True)
-    if not mine.update(consumed_at=now):
-        raise BadSignature("This signature was used already, or was never asked for. Open the change again and sign anew.")
-
-
-def _store(
-    change: AuthorityChange, person: Person, verdict: Verdict, nonce: str, assertion: Assertion, reason: str, now: datetime
-) -> None:
-    ceremony = ChangeChallenge.objects.filter(nonce=nonce, person=person, change=change, verdict=verdict).first()
-    if ceremony is None:
-        raise BadSignature("This signature was asked for another decision. Open the change again and sign anew.")
-    if ceremony.expires_at <= now:
-        raise BadSignature("You took longer than five minutes to sign. Open the change again and sign anew.")
-    passkey = Passkey.objects.filter(credential_id=assertion.credential_id, person=person).first()
-    if passkey is None:
-        raise BadSignature("That passkey is not one of yours. Sign with a passkey that is registered for you.")
-    expected = signatures.challenge(change.digest, verdict, bytes(websafe_decode(nonce)), domain=signatures.AUTHORITY)
-    key = bytes(websafe_decode(passkey.public_key))
-    counter = signatures.verify(assertion, expected=expected, public_key=key, party=relying_party())
-    if signatures.counter_went_back(last_counter(passkey.credential_id), counter):
-        raise BadSignature(
-            "The passkey's counter went back: it may have been cloned. Tell the administrators before you sign again."
-        )
-    try:
-        with transaction.atomic():
-            ChangeSignature.objects.create(
-                change=change,
-                person=person,
-                verdict=verdict,
-                reason=reason,
-                nonce=nonce,
-                credential_id=assertion.credential_id,
-                client_data=assertion.client_data,
-                authenticator_data=assertion.authenticator_data,
-                signature=assertion.signature,
-                counter=counter,
-                created_at=now,
-            )
-    except IntegrityError as error:
-        raise AlreadyReviewed("You have signed this change already.") from error

@@ -23,12 +23,11 @@ from approvals.decisions.offering import (
 )
 from approvals.decisions.quorum import editors_of, guardrails_of, resolution_of
 from approvals.decisions.reviewing import confirm, review, send_back
-from approvals.decisions.signing import Ceremony, begin
+from approvals.decisions.signing import begin
 from approvals.decisions.steps import subject
 from approvals.decisions.talking import comment
 
 __all__ = [
-    "Ceremony",
     "NotFrozen",
     "adopt",
     "begin",

@@ -1,18 +1,16 @@
-"""Signing ceremonies: a challenge that is used once, and the assertion that answers it."""
+"""Signing a decision on a plan: who may begin, and over what."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
-from fido2.utils import websafe_decode
 
-from approvals import signatures
-from approvals.authority import relying_party
-from approvals.counters import last_counter
+from approvals import ceremonies, signatures
+from approvals.ceremonies import Ceremony, Kind
 from approvals.decisions.checks import (
     must_be_breakable,
     must_be_confirmable,
@@ -21,32 +19,23 @@ from approvals.decisions.checks import (
 from approvals.decisions.writing import (
     locked,
 )
-from approvals.errors import (
-    AlreadyReviewed,
-    BadSignature,
-    NotAllowed,
-)
 from approvals.models import (
-    Passkey,
     Person,
     Revision,
     Signature,
     SignatureChallenge,
 )
-from approvals.signatures import Assertion, RelyingParty
+from approvals.signatures import Assertion
 from approvals.states import Verdict
 
-
-@dataclass(frozen=True, slots=True)
-class Ceremony:
-    """What a person's passkey is asked to sign: all bytes as base64url. `credential_ids` are the passkeys that may answer."""
-
-    nonce: str
-    challenge: str
-    digest: str
-    verdict: Verdict
-    credential_ids: tuple[str, ...]
-    relying_party: RelyingParty
+KIND: Final = Kind(
+    domain=signatures.DOMAIN,
+    challenges=SignatureChallenge,
+    signatures=Signature,
+    subject="revision",
+    thing="request",
+    signed_already="You have signed this revision already.",
+)
 
 
 def begin(request_id: UUID, person: Person, verdict: Verdict, *, now: datetime | None = None) -> Ceremony:
@@ -61,66 +50,15 @@ def begin(request_id: UUID, person: Person, verdict: Verdict, *, now: datetime |
             must_be_breakable(request, revision, person, now)
         else:
             must_be_reviewable(request, revision, person, now)
-        keys = tuple(Passkey.objects.filter(person=person).order_by("id").values_list("credential_id", flat=True))
-        if not keys:
-            raise NotAllowed("You have no registered passkey, so you cannot sign. Ask the administrators for an enrolment.")
-        nonce = signatures.new_nonce(now)
-        SignatureChallenge.objects.create(
-            nonce=signatures.websafe(nonce),
-            revision=revision,
-            person=person,
-            verdict=verdict,
-            created_at=now,
-            expires_at=now + signatures.LIFETIME,
-        )
-    challenge = signatures.websafe(signatures.challenge(revision.digest, verdict, nonce))
-    return Ceremony(signatures.websafe(nonce), challenge, revision.digest, verdict, keys, relying_party())
+        return ceremonies.begin(KIND, revision, person, verdict, now)
 
 
 def consume(nonce: str, person: Person, now: datetime) -> None:
-    """Use the nonce up, before and outside the decision's transaction, so that a refused signature cannot be tried again."""
-    mine = SignatureChallenge.objects.filter(nonce=nonce, person=person, consumed_at__isnull=True)
-    if not mine.update(consumed_at=now):
-        if SignatureChallenge.objects.filter(nonce=nonce, person=person).exists():
-            raise BadSignature(
-                "This signature was used already: a signature counts once, and sending it again changes nothing. Open the "
-                "request to see what became of it; sign anew if there is still something to sign."
-            )
-        raise BadSignature("This signature was never asked of you here. Open the request again and sign anew.")
+    """Use the nonce of a decision up. Raises BadSignature."""
+    ceremonies.consume(KIND, nonce, person, now)
 
 
 def sign(revision: Revision, person: Person, verdict: Verdict, nonce: str, assertion: Assertion, now: datetime) -> Signature:
-    ceremony = SignatureChallenge.objects.filter(nonce=nonce, person=person, revision=revision, verdict=verdict).first()
-    if ceremony is None:
-        raise BadSignature("This signature was asked for another decision. Open the request again and sign anew.")
-    if ceremony.expires_at <= now:
-        raise BadSignature("You took longer than five minutes to sign. Open the request again and sign anew.")
-    passkey = Passkey.objects.filter(credential_id=assertion.credential_id, person=person).first()
-    if passkey is None:
-        raise BadSignature("That passkey is not one of yours. Sign with a passkey that is registered for you.")
-    counter = signatures.verify(
-        assertion,
-        expected=signatures.challenge(revision.digest, verdict, bytes(websafe_decode(nonce))),
-        public_key=bytes(websafe_decode(passkey.public_key)),
-        party=relying_party(),
-    )
-    if signatures.counter_went_back(last_counter(passkey.credential_id), counter):
-        raise BadSignature(
-            "The passkey's counter went back: it may have been cloned. Tell the administrators before you sign again."
-        )
-    try:
-        with transaction.atomic():
-            return Signature.objects.create(
-                revision=revision,
-                person=person,
-                verdict=verdict,
-                nonce=nonce,
-                credential_id=assertion.credential_id,
-                client_data=assertion.client_data,
-                authenticator_data=assertion.authenticator_data,
-                signature=assertion.signature,
-                counter=counter,
-                created_at=now,
-            )
-    except IntegrityError as error:
-        raise AlreadyReviewed("You have signed this revision already.") from error
+    """Verify and store the signature under a revision. Raises BadSignature, AlreadyReviewed."""
+    made: Signature = ceremonies.sign(KIND, revision, person, verdict, nonce, assertion, now)
+    return made

@@ -19,6 +19,7 @@ from approvals.models.people import Login, Passkey, Person, Principal
 from approvals.models.requests import ApprovalRequest, Revision, RevisionGuardrail, Source
 from approvals.models.reviews import Comment, Review, Signature, SignatureChallenge
 from approvals.models.sealing import SealedKey
+from approvals.models.statements import Look, Statement, StatementChallenge, StatementSignature
 
 __all__ = [
     "Account",
@@ -43,6 +44,7 @@ __all__ = [
     "GuardrailVersion",
     "Invitation",
     "Login",
+    "Look",
     "Notice",
     "Observation",
     "OutboxKind",
@@ -60,5 +62,8 @@ __all__ = [
     "Signature",
     "SignatureChallenge",
     "Source",
+    "Statement",
+    "StatementChallenge",
+    "StatementSignature",
     "TrailRecord",
 ]

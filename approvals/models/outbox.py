@@ -7,7 +7,7 @@ from django.db.models import Q
 
 
 class OutboxKind(models.TextChoices):
-    """What is promised. Delivery keeps the first three, execution the next three, the authority worker the last."""
+    """What is promised. Delivery keeps the first three, execution the next three, the feed and the authority worker one each."""
 
     NOTIFY = "notify", "tell somebody"
     MIRROR = "mirror", "write the mirror"
@@ -15,6 +15,7 @@ class OutboxKind(models.TextChoices):
     EXECUTE = "execute", "carry out"
     INSPECT = "inspect", "read the target's state"
     CLOSE = "close", "close an unknown outcome"
+    LOGS = "logs", "read CloudTrail's log files"
     APPLY = "apply", "apply a change of authority"
 
 

@@ -21,10 +21,13 @@ from approvals.notifications.topics import (
     REMINDER,
     RUNS_OUT,
     SENT_BACK,
+    STATEMENT_ENDED,
+    STATEMENT_PROPOSED,
     STOPPED,
     remind,
     tell,
     tell_about,
+    tell_of_statement,
 )
 from approvals.notifications.wording import Notification, sentence_of, who_asks
 
@@ -48,6 +51,8 @@ __all__ = [
     "REMINDER",
     "RUNS_OUT",
     "SENT_BACK",
+    "STATEMENT_ENDED",
+    "STATEMENT_PROPOSED",
     "STOPPED",
     "Notification",
     "compose",
@@ -55,5 +60,6 @@ __all__ = [
     "sentence_of",
     "tell",
     "tell_about",
+    "tell_of_statement",
     "who_asks",
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from approvals.models import Alert, ApprovalRequest, AuthorityChange, OutboxMessage
+from approvals.models import Alert, ApprovalRequest, AuthorityChange, OutboxMessage, Statement
 from approvals.notifications.about_requests import ABOUT_REQUEST
 from approvals.notifications.about_rows import ABOUT_ROW, alert_raised, change_of_authority
-from approvals.notifications.topics import ALERT, CHANGE_ENDED, CHANGE_PROPOSED
+from approvals.notifications.about_statements import of_statement
+from approvals.notifications.topics import ALERT, CHANGE_ENDED, CHANGE_PROPOSED, STATEMENT_ENDED, STATEMENT_PROPOSED
 from approvals.notifications.wording import Notification
 
 
@@ -19,6 +20,9 @@ def compose(message: OutboxMessage) -> Notification | None:
         return change_of_authority(
             message.topic, AuthorityChange.objects.select_related("proposer").get(pk=UUID(message.subject))
         )
+    if message.topic in (STATEMENT_PROPOSED, STATEMENT_ENDED):
+        rows = Statement.objects.select_related("proposer", "execution__revision__request__account")
+        return of_statement(message.topic, rows.get(pk=UUID(message.subject)))
     if message.topic in ABOUT_ROW:
         return ABOUT_ROW[message.topic](int(message.subject))
     request = ApprovalRequest.objects.select_related("account", "requester").get(pk=UUID(message.subject))

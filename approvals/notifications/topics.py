@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from approvals import outbox
-from approvals.models import ApprovalRequest, OutboxKind, Revision
+from approvals.models import ApprovalRequest, OutboxKind, Revision, Statement
 
 DRAFTED = "request.drafted"
 PENDING = "request.pending"
@@ -28,6 +28,8 @@ NOTICE = "execution.notice"
 GLASS_BROKEN = "glass.broken"
 GLASS_REVIEWED = "glass.reviewed"
 GLASS_OVERDUE = "glass.overdue"
+STATEMENT_PROPOSED = "statement.proposed"
+STATEMENT_ENDED = "statement.ended"
 
 # Of the time that a request may be pending: when its reviewers are reminded (each pause twice the one before), when the
 # administrators are told that nobody decides, and when its requester is told that it runs out.
@@ -44,6 +46,11 @@ def tell(topic: str, request: ApprovalRequest) -> None:
 def tell_about(topic: str, row: int, *, due_at: datetime | None = None) -> None:
     """The same of a row that is no request: a comment, a notice, an alert, a revision that waits for its reviewers."""
     outbox.put(OutboxKind.NOTIFY, row, topic=topic, due_at=due_at)
+
+
+def tell_of_statement(topic: str, statement: Statement) -> None:
+    """The same of a statement: that it waits for signatures, or what became of it."""
+    outbox.put(OutboxKind.NOTIFY, statement.pk, topic=topic)
 
 
 def remind(request: ApprovalRequest, revision: Revision, now: datetime) -> None:

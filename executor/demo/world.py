@@ -111,7 +111,11 @@ class Environments:
     def worker(self, process: str, key: AccessKey | None) -> dict[str, str]:
         """For feed, delivery and execution, with the keys of the IAM user of that process; authority has none."""
         special = {
-            "feed": {"COUNTERSIGN_QUEUE_URL": DEMO.queue_url(self.aws_endpoint)},
+            "feed": {
+                "COUNTERSIGN_QUEUE_URL": DEMO.queue_url(self.aws_endpoint),
+                "COUNTERSIGN_TRAIL_BUCKET": DEMO.trail_bucket,
+                "COUNTERSIGN_TRAIL_PREFIX": DEMO.trail_prefix,
+            },
             "delivery": {
                 "COUNTERSIGN_TOPIC_ARN": DEMO.topic_arn,
                 "COUNTERSIGN_MIRROR_TABLE": DEMO.mirror_table,

@@ -163,9 +163,15 @@ def _packed(statements: Sequence[Document]) -> Iterator[Document]:
     yield _document(*together)
 
 
-def feed_policy(queue: str) -> Document:
-    """What the feed process may do: read and delete messages of the event queue (an ARN), nothing else."""
-    return _document(_allow(("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"), queue))
+def feed_policy(queue: str, trail_bucket: str = "", trail_prefix: str = "") -> Document:
+    """What the feed process may do: read and delete messages of the event queue (an ARN); and read, below their prefix in their
+    bucket (an ARN), the trail's log files."""
+    statements = [_allow(("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"), queue)]
+    if trail_bucket:
+        listing = _allow(("s3:ListBucket",), trail_bucket)
+        statements.append(listing | {"Condition": {"StringLike": {"s3:prefix": f"{trail_prefix}*"}}})
+        statements.append(_allow(("s3:GetObject",), f"{trail_bucket}/{trail_prefix}*"))
+    return _document(*statements)
 
 
 def delivery_policy(topic: str, mirror_table: str) -> Document:

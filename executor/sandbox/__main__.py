@@ -30,7 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"sandbox: {error}", file=sys.stderr)
         return 2
     faults = Faults(options.delay, options.duplicate, options.drop, options.fault_seed)
-    aws = LocalAws(facts, keys=keys, host=options.host, port=options.port, faults=faults, settle_seconds=options.settle)
+    place = {"host": options.host, "port": options.port}
+    aws = LocalAws(facts, keys=keys, **place, faults=faults, settle_seconds=options.settle, log_every=options.log_files)
     with aws:
         if options.keys_file and aws.keys != keys:
             _write_keys(options.keys_file, aws.keys)
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--drop", type=float, default=0.0, metavar="RATE", help="share of events never delivered")
     parser.add_argument("--fault-seed", type=int, default=0, metavar="N", help="makes the same faults happen again")
     parser.add_argument("--settle", type=float, default=1.0, metavar="SECONDS", help="how long a deleted table is DELETING")
+    parser.add_argument("--log-files", type=float, default=20.0, metavar="SECONDS", help="how often CloudTrail writes log files")
     parser.add_argument("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return parser
 

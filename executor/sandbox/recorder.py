@@ -30,8 +30,10 @@ from executor.sandbox.record import Record, answered_record, denied_record
 from executor.sandbox.refuse import Refusal, refused
 from executor.sandbox.settling import Settling
 from executor.sandbox.signing import Signature, is_genuine, read_signature
+from executor.sandbox.trail_bucket import TrailBucket
 from executor.sandbox.wire import BodyTooLargeError, HttpRequest, HttpResponse, call_app, read_request
 from executor.sandbox.wording import worded
+from executor.sandbox.world import DemoWorldFacts
 
 log = logging.getLogger(__name__)
 
@@ -62,21 +64,26 @@ class Recorder:
     What fails at one of the first three is refused in the service's own format and never reaches moto.
     """
 
-    def __init__(self, moto: Callable[[str], Any], faults: Faults, settle_seconds: float) -> None:
+    def __init__(
+        self, moto: Callable[[str], Any], faults: Faults, settle_seconds: float, facts: DemoWorldFacts, log_every: float
+    ) -> None:
         self._moto = moto  # the WSGI application of a service
         self._state = threading.RLock()
         self._sessions = Sessions()
         self._settling = Settling(settle_seconds)
         self._records: deque[Record] = deque(maxlen=_KEPT_RECORDS)
         self._delivery = Delivery(self._state, faults)
+        self.trail = TrailBucket(self._state, facts, log_every)
         self._stopping = threading.Event()
 
     def start(self) -> None:
         self._delivery.start()
+        self.trail.start()
 
     def stop(self) -> None:
         self._stopping.set()
         self._delivery.stop()
+        self.trail.stop()
 
     def records(self) -> list[Record]:
         """The newest CloudTrail records of management events, oldest first, whether delivered or not."""
@@ -191,6 +198,7 @@ class Recorder:
         if not is_data_event(call.model):
             self._records.append(record)
             self._delivery.accept(record)
+            self.trail.accept(record)
 
 
 def _only_rehearsed(call: Call) -> Refusal | None:

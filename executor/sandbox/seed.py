@@ -89,7 +89,7 @@ def _notifications(facts: DemoWorldFacts) -> None:
 
 
 def _claims(facts: DemoWorldFacts) -> None:
-    """The bucket of claims outside the database, as `executor.infrastructure.claims_bucket` describes it."""
+    """The bucket of claims outside the database, as `executor.infrastructure.claims_bucket` describes it; and the trail's."""
     s3 = s3_backends[facts.account][facts.partition]
     bucket = s3.create_bucket(facts.claims_bucket, facts.region)
     s3.put_bucket_versioning(facts.claims_bucket, "Enabled")
@@ -98,6 +98,7 @@ def _claims(facts: DemoWorldFacts) -> None:
         facts.bucket_arn(facts.claims_bucket), [facts.iam_arn(f"user/{facts.execution_user}")], facts.claims_days
     )
     bucket.policy = json.dumps(policy).encode()
+    s3.create_bucket(facts.trail_bucket, facts.region)
 
 
 def _user(iam: IAMBackend, name: str, key: dict[str, str] | None) -> dict[str, str]:
@@ -149,7 +150,7 @@ def _organization(facts: DemoWorldFacts) -> None:
 def _processes(iam: IAMBackend, facts: DemoWorldFacts) -> None:
     """Countersign's own users with the least they need, and the role that only execution may assume."""
     least = {
-        facts.feed_user: feed_policy(facts.queue_arn),
+        facts.feed_user: feed_policy(facts.queue_arn, facts.bucket_arn(facts.trail_bucket), facts.trail_prefix),
         facts.delivery_user: delivery_policy(facts.topic_arn, facts.table_arn(facts.mirror_table)),
         facts.execution_user: execution_policy([facts.executor_role_arn], facts.bucket_arn(facts.claims_bucket)),
         facts.inbox_user: _inbox_policy(facts.inbox_arn),

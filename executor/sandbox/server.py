@@ -66,12 +66,14 @@ class LocalAws:
         port: int = 0,
         faults: Faults | None = None,
         settle_seconds: float = 0.3,
+        log_every: float = 0.0,
     ) -> None:
         self.facts = facts
         self.keys: Keys = dict(keys or {})
         self._address = (host, port)
         self._faults = faults or Faults()
         self._settle_seconds = settle_seconds
+        self._log_every = log_every
         self._server: BaseWSGIServer | None = None
         self._recorder: Recorder | None = None
         self._thread: threading.Thread | None = None
@@ -87,7 +89,9 @@ class LocalAws:
         for service in _WARM:
             moto.app_instances[service] = create_backend_app(service)  # type: ignore[arg-type]
         # Straight to a service's application where it is known: the dispatcher lists a directory for every request.
-        self._recorder = Recorder(lambda service: moto.app_instances.get(service, moto), self._faults, self._settle_seconds)
+        self._recorder = Recorder(
+            lambda service: moto.app_instances.get(service, moto), self._faults, self._settle_seconds, self.facts, self._log_every
+        )
         self._recorder.start()
         host, port = self._address
         self._server = make_server(host, port, self._recorder, threaded=True, request_handler=_QuietHandler)
@@ -120,6 +124,10 @@ class LocalAws:
     def records(self) -> list[Record]:
         """CloudTrail records of all management events so far, oldest first."""
         return self._recorder.records() if self._recorder else []
+
+    def write_log_files(self) -> list[str]:
+        """CloudTrail's log files of what has happened since the last ones; their keys in the trail's bucket."""
+        return self._recorder.trail.write() if self._recorder else []
 
     def credentials(self, user: str) -> dict[str, Any]:
         """Keyword arguments for a boto3 session or client that acts as an IAM user."""

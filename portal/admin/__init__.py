@@ -19,6 +19,7 @@ from approvals.models import (
     Guardrail,
     Person,
     QuarantinedMessage,
+    Statement,
 )
 
 
@@ -32,10 +33,12 @@ def register(site: AdminSite) -> None:
     from portal.admin.guardrails import AccountAdmin, GuardrailAdmin
     from portal.admin.people import GroupAdmin, PersonAdmin
     from portal.admin.requests import RequestAdmin
+    from portal.admin.statements import StatementAdmin
 
     for model, page in (
         (ApprovalRequest, RequestAdmin),
         (AuthorityChange, ChangeAdmin),
+        (Statement, StatementAdmin),
         (Guardrail, GuardrailAdmin),
         (Account, AccountAdmin),
         (Person, PersonAdmin),

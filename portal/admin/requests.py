@@ -19,6 +19,7 @@ Addresses (all behind sign-in, below admin/approvals/approvalrequest/; <id> is t
 | <id>/stop/ | stop | asks | `reason` |
 | <id>/comment/ | comment | the review page | `text` |
 | <id>/reviewed/ | reviewed | the review page | `text`: what was found of a break-glass |
+| <id>/close/ | close | what is known of an unknown outcome | `outcome`, `evidence`, `reason`: answers with the ceremony |
 | <id>/withdraw/ | withdraw | asks | `reason` |
 | <id>/disown/ | disown | asks | none |
 
@@ -49,7 +50,7 @@ from django.utils.safestring import SafeString
 from approvals.errors import CountersignError
 from approvals.models import ApprovalRequest
 from approvals.operations import words
-from portal import asking, conversing, deciding, planning, refusals, returning
+from portal import asking, conversing, deciding, planning, refusals, returning, statement_signing
 from portal.admin.base import ReadOnlyAdmin
 from portal.listing import asker_of, newest, sentence_of, url_of
 from portal.present import now_of
@@ -195,6 +196,7 @@ class RequestAdmin(ReadOnlyAdmin):
                     ("stop", returning.stop),
                     ("comment", conversing.comment),
                     ("reviewed", conversing.review_glass),
+                    ("close", statement_signing.close),
                     ("withdraw", asking.withdraw),
                     ("disown", asking.disown),
                 )

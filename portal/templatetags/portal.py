@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from approvals import changes
-from approvals.models import AuthorityChange
+from approvals import changes, statements
+from approvals.models import AuthorityChange, Statement
 from approvals.operations import words
 from portal import demo
 
@@ -53,6 +53,15 @@ _STATUSES = {
     "accepted": ("▶", "go"),
     "rejected": ("✖", "bad"),
     "partial": ("◑", "bad"),
+    # Statements.
+    "In force": ("✔", "good"),
+    "in force": ("✔", "good"),
+    "Over": ("◌", "quiet"),
+    "over": ("◌", "quiet"),
+    "refused": ("✖", "bad"),
+    "denied": ("✖", "bad"),
+    "withdrawn": ("◌", "quiet"),
+    "expired": ("◌", "quiet"),
     # Alerts.
     "open": ("▲", "bad"),
     "closed": ("✔", "quiet"),
@@ -75,6 +84,12 @@ def visible_lines(value: Any) -> str:
 def proposal(change: AuthorityChange) -> str:
     """What a change of authority proposes, as the end of "somebody proposes to ..."."""
     return words.visible(changes.sentence_of(change))
+
+
+@register.filter
+def states(statement: Statement) -> str:
+    """What a statement says, as the end of "somebody states ..."."""
+    return words.visible(statements.sentence_of(statement))
 
 
 @register.filter

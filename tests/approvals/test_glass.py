@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from approvals import alerts, authority, clearance, decisions, notifications, signatures
+from approvals.ceremonies import Ceremony
 from approvals.clearance import Forged
 from approvals.decisions import signing
 from approvals.errors import Expired, NotAllowed, OwnRequest, Refused, WrongState
@@ -52,7 +53,7 @@ def signed_past_the_checks(cast, request, handle="carol"):
     )
     challenge = signatures.websafe(signatures.challenge(revision.digest, Verdict.BREAK_GLASS, nonce))
     party = decisions.relying_party()
-    ceremony = decisions.Ceremony(text, challenge, revision.digest, Verdict.BREAK_GLASS, (), party)
+    ceremony = Ceremony(text, challenge, revision.digest, Verdict.BREAK_GLASS, (), party)
     signing.sign(revision, person, Verdict.BREAK_GLASS, text, cast.assertion(handle, ceremony), now)
 
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from approvals import audit, decisions, ingest, permissions
 from approvals.authority import chain
-from approvals.decisions import Ceremony
+from approvals.ceremonies import Ceremony
 from approvals.errors import BadSignature, CountersignError, WrongState
 from approvals.models import (
     Alert,

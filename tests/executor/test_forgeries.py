@@ -9,7 +9,7 @@ import pytest
 from fido2.utils import websafe_encode
 
 from approvals import canonical, decisions, signatures
-from approvals.decisions import Ceremony
+from approvals.ceremonies import Ceremony
 from approvals.models import ApprovalRequest, Execution, Passkey, Person, Revision
 from approvals.states import Verdict
 from executor.demo import people

@@ -48,7 +48,9 @@ def sent(stage: Stage, execution: Execution) -> tuple[claim.Cleared, Attempt]:
     session = readying.assume(cleared, 0, step)
     assert not isinstance(session, claim.Later | None)
     session.close()
-    return cleared, calling.sent(cleared, 0, step, session, Held(1, ""))
+    attempt = calling.sent(cleared, 0, step, session, Held(1, ""))
+    assert isinstance(attempt, Attempt)
+    return cleared, attempt
 
 
 @pytest.mark.parametrize("rival", ["a second promise", "a sweep"])

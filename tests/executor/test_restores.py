@@ -236,6 +236,7 @@ def tried(stage: Stage, cleared: claim.Cleared, *, throttled: bool) -> bool:
             if not isinstance(held, Held):
                 return False
             attempt = calling.sent(cleared, 0, step, session, held)
+            assert isinstance(attempt, Attempt)
             if not throttled:
                 answer = calling.call(cleared.claim, step, session, Opened(step.parameters), attempt)
                 calling.answered(cleared, attempt, step, answer)

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from approvals import audit, authority, canonical, changes, clearance, decisions, signatures
 from approvals.authority import edits, links, state, tables
+from approvals.ceremonies import Ceremony
 from approvals.changes.writing import head
 from approvals.models import (
     Account,
@@ -260,7 +261,7 @@ def forged_link(cast: Cast, edit: Mapping[str, Any], *signers: str, over: str = 
 def _signature(cast: Cast, handle: str, digest: str, verdict: Verdict) -> dict[str, str]:
     nonce = signatures.new_nonce(timezone.now())
     asked = signatures.websafe(signatures.challenge(digest, verdict, nonce, domain=signatures.AUTHORITY))
-    opened = changes.Opened(signatures.websafe(nonce), asked, digest, verdict, (), authority.relying_party())
+    opened = Ceremony(signatures.websafe(nonce), asked, digest, verdict, (), authority.relying_party())
     made = cast.assertion(handle, opened)
     parts = {name: getattr(made, name) for name in ("credential_id", "client_data", "authenticator_data", "signature")}
     return {"person": str(cast.person(handle).pk), "verdict": str(verdict), "nonce": opened.nonce, **parts}

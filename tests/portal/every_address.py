@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import UUID
 
 from django.urls import URLPattern, URLResolver, get_resolver
 from fido2.utils import websafe_decode
 
 from approvals import decisions, signatures
-from approvals.decisions import Ceremony
-from approvals.models import AuthorityChange
+from approvals.ceremonies import Ceremony
+from approvals.models import AuthorityChange, Statement
 from approvals.states import Verdict
 from tests.cast import noise
 from tests.portal.hands import fields_of
@@ -39,6 +40,9 @@ ALERTS: Final = _TRAIL | {"approvals_alert"}
 PROPOSES: Final = _TRAIL | {"approvals_authoritychange", "approvals_outboxmessage"}
 SAYS: Final = _TRAIL | {"approvals_comment", "approvals_outboxmessage"}
 RETURNS: Final = DRAFTS | {"approvals_comment"}
+STATEMENT_CHALLENGE: Final = frozenset({"approvals_statementchallenge"})
+WITHDRAWS: Final = _TRAIL | {"approvals_statement", "approvals_outboxmessage"}
+STATES: Final = WITHDRAWS | STATEMENT_CHALLENGE
 CHANGE_CHALLENGE: Final = frozenset({"approvals_changechallenge"})
 REGISTRATION_CHALLENGE: Final = frozenset({"approvals_registrationchallenge"})
 
@@ -48,7 +52,7 @@ DECISIVE: Final = frozenset(
     for name in (
         "review", "signature", "execution", "attempt", "proof", "observation", "authoritylink", "authoritysettings", "person",
         "login", "principal", "passkey", "account", "guardrail", "guardrailversion", "guardrailuserpermission",
-        "guardrailgrouppermission", "invitation", "changesignature", "sealedkey", "notice",
+        "guardrailgrouppermission", "invitation", "changesignature", "statementsignature", "look", "sealedkey", "notice",
     )
 ) | {
     "auth_group", "auth_group_permissions", "auth_permission", "portal_user", "portal_user_groups",
@@ -126,7 +130,8 @@ def forged(house: House, visitor: Visitor, url: str, thing: Any) -> Iterator[Any
     """Decisions of every verdict: both steps, with every assertion but the right one."""
     request = next((one for one in house.requests.values() if one.pk == thing), house.requests["pending"])
     change = AuthorityChange.objects.filter(pk=thing).first()
-    digest = change.digest if change else request.current_revision().digest or "0" * 64
+    signed = change or (Statement.objects.filter(pk=thing).first() if isinstance(thing, UUID) else None)
+    digest = signed.digest if signed else request.current_revision().digest or "0" * 64
     form = {"digest": digest, "reason": "because", "typed_name": request.target}
     yield visitor.ask("POST", url, {})
     yield visitor.ask("POST", url, ADMIN_FORM)
@@ -195,6 +200,8 @@ def _software(house: House, visitor: Visitor, form: Form, nonce: str) -> Form:
 
 def _ceremony(form: Form, verdict: str, nonce: str) -> Ceremony:
     domain = signatures.AUTHORITY if AuthorityChange.objects.filter(digest=form["digest"]).exists() else signatures.DOMAIN
+    if Statement.objects.filter(digest=form["digest"]).exists():
+        domain = signatures.STATEMENT
     asked = signatures.challenge(form["digest"], Verdict(verdict), bytes(websafe_decode(nonce)), domain=domain)
     return Ceremony(nonce, signatures.websafe(asked), form["digest"], Verdict(verdict), (), decisions.relying_party())
 
@@ -236,6 +243,8 @@ credentials = said(
 codes = said(
     {}, {"code": "000000"}, {"code": "000000", "credential": "{}", "name": "mine", "passwordless": "on"}, {"credential": "x"}
 )
+switches = said({}, ADMIN_FORM, *({"verb": verb, "reason": reason} for verb in ("pause", "resume") for reason in ("", "why not")))
+closes_outcome = said({}, {"outcome": "succeeded", "evidence": "I saw it", "reason": "it was so"}, ADMIN_FORM)
 leaves = said({}, {"next": "https://elsewhere.example/"})
 enrols = said(
     {},
@@ -268,6 +277,7 @@ def _lists(*models: str) -> dict[str, Address]:
     return made
 
 
+_STATEMENT: Final = "admin:approvals_statement_"
 _CHANGE: Final = "admin:approvals_authoritychange_"
 _FORMS: Final[Mapping[str, tuple[str, str, Form]]] = {
     f"{_CHANGE}settings": ("nothing", "dana", {"checkpoint_every": "2 hours"}),
@@ -346,6 +356,13 @@ ADDRESSES: Final[Mapping[str, Address]] = {
         name: Address(takes=takes, posts=proposes(by, **typed), may={by: PROPOSES}) for name, (takes, by, typed) in _FORMS.items()
     },
     "enrol": Address(takes="invitation", posts=enrols, may={("carol", "carol's"): REGISTRATION_CHALLENGE}),
+    # --- statements: the kill switch, and how a call went whose outcome nothing else settles
+    f"{_STATEMENT}changelist": Address(posts=shown),
+    f"{_STATEMENT}change": Address(takes="statement", posts=shown),
+    # A statement is made and its ceremony begun; without the key nothing follows from it.
+    f"{_STATEMENT}switch": Address(posts=switches, may={"dana": STATES}),
+    f"{_STATEMENT}sign": Address(takes="statement", posts=forged, may={("dana", "resume"): STATEMENT_CHALLENGE}),
+    f"{_STATEMENT}withdraw": Address(takes="statement", posts=ends, may={("dana", "resume"): WITHDRAWS}),
     # --- requests
     f"{_REQUEST}changelist": Address(posts=shown),
     f"{_REQUEST}change": Address(takes="request", posts=shown),
@@ -378,6 +395,8 @@ ADDRESSES: Final[Mapping[str, Address]] = {
             **{(who, "nobody's"): SAYS for who in _PERSONS},
         },
     ),
+    # Nothing of this world has an outcome that is not known.
+    f"{_REQUEST}close": Address(takes="request", posts=closes_outcome),
     f"{_REQUEST}withdraw": Address(takes="request", posts=ends, may=_by_alice(_OPEN_OF_ALICE, ENDS)),
     f"{_REQUEST}disown": Address(takes="request", posts=ends, may=_by_alice(("incomplete", "denied call"), ENDS | ALERTS)),
 }

@@ -37,6 +37,7 @@ from approvals.models import (
     Invitation,
     Person,
     QuarantinedMessage,
+    Statement,
 )
 from approvals.signatures import Assertion
 from approvals.states import Verdict
@@ -149,6 +150,8 @@ def _happen(house: House) -> None:
     cast.proposed({"edit": "set_settings", "checkpoint_every": 60})
     cast.changed({"edit": "invite", "person": "carol"})
     cast.proposed({"edit": "invite", "person": "olivia"})
+    cast.paused("dana")
+    cast.resuming()
 
 
 def _approved(house: House, table: str) -> ApprovalRequest:
@@ -215,6 +218,7 @@ def _things(house: House) -> dict[str, list[tuple[str, Any]]]:
         "feedbatch": all_of(FeedBatch, 1),
         "quarantinedmessage": all_of(QuarantinedMessage, 1),
         "authoritychange": [*((c.state, c.pk) for c in AuthorityChange.objects.order_by("number")), ("unknown", uuid4())],
+        "statement": [*((s.kind, s.pk) for s in Statement.objects.order_by("kind")), ("unknown", uuid4())],
         "invitation": [("carol's", Invitation.objects.get().pk), ("unknown", uuid4())],
         "factor": [("bob's", Authenticator.objects.get(user=bob).pk), ("unknown", 4711)],
         "provider": [("ours", "oidc"), ("unknown", "nobody")],

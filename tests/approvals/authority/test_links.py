@@ -13,7 +13,7 @@ from approvals import canonical, signatures
 from approvals.authority import difference, links, state
 from approvals.authority.edits import apply
 from approvals.authority.links import Link, Standing, link_hash
-from approvals.decisions import Ceremony
+from approvals.ceremonies import Ceremony
 from approvals.errors import BadAuthority, BadChange
 from approvals.signatures import RelyingParty
 from approvals.states import Verdict

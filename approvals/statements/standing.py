@@ -1,0 +1,59 @@
+"""Whether executions are paused, by verified signatures: what the executor asks at each claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from approvals.authority import Authority
+from approvals.errors import BadAuthority
+from approvals.models import Statement
+from approvals.signatures import RelyingParty
+from approvals.statements.switch import counting
+from approvals.statements.texts import Said
+from approvals.statements.verifying import approvers
+from approvals.states import StatementState
+
+_RESUMERS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Which pauses hold, which were resumed, and what of either does not verify, in words."""
+
+    holding: tuple[Statement, ...]
+    resumed: frozenset[UUID]
+    forged: tuple[str, ...]
+
+
+def pauses(authority: Authority, party: RelyingParty) -> Pauses:
+    """Every pause holds until two persons' signatures under one resuming that names it verify and it was put in force.
+
+    That these two were administrators is judged when it is put in force; whoever leaves the administrators later undoes nothing
+    that he signed. A pause that does not verify holds too: what nobody understands stops everything.
+    """
+    every = list(counting().select_related("proposer"))
+    if not every:
+        return Pauses((), frozenset(), ())
+    resumed: set[UUID] = set()
+    forged: list[str] = []
+    for resuming in Statement.objects.filter(kind=Statement.Kind.RESUME, state=StatementState.IN_FORCE):
+        try:
+            resumed |= set(_signed(resuming, _RESUMERS, authority, party).pauses)
+        except BadAuthority as error:
+            forged.append(str(error))
+    holding = [one for one in every if one.pk not in resumed]
+    for one in holding:
+        try:
+            _signed(one, 1, authority, party)
+        except BadAuthority as error:
+            forged.append(str(error))
+    return Pauses(tuple(holding), frozenset(one.pk for one in every) & frozenset(resumed), tuple(forged))
+
+
+def _signed(statement: Statement, least: int, authority: Authority, party: RelyingParty) -> Said:
+    said, persons = approvers(statement, authority, party)
+    if len(persons) < least:
+        raise BadAuthority(f"Statement {statement.reference} says that it is in force, and {len(persons)} signed it.")
+    return said

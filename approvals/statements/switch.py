@@ -1,0 +1,136 @@
+"""The kill switch: one administrator pauses all executions by one signature; two sign the same statement to resume them.
+
+A pause is in force from the commit of its signature on: whoever says `sent` holds the same lock, shared, while he looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from approvals import audit, notifications, signatures
+from approvals.alerts import raise_alert
+from approvals.audit import Trail
+from approvals.errors import BadAuthority, NotAllowed, NotYet, Refused
+from approvals.models import AlertKind, AuditKind, Person, Statement, StatementSignature
+from approvals.statements import texts
+from approvals.statements.writing import given_reason, new
+from approvals.states import StatementState
+
+# To resume is no emergency; what was read a day ago is read again.
+RESUMED_WITHIN: Final = timedelta(days=1)
+_KEY: Final = int.from_bytes(b"cspause1", "big")
+PAUSED: Final = "Executions are paused"
+
+
+def held_still(*, to_pause: bool = False) -> None:
+    """Nobody pauses until this transaction ends; `to_pause`: and nobody says meanwhile that it is about to make a call."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock{'' if to_pause else '_shared'}(%s)", [_KEY])
+
+
+def counting() -> QuerySet[Statement]:
+    """Every pause that ever was in force. One with a signature counts whatever its state says: that cannot be written by us."""
+    signed = StatementSignature.objects.filter(statement=OuterRef("pk"))
+    return Statement.objects.filter(
+        Q(state__in=[StatementState.IN_FORCE, StatementState.OVER]) | Exists(signed), kind=Statement.Kind.PAUSE
+    )
+
+
+def must_still_run(resumed: Collection[UUID]) -> None:
+    """In the transaction that says `sent`: no pause came since the claim, which knew `resumed` ones. Raises NotYet."""
+    held_still()
+    since = counting().exclude(pk__in=resumed).select_related("proposer").first()
+    if since is not None:
+        raise NotYet(f"{PAUSED}: {words_of(since)}")
+
+
+def words_of(pause: Statement) -> str:
+    """Since when, by whom and why."""
+    try:
+        reason = texts.read(pause).reason
+    except BadAuthority:
+        reason = "its text cannot be read"
+    return f"since {pause.created_at:%Y-%m-%d %H:%M %Z} by {pause.proposer.handle}: {reason}"
+
+
+def in_force() -> list[Statement]:
+    """The pauses that are in force, as the tables tell: for pages. The newest first; one query."""
+    return list(Statement.objects.filter(kind=Statement.Kind.PAUSE, state=StatementState.IN_FORCE).select_related("proposer"))
+
+
+def waiting_to_resume(now: datetime | None = None) -> list[Statement]:
+    """The resumings that wait for signatures, the newest first."""
+    open_ones = Statement.objects.filter(kind=Statement.Kind.RESUME, state=StatementState.OPEN)
+    return list(open_ones.filter(open_until__gt=now or timezone.now()).select_related("proposer"))
+
+
+def why_not_switch(person: Person) -> str:
+    """Why this person neither pauses nor resumes, in a sentence; empty when he may."""
+    if not person.is_active or not person.is_human or not person.is_administrator:
+        return "Administrators pause and resume executions."
+    return ""
+
+
+def pause(person: Person, *, reason: str, now: datetime | None = None) -> Statement:
+    """The statement of a pause, to be signed at once; nothing is paused before. Raises NotAllowed, Refused."""
+    now = now or timezone.now()
+    reason = given_reason(reason)
+    _must_switch(person)
+    with audit.recorded() as trail:
+        return new(trail, Statement.Kind.PAUSE, person, reason, now, lasts=signatures.LIFETIME)
+
+
+def put_in_force(trail: Trail, statement: Statement, person: Person, now: datetime) -> None:
+    """A pause that was signed, in the transaction of its signature and under its lock."""
+    Statement.objects.filter(pk=statement.pk, state=StatementState.OPEN).update(state=StatementState.IN_FORCE)
+    statement.state = StatementState.IN_FORCE
+    said, actor = texts.read(statement), f"person:{person.handle}"
+    trail.add(AuditKind.EXECUTIONS_PAUSED, actor=actor, statement=str(statement.pk), digest=statement.digest, reason=said.reason)
+    raise_alert(
+        trail,
+        AlertKind.PAUSED,
+        title=f"{person.handle} paused all executions",
+        detail=(
+            f"{said.reason}\nNo call is made until two administrators sign that executions go on. What was sent before is "
+            "followed to its end. Approvals run out meanwhile as they would otherwise."
+        ),
+        actor=actor,
+    )
+
+
+def propose_resuming(person: Person, *, reason: str, now: datetime | None = None) -> Statement:
+    """The statement that ends every pause now in force; two administrators sign it. Raises NotAllowed, Refused."""
+    now = now or timezone.now()
+    reason = given_reason(reason)
+    _must_switch(person)
+    with audit.recorded() as trail:
+        held_still()
+        named = sorted(str(one.pk) for one in in_force())
+        if not named:
+            raise Refused("Executions are not paused, so there is nothing to resume.")
+        same = next((one for one in waiting_to_resume(now) if sorted(map(str, _pauses_of(one))) == named), None)
+        if same is not None and not same.signatures.filter(person=person).exists():
+            # Two administrators who begin at the same time sign one statement, not two.
+            return same
+        statement = new(trail, Statement.Kind.RESUME, person, reason, now, lasts=RESUMED_WITHIN, pauses=named)
+        notifications.tell_of_statement(notifications.STATEMENT_PROPOSED, statement)
+    return statement
+
+
+def _pauses_of(statement: Statement) -> tuple[UUID, ...]:
+    try:
+        return texts.read(statement).pauses
+    except BadAuthority:
+        return ()
+
+
+def _must_switch(person: Person) -> None:
+    if why := why_not_switch(person):
+        raise NotAllowed(why)
