@@ -35,6 +35,8 @@ ROWS: Final = {
     19: "identity provider reuses a mutable name",
     20: "superuser",
     21: "database administrator, or the web's database role, writes authority",
+    24: "somebody writes to the broker",
+    25: "pickle through broker or cache",
     28: "web process taken over: notice and hold",
     35: "forged SSO session name",
     36: "identity provider's admin signs in as an approver without a passkey yet",
