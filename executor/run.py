@@ -16,8 +16,11 @@ A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 from uuid import UUID
+
+from django.utils import timezone
 
 from approvals import correlation, outbox
 from approvals.errors import AuditUnavailable
@@ -26,6 +29,7 @@ from approvals.states import ExecutionState
 from executor import calling, endings, points, target
 from executor.aws import Session
 from executor.claim import Cleared, Later, take
+from executor.endings import Claim
 from executor.errors import Superseded
 from executor.opening import Opened
 from executor.points import Point
@@ -78,13 +82,15 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
 
 
 def _steps(cleared: Cleared, patience: Patience) -> Later | None:
-    claim, last = cleared.claim, ""
+    claim, last, enough = cleared.claim, "", time.monotonic() + patience.steps
     left = [(index, step) for index, step in enumerate(cleared.plan.steps) if index not in cleared.done]
     # A plan is not begun of which a later step could not be made.
     for _, step in left[1:]:
         if not isinstance(later := calling.opened_step(claim, cleared, step), Opened):
             return later
     for index, step in left:
+        if last and time.monotonic() > enough:
+            return _handed_over(claim)
         session = calling.assume(cleared, index, step)
         if not isinstance(session, Session):
             return session
@@ -112,3 +118,9 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
         last = step.operation
     calling.end_alone(claim, ExecutionState.SUCCEEDED, f"AWS carried out {last or 'every step'}, and the target has settled.")
     return None
+
+
+def _handed_over(claim: Claim) -> Later:
+    """The task has lasted long enough: what is left of the plan is judged again and made by whoever is free, at once."""
+    calling.move(claim, lease_until=timezone.now())
+    return Later(timezone.now(), "The steps that are left are made by the next task.")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from approvals import terms
-from approvals.models import ApprovalRequest, Execution, Notice, Revision
+from approvals.models import ApprovalRequest, Execution, Notice, OutboxKind, OutboxMessage, Revision
 from approvals.operations import risk
 from approvals.policies import Rules
 from approvals.states import ExecutionState, RequestState
@@ -17,7 +17,10 @@ from approvals.states import ExecutionState, RequestState
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """`hold` in seconds. `told_at` is None until the notice went out, `over_at` with it; `closed`: why no window is open."""
+    """`hold` in seconds. `told_at` is None until the notice went out, `over_at` with it.
+
+    `closed`: why no window is open; `turn`: what it waits for because others are carried out.
+    """
 
     hold: int
     told_to: tuple[str, ...]
@@ -26,6 +29,7 @@ class Held:
     over_at: datetime | None
     not_before: datetime
     closed: str
+    turn: str
 
 
 def held_of(request: ApprovalRequest, revision: Revision, rules: Collection[Rules]) -> Held | None:
@@ -48,4 +52,12 @@ def held_of(request: ApprovalRequest, revision: Revision, rules: Collection[Rule
         over_at=told_at + timedelta(seconds=max(hold, notice.hold)) if notice and told_at else None,
         not_before=execution.not_before,
         closed="" if request.break_glass else terms.why_closed(rules, timezone.now()),
+        turn=_turn(execution),
     )
+
+
+def _turn(execution: Execution) -> str:
+    """What the executor said when it last looked, without the words that it begins with."""
+    promises = OutboxMessage.objects.filter(kind=OutboxKind.EXECUTE, subject=str(execution.pk), done_at=None)
+    said = promises.filter(error__startswith=terms.WAITS).values_list("error", flat=True).first()
+    return said.removeprefix(terms.WAITS) if said else ""
