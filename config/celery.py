@@ -53,8 +53,8 @@ SWEEPS: Final = {
 # Seconds after which a sweep or a nudge that nobody took up is dropped, so that they do not pile up while a worker is away. Well
 # above the second or two by which the clocks of two hosts may differ: a worker that is ahead would drop every one.
 STALE_AFTER: Final = 10
-# Seconds. More than twice the longest task (executor.tasks.LONGEST_TASK; a test compares them): a message that is not acknowledged
-# by then is given to a second worker. Where that happens all the same, the second finds the claim and stops.
+# Seconds. More than twice the longest task (executor.tasks.LONGEST_TASK; a test compares them): a message that nobody has
+# acknowledged by then is given to a second worker. Where that happens all the same, the second finds the claim and stops.
 VISIBILITY_TIMEOUT: Final = 3600
 # Seconds that a nudge may keep the request that made it waiting when the broker does not answer.
 NUDGE_TIMEOUT: Final = 0.4

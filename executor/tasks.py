@@ -19,8 +19,8 @@ _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
     OutboxKind.INSPECT: inspect.keep,
 }
 # Seconds. A message is given to a second worker when the broker has waited for its visibility time-out (config.celery): no task
-# lives half as long. After ROUND it takes nothing new. An execution begins no further step after `Patience.steps`, and a step is at
-# most a session, a call, its recording and the looks until it has settled. No time limit of Celery's: it would cut a call in two.
+# lives half as long. After ROUND it takes nothing new. An execution begins no further step after `Patience.steps`, and a step is
+# at most a session, a call, its recording and the looks until it has settled. No time limit of Celery's: it cuts a call in two.
 ROUND: Final = 60.0
 _LONGEST_STEP: Final = 2 * LEASE.total_seconds() + target.PATIENCE.bound + 2 * aws.LONGEST_READ
 LONGEST_TASK: Final = ROUND + target.PATIENCE.steps + _LONGEST_STEP

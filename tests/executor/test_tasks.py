@@ -39,11 +39,13 @@ def test_no_time_limit_cuts_a_call_in_two() -> None:
     assert (app.conf.task_time_limit, app.conf.task_soft_time_limit) == (None, None)
 
 
+sent: list[str] = []
+noted = sent.append
+
+
 def test_a_task_takes_nothing_new_after_its_round(stage: Stage, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two are due and the round is over after the first: the second is left, and the next message is sent at once."""
-    sent: list[str] = []
-    monkeypatch.setattr("config.celery.nudge", sent.append)
-    settings.OUTBOX_NUDGE = "config.celery.nudge"
+    settings.OUTBOX_NUDGE = f"{__name__}.noted"
     for table in ("prod-orders", "prod-customers"):
         stage.cast.approved(TableName=table)
     stage.sql("UPDATE approvals_outboxmessage SET done_at = now() WHERE kind = 'inspect'")
