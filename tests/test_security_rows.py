@@ -37,7 +37,10 @@ ROWS: Final = {
     21: "database administrator, or the web's database role, writes authority",
     24: "somebody writes to the broker",
     25: "pickle through broker or cache",
+    26: "somebody can send to the queue",
     28: "web process taken over: notice and hold",
+    29: "worker taken over",
+    31: "confused deputy across accounts",
     35: "forged SSO session name",
     36: "identity provider's admin signs in as an approver without a passkey yet",
 }

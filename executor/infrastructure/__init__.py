@@ -4,7 +4,7 @@ One guardrail says what is protected. The IAM deny, the EventBridge rule, the ex
 every attempt all follow from it here, so that none of them can fall behind the others.
 """
 
-from executor.infrastructure.events import event_patterns, queue_policy
+from executor.infrastructure.events import announcing_policy, event_patterns, queue_policy, session_pattern
 from executor.infrastructure.from_rules import beyond_aws, protected_by
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import DocumentTooLargeError
@@ -20,6 +20,7 @@ from executor.infrastructure.policies import (
 __all__ = [
     "DocumentTooLargeError",
     "ProtectedOperations",
+    "announcing_policy",
     "beyond_aws",
     "delivery_policy",
     "event_patterns",
@@ -30,4 +31,5 @@ __all__ = [
     "guardrail_deny",
     "protected_by",
     "queue_policy",
+    "session_pattern",
 ]

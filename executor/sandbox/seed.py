@@ -16,6 +16,7 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 from executor.infrastructure import (
+    announcing_policy,
     delivery_policy,
     event_patterns,
     execution_policy,
@@ -24,6 +25,7 @@ from executor.infrastructure import (
     feed_policy,
     guardrail_deny,
     queue_policy,
+    session_pattern,
 )
 from executor.sandbox import estate
 from executor.sandbox.world import DemoWorldFacts
@@ -41,6 +43,7 @@ def seed(facts: DemoWorldFacts, keys: Keys) -> Keys:
     estate.build(facts)
     _events(facts)
     _notifications(facts)
+    _announcements(facts)
     if facts.service_control_policies:
         _organization(facts)
     iam = iam_backends[facts.account][facts.partition]
@@ -83,6 +86,18 @@ def _notifications(facts: DemoWorldFacts) -> None:
     sns = sns_backends[facts.account][facts.region]
     topic = sns.create_topic(facts.topic)
     sns.subscribe(topic.arn, facts.inbox_arn, "sqs")
+
+
+def _announcements(facts: DemoWorldFacts) -> None:
+    """Each session of the executor's role is announced on a topic of its own, and kept in a queue that stands for who watches."""
+    sqs_backends[facts.account][facts.region].create_queue(facts.sessions)
+    sns = sns_backends[facts.account][facts.region]
+    topic = sns.create_topic(facts.sessions)
+    topic.policy = json.dumps(announcing_policy(topic.arn))
+    sns.subscribe(topic.arn, facts.arn("sqs", facts.sessions), "sqs")
+    events = events_backends[facts.account][facts.region]
+    events.put_rule(facts.sessions, event_pattern=json.dumps(session_pattern([facts.executor_role_arn])), state="ENABLED")
+    events.put_targets(facts.sessions, None, [{"Id": "watchers", "Arn": topic.arn}])
 
 
 def _user(iam: IAMBackend, name: str, key: dict[str, str] | None) -> dict[str, str]:
