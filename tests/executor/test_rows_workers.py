@@ -22,7 +22,7 @@ from executor import aws, calling, claim
 from executor.errors import AwsRefused, WrongAccount
 from executor.opening import Opened
 from executor.sandbox.world import DEMO
-from tests.cast import envelope, trail_record
+from tests.cast import Cast, envelope, seal, trail_record
 from tests.executor.stage import Stage, fresh, inbox
 from tests.executor.test_evidence import ANYTHING, executed_by_hand, learn
 from tests.executor.test_feed import put
@@ -45,7 +45,8 @@ def cast(cloned_database: str, tmp_path: Path, settings: Any) -> Cast:
 def client(stage: Stage, who: str, service: str) -> Any:
     """A client with this IAM user's own keys."""
     key = stage.aws.keys[who]
-    return boto3.client(
+    make: Any = boto3.client  # typed for services written out
+    return make(
         service,
         region_name=DEMO.region,
         endpoint_url=stage.aws.endpoint_url,
