@@ -104,6 +104,9 @@ class Environment:
     executions_per_account: int
     executions_per_service: int
     executions_per_requester: int
+    # Where the execution process claims each attempt outside the database, and for how many days a claim is locked there.
+    claims_bucket: str
+    claims_days: int
     time_zone: str
     log_level: LogLevel
 
@@ -249,6 +252,18 @@ def _opening_keys(value: str) -> tuple[str, ...]:
     return keys
 
 
+def _bucket(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+        raise ValueError("must be the name of an S3 bucket.")
+    return value
+
+
+def _days(value: str) -> int:
+    if not value.isdecimal() or not 30 <= int(value) <= 36_500:
+        raise ValueError("must be a number of days, 30 to 36500, longer than any backup of the database is kept.")
+    return int(value)
+
+
 def _read_oidc(reader: _Reader) -> SingleSignOn | None:
     """All of the OIDC variables or none: half a provider is a mistake."""
     if not any(reader.text(name) for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")):
@@ -330,6 +345,8 @@ def read(environ: Mapping[str, str]) -> Environment:
         executions_per_account=reader.count("COUNTERSIGN_EXECUTIONS_PER_ACCOUNT", 10),
         executions_per_service=reader.count("COUNTERSIGN_EXECUTIONS_PER_SERVICE", 5),
         executions_per_requester=reader.count("COUNTERSIGN_EXECUTIONS_PER_REQUESTER", 60),
+        claims_bucket=reader.parsed("COUNTERSIGN_CLAIMS_BUCKET", reader.text("COUNTERSIGN_CLAIMS_BUCKET"), _bucket, ""),
+        claims_days=reader.parsed("COUNTERSIGN_CLAIMS_DAYS", reader.text("COUNTERSIGN_CLAIMS_DAYS"), _days, 400),
         time_zone=reader.parsed("COUNTERSIGN_TIME_ZONE", reader.text("COUNTERSIGN_TIME_ZONE"), _time_zone, "UTC"),
         log_level=cast("LogLevel", log_level),
     )
@@ -353,6 +370,10 @@ def _wants(reader: _Reader, environment: Environment) -> None:
         reader.problems.append("COUNTERSIGN_TOPIC_ARN is missing: delivery publishes notifications to this SNS topic.")
     if environment.process in ("execution", "authority") and not environment.genesis:
         reader.problems.append("COUNTERSIGN_GENESIS is missing: this process trusts only the authority that begins with it.")
+    if environment.process == "execution" and not environment.claims_bucket and not environment.demo:
+        reader.problems.append(
+            "COUNTERSIGN_CLAIMS_BUCKET is missing: without claims outside the database a restored backup is executed again."
+        )
     if environment.opening_keys and environment.process != "execution":
         reader.problems.append(
             "COUNTERSIGN_OPENING_KEY opens every sealed secret and is for the execution process alone: unset it here."

@@ -35,6 +35,7 @@ ROWS: Final = {
     19: "identity provider reuses a mutable name",
     20: "superuser",
     21: "database administrator, or the web's database role, writes authority",
+    23: "operator restores a backup, then approves again",
     24: "somebody writes to the broker",
     25: "pickle through broker or cache",
     26: "somebody can send to the queue",

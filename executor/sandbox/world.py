@@ -100,6 +100,8 @@ class DemoWorldFacts:
     # A rule, a topic and a queue that subscribes to it: every session of the executor's role, announced past Countersign.
     sessions: str = "countersign-executor-sessions"
     mirror_table: str = "ApprovalRequests"
+    claims_bucket: str = "countersign-claims-111122223333"
+    claims_days: int = 400
     executor_role: str = "CountersignExecutor"
     external_id: str = "countersign-demo"
     guardrails: tuple[DemoGuardrail, ...] = _GUARDRAILS

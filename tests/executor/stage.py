@@ -133,6 +133,7 @@ class Stage:
             "COUNTERSIGN_DEMO": "1",
             "COUNTERSIGN_ORIGIN": "https://localhost",
             "COUNTERSIGN_GENESIS": self.cast.genesis,
+            "COUNTERSIGN_CLAIMS_BUCKET": DEMO.claims_bucket,
             "COUNTERSIGN_HOME_REGION": DEMO.region,
             "COUNTERSIGN_TOPIC_ARN": DEMO.topic_arn,
             "COUNTERSIGN_QUEUE_URL": DEMO.queue_url(self.endpoint or self.aws.endpoint_url),

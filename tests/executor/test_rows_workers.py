@@ -21,6 +21,7 @@ from config import celery as configured
 from executor import aws, calling, claim
 from executor.errors import AwsRefused, WrongAccount
 from executor.opening import Opened
+from executor.outside import Held
 from executor.sandbox.world import DEMO
 from tests.cast import Cast, envelope, seal, trail_record
 from tests.executor.stage import Stage, fresh, inbox
@@ -200,7 +201,9 @@ def test_row_29_a_rogue_call_is_an_alert(stage: Stage, settings: Any) -> None:
         step = cleared.plan.steps[0]
         session = aws.assume(cleared.account, str(execution.pk), ANYTHING, region=DEMO.region, name="countersign-step-1")
         with session:
-            attempt = calling.sent(cleared, 0, step, session)
+            held = calling.claimed_outside(cleared, 0)
+            assert isinstance(held, Held)
+            attempt = calling.sent(cleared, 0, step, session, held)
             answer = calling.call(cleared.claim, step, session, Opened(step.parameters))
             calling.answered(cleared, attempt, step, answer)
             session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
