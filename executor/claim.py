@@ -24,6 +24,7 @@ from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
 from executor import endings, limits, notices, points
 from executor.endings import ACTOR, Claim
+from executor.errors import Superseded
 from executor.points import Point
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,9 @@ class Cleared:
     account: KnownAccount
     done: frozenset[int]
     digest: str
+    # Handles, as the chain of authority knows them: for AWS's own record of the session.
+    asked_by: str
+    approved_by: tuple[str, ...]
 
 
 def take(execution_id: UUID) -> Cleared | Later | None:
@@ -111,7 +115,11 @@ def take(execution_id: UUID) -> Cleared | Later | None:
         )
         points.reached(Point.JUDGED)
     done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
-    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done, execution.revision.digest)
+    handles = {person: str(row["handle"]) for person, row in known.persons.items()}
+    approvers = tuple(sorted(handles.get(person, "") for person in verified.approved_by))
+    asked_by = handles.get(verified.confirmed_by or verified.broken_by or "", "")
+    account = known.accounts[verified.plan.account]
+    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers)
 
 
 def _told_at(execution: Execution) -> datetime | None:
@@ -120,13 +128,18 @@ def _told_at(execution: Execution) -> datetime | None:
 
 
 def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now: datetime) -> bool:
-    """Whether its owner is gone and every call that was sent is known to have succeeded."""
+    """Whether its owner is gone and every call that was sent is known to have succeeded, or to have had no effect."""
     return (
         execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
         and execution.lease_until is not None
         and execution.lease_until <= now
-        and all(attempt.state == AttemptState.SUCCEEDED for attempt in attempts)
+        and all(attempt.state == AttemptState.SUCCEEDED or _left_nothing(attempt) for attempt in attempts)
     )
+
+
+def _left_nothing(attempt: Attempt) -> bool:
+    """Whether it definitely had no effect and its step may be made all the same: it was to be tried again, or a rehearsal."""
+    return attempt.state == AttemptState.REJECTED and (attempt.may_repeat or attempt.rehearsal)
 
 
 def _is_done(execution: Execution, attempts: Collection[Attempt]) -> bool:
@@ -167,6 +180,15 @@ def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: da
 def _is_current(execution: Execution) -> bool:
     """Whether it is of the request's newest revision: what was sent back and approved anew is not opened again by the former."""
     return execution.revision.number == execution.revision.request.revision_number
+
+
+def give_back(claim: Claim, reason: Refused) -> None:
+    """What was signed cannot be carried out as it is: the same end as that of a check which does not hold. Raises Superseded."""
+    with audit.recorded() as trail:
+        execution = endings.locked(claim.execution_id)
+        if execution is None or execution.token != claim.token:
+            raise Superseded("The claim was taken over or ended meanwhile.")
+        _abort(trail, execution, reason, timezone.now())
 
 
 def worker_name() -> str:

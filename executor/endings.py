@@ -91,6 +91,12 @@ def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell
         outbox.put(OutboxKind.INSPECT, revision)
 
 
+def end_alone(claim: Claim, state: ExecutionState, outcome: str) -> None:
+    """The same in a transaction of its own."""
+    with audit.recorded() as trail:
+        end(trail, claim, state, outcome)
+
+
 def answered(
     trail: Trail,
     claim: Claim,
@@ -101,6 +107,7 @@ def answered(
     answer: str = "",
     code: str = "",
     message: str = "",
+    may_repeat: bool = False,
 ) -> None:
     """Record the answer to an attempt: once, unless it was called unknown before. Raises Superseded."""
     _hold(claim)
@@ -111,6 +118,7 @@ def answered(
         answer=answer,
         error_code=code[:256],
         error_message=message,
+        may_repeat=may_repeat,
     )
     if not moved:
         raise Superseded("The attempt was settled by evidence meanwhile.")
@@ -154,3 +162,12 @@ def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str) -> None:
 
 def _before(state: ExecutionState) -> list[ExecutionState]:
     return [old for old, new in EXECUTION_MOVES.items() if state in new]
+
+
+def move(claim: Claim, **fields: object) -> None:
+    open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
+    if "state" in fields:
+        open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING]
+    moved = Execution.objects.filter(pk=claim.execution_id, token=claim.token, state__in=open_states).update(**fields)
+    if not moved:
+        raise Superseded("The claim was taken over or ended meanwhile.")

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
@@ -113,9 +115,12 @@ class Stage:
         self, code: str = "from executor import tasks; tasks.execute_due()", *, stop_at: str = ""
     ) -> subprocess.Popen[str]:
         """A real process of the execution worker, with the environment that it would have, running `code`."""
-        environ = self.environment("execution", COUNTERSIGN_STOP_AT=stop_at)
+        return self._process(["-c", f"import django; django.setup(); {code}"], {"COUNTERSIGN_STOP_AT": stop_at})
+
+    def _process(self, argv: list[str], more: dict[str, str]) -> subprocess.Popen[str]:
+        environ = self.environment("execution", **more)
         return subprocess.Popen(
-            [sys.executable, "-c", f"import django; django.setup(); {code}"],
+            [sys.executable, *argv],
             env=environ,
             cwd=PROJECT,
             stdout=subprocess.PIPE,
@@ -147,10 +152,36 @@ class Stage:
         } | changes
 
     def killed_at(self, point: str) -> None:
-        """A worker that kills itself with -9 at the point."""
-        worker = self.worker(stop_at=f"kill:{point}")
-        said, _ = worker.communicate(timeout=60)
-        assert worker.returncode == -signal.SIGKILL, said
+        """A worker, forked off this process, that kills itself with -9 at the point (`sent`, or `sent:2` the second time)."""
+        # A connection that two processes share would be closed under the one by the other.
+        connections.close_all()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the threads of the local AWS hold no lock that a worker needs
+            pid = os.fork()
+        if pid == 0:
+            with suppress(BaseException):
+                settings.STOP_AT = f"kill:{point}"
+                self.execute()
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        assert os.WIFSIGNALED(status), f"it did not get to {point}"
+        assert os.WTERMSIG(status) == signal.SIGKILL
+
+    @contextmanager
+    def celery(self, broker: str, *, stop_at: str = "") -> Iterator[subprocess.Popen[str]]:
+        """A real Celery worker of the execution queue, with the environment of a deployment; stopped at the end."""
+        argv = ["-m", "celery", "--quiet", "--app", "config.celery", "worker", "--queues", "execution", "--concurrency", "1"]
+        log = {"COUNTERSIGN_LOG_LEVEL": "INFO"}
+        worker = self._process(argv, {"REDIS_URL": broker, "COUNTERSIGN_STOP_AT": stop_at, **log})
+        try:
+            yield worker
+        finally:
+            worker.terminate()
+            try:
+                worker.communicate(timeout=15)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.communicate()
 
     @contextmanager
     def frozen_at(self, point: str) -> Iterator[Callable[[], str]]:

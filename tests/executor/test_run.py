@@ -13,7 +13,7 @@ from approvals import audit, decisions
 from approvals.authority import KnownAccount
 from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, Observation, OutboxKind, OutboxMessage
 from approvals.states import RequestState, Status, Verdict
-from executor import answers, aws, calling, claim, inspect, run, tasks
+from executor import answers, aws, claim, inspect, readying, run, tasks
 from executor.errors import AwsRefused, WrongAccount
 from executor.sandbox.world import DEMO
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -75,7 +75,7 @@ def test_the_session_in_hand_can_do_nothing_else(stage: Stage) -> None:
     with stage.acting("execution"):
         cleared = claim.take(execution.pk)
         assert isinstance(cleared, claim.Cleared)
-        session = calling.assume(cleared, 0, cleared.plan.steps[0])
+        session = readying.assume(cleared, 0, cleared.plan.steps[0])
         assert isinstance(session, aws.Session)
         with session:
             other = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
@@ -106,7 +106,7 @@ def test_a_wrong_external_id_is_refused(stage: Stage) -> None:
 def test_a_session_of_another_account_is_not_used(stage: Stage) -> None:
     """STS gives a session that is not of the account and role that were signed: refused before any call is made with it."""
     with stage.acting("execution"), pytest.raises(WrongAccount, match="Nothing was done with it"):
-        aws.assume(replace(ACCOUNT, partition="aws-cn"), "x-1", NOTHING, region=DEMO.region, name="step-1")
+        aws.assume(replace(ACCOUNT, id="999988887777"), "x-1", NOTHING, region=DEMO.region, name="step-1")
 
 
 def test_nothing_is_called_before_the_hold_has_ended(stage: Stage, tmp_path: Any, settings: Any) -> None:

@@ -15,6 +15,8 @@ from executor.sandbox.world import DEMO
 from tests.executor.proxy import FAULTS, REJECTED, Wire
 from tests.executor.stage import Stage, fresh
 
+ARN = f"{DEMO.executor_role_arn}/countersign-step-1".replace(":iam:", ":sts:").replace(":role/", ":assumed-role/")
+
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +46,7 @@ def test_one_request_goes_out_and_the_outcome_is_named(stage: Stage, fault: str)
 
 def test_a_request_that_was_never_sent_has_no_effect(stage: Stage) -> None:
     """Nobody listens at the endpoint: the request was not sent, which is a definite no."""
-    session = aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, "arn")
+    session = aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, ARN)
     with stage.acting("execution"), session:
         import os
 
@@ -79,7 +81,7 @@ def test_a_call_on_a_bucket_of_another_region_is_not_sent_there(monkeypatch: pyt
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         aws.forget()
-        with aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, "arn") as session:
+        with aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, ARN) as session:
             answer = session.mutate("s3", "DeleteBucket", {"Bucket": "prod-invoices"})
         server.shutdown()
     aws.forget()
@@ -90,7 +92,7 @@ def test_a_call_on_a_bucket_of_another_region_is_not_sent_there(monkeypatch: pyt
 
 def test_secrets_are_in_no_text_of_a_session(stage: Stage) -> None:
     """A session's secret and token appear neither in its repr nor in an error's words."""
-    session = aws.Session(aws.Keys("ASIAX", "the-secret", "the-token"), DEMO.region, "arn")
+    session = aws.Session(aws.Keys("ASIAX", "the-secret", "the-token"), DEMO.region, ARN)
     with stage.acting("execution"), session:
         answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
     for text in (repr(session), repr(answer)):
