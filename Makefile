@@ -6,7 +6,7 @@
 #   make test            linters, types, import contract, checks, tests
 #   make lint            the same without the tests
 #   make bench           speed and memory, one line a goal; never fails a build
-#   make soak            100,000 spoilt CloudTrail records; 1,000 rounds of fifty threads on one request; long random walks (half an hour)
+#   make soak            100,000 spoilt CloudTrail records; 1,000 rounds of fifty threads on one request; long random walks; chaos at the broker (half an hour)
 #   make requirements    compile requirements*.in to hash-pinned requirements*.txt (needs uv)
 
 PYTHON ?= python3
@@ -47,6 +47,7 @@ soak: $(VENV)/.dev-stamp
 	SOAK_RECORDS=100000 $(BIN)/python -m pytest tests/approvals/operations/test_trail_properties.py $(ARGS)
 	SOAK_ROUNDS=1000 $(BIN)/python -m pytest tests/approvals/test_crowds.py -n 0 $(ARGS)
 	SOAK_STATEFUL=500 $(BIN)/python -m pytest tests/approvals/test_stateful.py -n 2 $(ARGS)
+	SOAK_BROKER=30 $(BIN)/python -m pytest tests/executor/test_broker.py -n 2 -k chaos $(ARGS)
 
 lint: $(VENV)/.dev-stamp
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ A real Valkey and a real Celery worker of the execution queue, with its own data
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
 import time
@@ -197,6 +198,35 @@ def test_row_24_what_is_approved_is_carried_out_although_the_broker_is_killed(
             valkey.start()
         settled(execution, execution_worker)
     assert len(stage.calls()) == Attempt.objects.count() == 1
+
+
+def test_row_24_chaos_at_the_broker_has_one_effect_for_each_approval(stage: Stage, valkey: Broker, tmp_path: Path) -> None:
+    """Flushed, killed, flooded and fed forgeries in any order, round after round: each approved plan is one call, in the end."""
+    chance = random.Random(245)  # noqa: S311 - the same chaos every time
+    rubbish = [one for kind, messages in forged(tmp_path).items() if kind != "huge" for one in messages]
+
+    def killed() -> None:
+        valkey.kill()
+        valkey.start()
+
+    def flooded() -> None:
+        valkey.push(*chance.sample(rubbish, 10), *[message() for _ in range(20)])
+
+    valkey.flush()
+    with worker(stage, valkey, tmp_path, concurrency=2) as process, beat(stage, valkey, tmp_path):
+        for number in range(int(os.environ.get("SOAK_BROKER", "2"))):
+            execution = stage.cast.approved(
+                operation="dynamodb:UpdateTable",
+                TableName="prod-customers",
+                BillingMode="PROVISIONED",
+                ProvisionedThroughput={"ReadCapacityUnits": number + 10, "WriteCapacityUnits": 5},
+            )
+            for deed in chance.sample([killed, valkey.flush, flooded, flooded], 3):
+                deed()
+                time.sleep(chance.random() / 2)
+            settled(execution, process)
+            assert len(stage.calls("UpdateTable")) == Attempt.objects.count() == number + 1
+        assert process.lives()
 
 
 def test_a_message_delivered_twice_finds_the_claim_and_stops(stage: Stage, valkey: Broker, tmp_path: Path) -> None:
