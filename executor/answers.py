@@ -227,6 +227,8 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
             json.loads(body or b"null")
         except ValueError as error:
             raise GarbledAnswer("the answer is no JSON") from error
+    if not body and model.service_model.resolved_protocol == "json" and getattr(model.output_shape, "members", None):
+        raise GarbledAnswer("the answer is empty")
 
 
 def in_words(error: Exception) -> str:

@@ -37,7 +37,7 @@ from executor.answers import (
     of_error,
     translated,
 )
-from executor.errors import AwsRefused, PolicyTooLarge, WrongAccount
+from executor.errors import AwsRefused, AwsUnavailable, PolicyTooLarge, WrongAccount
 from executor.kept import Kept
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ class Session:
         Raises WrongAccount unless it is the session that was assumed, of that account; AwsRefused, AwsUnavailable.
         """
         found = self.read("sts", "GetCallerIdentity", {})
+        if not found:
+            raise AwsUnavailable("AWS did not say whose session it is.")
         if (found.get("Account"), found.get("Arn")) != (account.id, self.arn):
             raise WrongAccount(f"The session is {found.get('Arn')} of {found.get('Account')}, not {self.arn}. Nothing was sent.")
 
@@ -346,18 +348,22 @@ def assume(
         "DurationSeconds": SESSION_SECONDS,
         "Policy": policy,
     }
+    if tags:
+        wanted["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
     must_fit(policy)
     must_be_of(regions.partition_of(region), region, account.partition, region)
     sts: STSClient = own("sts", region)
     try:
         with translated():
-            found = sts.assume_role(**wanted, Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()])
+            found: dict[str, Any] = dict(sts.assume_role(**wanted))
     except AwsRefused as error:
         if error.code != "PackedPolicyTooLarge":
             raise
         if tags:
             return assume(account, source_identity, policy, region=region, name=name)
         raise PolicyTooLarge(f"{TOO_LARGE} {error}") from error
+    if "AssumedRoleUser" not in found or "Credentials" not in found:
+        raise AwsUnavailable("AWS answered without a session.")
     arn = found["AssumedRoleUser"]["Arn"]
     role = account.executor_role_arn.rsplit("/", 1)[-1]
     expected = f"arn:{account.partition}:sts::{account.id}:assumed-role/{role}/{name}"

@@ -22,7 +22,7 @@ from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Re
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
-from executor import endings, limits, notices, points
+from executor import drift, endings, limits, notices, points
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
 from executor.points import Point
@@ -61,7 +61,8 @@ class Cleared:
 
 
 def take(execution_id: UUID) -> Cleared | Later | None:
-    """Lock, judge, claim. None: there is nothing to do, or what did not hold has ended it."""
+    """Read the targets, lock, judge, claim. None: there is nothing to do, or what did not hold has ended it."""
+    seen = drift.look(execution_id)
     now = timezone.now()
     with audit.recorded() as trail:
         execution = endings.locked(execution_id)
@@ -76,6 +77,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             claim = endings.claim_of(execution)
             endings.end(trail, claim, ExecutionState.SUCCEEDED, "AWS carried out every step, and the target has settled.")
             return None
+        done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
         try:
             known = authority.walk(settings.GENESIS)
             verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
@@ -87,6 +89,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             elif not attempts:
                 notices.must_have_gone_out(execution, verified)
             clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution))
+            drift.must_be_as_signed(trail, execution, verified, seen, done, now)
             if was is ExecutionState.READY:
                 limits.must_have_a_place(execution, verified, now)
         except NotYet as reason:
@@ -114,7 +117,6 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             worker=worker_name(),
         )
         points.reached(Point.JUDGED)
-    done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
     handles = {person: str(row["handle"]) for person, row in known.persons.items()}
     approvers = tuple(sorted(handles.get(person, "") for person in verified.approved_by))
     asked_by = handles.get(verified.confirmed_by or verified.broken_by or "", "")

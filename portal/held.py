@@ -17,9 +17,9 @@ from approvals.states import ExecutionState, RequestState
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """`hold` in seconds. `told_at` is None until the notice went out, `over_at` with it.
+    """`hold` in seconds. `told_at` is None until the notice went out, `over_at` with it; `closed`: why no window is open.
 
-    `closed`: why no window is open; `turn`: what it waits for because others are carried out.
+    `put_off` is why the executor has put it off although it is due, in its own words.
     """
 
     hold: int
@@ -29,7 +29,7 @@ class Held:
     over_at: datetime | None
     not_before: datetime
     closed: str
-    turn: str
+    put_off: str
 
 
 def held_of(request: ApprovalRequest, revision: Revision, rules: Collection[Rules]) -> Held | None:
@@ -44,20 +44,23 @@ def held_of(request: ApprovalRequest, revision: Revision, rules: Collection[Rule
     hold = terms.hold_of(rules, irreversible=risk.irreversible(revision.plan.steps))
     notice = Notice.objects.filter(execution=execution).first()
     told_at = notice.delivered_at if notice else None
+    over_at = told_at + timedelta(seconds=max(hold, notice.hold)) if notice and told_at else None
+    closed = "" if request.break_glass else terms.why_closed(rules, timezone.now())
+    # Until then the page says in words of its own what it waits for.
+    begins = max(execution.not_before, over_at or execution.not_before)
+    due = not closed and begins <= timezone.now() and (not hold or over_at is not None)
     return Held(
         hold=hold,
         told_to=tuple(notice.to) if notice else (),
         told_at=told_at,
         text=notice.text if notice else "",
-        over_at=told_at + timedelta(seconds=max(hold, notice.hold)) if notice and told_at else None,
+        over_at=over_at,
         not_before=execution.not_before,
-        closed="" if request.break_glass else terms.why_closed(rules, timezone.now()),
-        turn=_turn(execution),
+        closed=closed,
+        put_off=_put_off(execution) if due else "",
     )
 
 
-def _turn(execution: Execution) -> str:
-    """What the executor said when it last looked, without the words that it begins with."""
-    promises = OutboxMessage.objects.filter(kind=OutboxKind.EXECUTE, subject=str(execution.pk), done_at=None)
-    said = promises.filter(error__startswith=terms.WAITS).values_list("error", flat=True).first()
-    return said.removeprefix(terms.WAITS) if said else ""
+def _put_off(execution: Execution) -> str:
+    promised = OutboxMessage.objects.filter(kind=OutboxKind.EXECUTE, subject=str(execution.pk), done_at=None)
+    return promised.exclude(error="").values_list("error", flat=True).first() or ""

@@ -31,6 +31,7 @@ FAULTS = (
     "malformed after",
     "truncated after",
     "empty after",
+    "nothing after",
     "error without code before",
 )
 # Faults after which it is certain that nothing happened: AWS itself says so.
@@ -123,22 +124,15 @@ class Wire:
                 self._send(handler, *answer, cut=min(20, len(answer[2])))
                 handler.wfile.flush()
                 _reset(handler)
-            case "500" | "503":
-                self._send(handler, int(kind), form.headers, form.error("InternalServerError", "try again"))
-            case "throttle":
-                self._send(handler, 400, form.headers, form.error(form.throttling, "Rate exceeded"))
-            case "refuse":
-                self._send(handler, 400, form.headers, form.error("ValidationException", "no such thing"))
-            case "error without code":
-                self._send(handler, 400, {"content-type": "text/html"}, b"<html>a proxy's own page</html>")
-            case "malformed":
-                self._send(handler, 200, form.headers, form.malformed)
             case "truncated":
                 self._send(handler, *answer, cut=min(20, len(answer[2])))
-            case "yes":
-                self._send(handler, 200, form.headers, b"<TerminateInstancesResponse/>")
             case "empty":
                 self._send(handler, 200, form.headers, b"{}     ", cut=7)
+            case _:
+                self._send(handler, *form.said(kind))
+
+
+_ELSEWHERE = "<Arn>arn:aws:sts::999988887777:assumed-role/Other/x</Arn><UserId>A:x</UserId><Account>999988887777</Account>"
 
 
 class _Form:
@@ -151,7 +145,22 @@ class _Form:
         self.throttling = "ThrottlingException" if json_spoken else "Throttling"
         kind = "application/x-amz-json-1.0" if json_spoken else "text/xml"
         self.headers = {"content-type": kind, "x-amzn-requestid": "WIRE"}
-        self.malformed = b'{"TableDescription": {"Table' if json_spoken else b"<Answer><Result><Tab"
+
+    def said(self, kind: str) -> Answered:
+        """The answer that AWS never gave."""
+        if kind == "error without code":
+            return 400, {"content-type": "text/html"}, b"<html>a proxy's own page</html>"
+        status, body = {
+            "500": (500, self.error("InternalServerError", "try again")),
+            "503": (503, self.error("InternalServerError", "try again")),
+            "throttle": (400, self.error(self.throttling, "Rate exceeded")),
+            "refuse": (400, self.error("ValidationException", "no such thing")),
+            "malformed": (200, b'{"TableDescription": {"Table' if self._json else b"<Answer><Result><Tab"),
+            "nothing": (200, b""),
+            "yes": (200, b"{}" if self._json else b"<Response/>"),
+            "stranger": (200, f"<Answer><GetCallerIdentityResult>{_ELSEWHERE}</GetCallerIdentityResult></Answer>".encode()),
+        }[kind]
+        return status, self.headers, body
 
     def error(self, code: str, message: str) -> bytes:
         if self._json:

@@ -22,9 +22,9 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from approvals.models import Alert, Attempt, AuditEntry, Execution
+from approvals.models import Alert, ApprovalRequest, Attempt, AuditEntry, Execution, Revision
 from config.environment import _database
-from executor import aws, tasks
+from executor import aws, inspect, tasks
 from executor.sandbox.server import LocalAws
 from executor.sandbox.world import DEMO
 from executor.target import Patience
@@ -44,13 +44,14 @@ class Stage:
     owner_url: str
     role_url: Callable[[str], str]
     endpoint: str = ""
+    _acts_as: str = ""
     _environ: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
     def acting(self, process: str, *, keys_of: str = "") -> Iterator[None]:
         """As feed, delivery or execution: its database role, its IAM user's keys, its environment."""
         key = self.aws.keys[keys_of or USERS[process]]
-        before = dict(os.environ)
+        before, acted_as = dict(os.environ), self._acts_as
         os.environ.update(
             AWS_ENDPOINT_URL=self.endpoint or self.aws.endpoint_url,
             AWS_ACCESS_KEY_ID=key["access_key_id"],
@@ -58,12 +59,14 @@ class Stage:
             AWS_DEFAULT_REGION=DEMO.region,
         )
         aws.forget()
-        connect_to(self.role_url(process))
+        self._acts_as = self.role_url(process)
+        connect_to(self._acts_as)
         try:
             yield
         finally:
             aws.forget()
-            connect_to(self.owner_url)
+            self._acts_as = acted_as
+            connect_to(acted_as or self.owner_url)
             os.environ.clear()
             os.environ.update(before)
 
@@ -71,6 +74,15 @@ class Stage:
         """The execution worker does what is due."""
         with self.acting("execution"):
             tasks.execute_due()
+
+    def read(self, request: ApprovalRequest) -> None:
+        """The execution worker reads the targets of the current revision, unless it has, and freezes an unsigned draft."""
+        revision = Revision.objects.select_related("request__account").get(
+            request=request, number=ApprovalRequest.objects.get(pk=request.pk).revision_number
+        )
+        if not revision.observations.exists():
+            with self.acting("execution"):
+                inspect.freeze(revision, inspect.observe(revision))
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """As the owner of the tables, in a session of its own."""

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.utils import timezone
 from hypothesis import given
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from approvals.models import Attempt, AuditEntry, Execution, OutboxMessage
 from executor import again
+from portal.review_page import page_of
+from portal.timeline import timeline_of
 from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_evidence import learn
@@ -150,7 +153,8 @@ def test_the_database_takes_no_second_attempt_after_an_unknown_one(stage: Stage)
         stage.execute()
         stage.endpoint = ""
     row: Any = Attempt.objects.get(execution=execution)
-    with pytest.raises(Exception, match=r"holder of a running execution|sent again only when"):
+    stage.forge(("UPDATE approvals_execution SET state = 'running' WHERE id = %s", (execution.pk,)))
+    with pytest.raises(psycopg.errors.CheckViolation, match="sent again only when"):
         stage.sql(
             "INSERT INTO approvals_attempt (execution_id, step, number, state, token, operation, region, access_key_id, "
             "aws_request_id, sent_at, rehearsal, claimed_as, client_token, answer, made, error_code, error_message, may_repeat) "
@@ -179,3 +183,23 @@ def test_the_role_that_cannot_be_assumed_is_tried_ever_later(stage: Stage) -> No
     execute_again(stage)
     assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded"])
     assert Execution.objects.count() == 1
+
+
+def test_the_pages_say_when_and_for_which_attempt_somebody_comes_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a call is put off the request page says until when, which attempt follows and why; afterwards it does not."""
+    monkeypatch.setattr(again, "delay", lambda tries: timedelta(minutes=3))
+    execution = stage.cast.approved()
+    request = execution.revision.request
+    with Wire(stage.aws.endpoint_url, "DeleteTable", "throttle before", times=2) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        execute_again(stage)
+        stage.endpoint = ""
+    later = page_of(request).put_off
+    assert later is not None
+    assert (later.until, later.words) == (fresh(execution).lease_until, "attempt 3 of 8")
+    assert "ThrottlingException" in later.why
+    titles = [one.title for one in timeline_of(request)]
+    assert "Put off: attempt 2 of 8 follows" in titles
+    execute_again(stage)
+    assert page_of(request).put_off is None

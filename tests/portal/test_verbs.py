@@ -330,11 +330,10 @@ class TestTurns:
         execution = cast.approved()
         request = execution.revision.request
         alice = browser("alice")
-        assert "waits its turn" not in html_of(alice.get(alice.page("change", request)))
+        assert "Waits its turn" not in html_of(alice.get(alice.page("change", request)))
         promise = OutboxMessage.objects.filter(kind="execute", subject=str(execution.pk))
         promise.update(error="Waits its turn: 5 executions of <b>dynamodb</b> are under way in account 111122223333.")
         shown = html_of(alice.get(alice.page("change", request)))
-        assert "It waits its turn: 5 executions of &lt;b&gt;dynamodb&lt;/b&gt; are under way" in shown
-        assert "The time until which the approval is good runs on" in shown
+        assert "Waits its turn: 5 executions of &lt;b&gt;dynamodb&lt;/b&gt; are under way" in shown
         promise.update(done_at=timezone.now())
-        assert "waits its turn" not in html_of(alice.get(alice.page("change", request)))
+        assert "Waits its turn" not in html_of(alice.get(alice.page("change", request)))
