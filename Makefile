@@ -7,7 +7,7 @@
 #   make lint            the same without the tests
 #   make bench           speed and memory, one line a goal; never fails a build
 #   make soak            100,000 spoilt CloudTrail records; 1,000 rounds of fifty threads on one request; long random walks; a hundred
-#                        workers killed at each point of an execution (some hours)
+#                        workers killed at each point of an execution; chaos at the broker (some hours)
 #   make requirements    compile requirements*.in to hash-pinned requirements*.txt (needs uv)
 
 PYTHON ?= python3
@@ -48,6 +48,7 @@ soak: $(VENV)/.dev-stamp
 	SOAK_RECORDS=100000 $(BIN)/python -m pytest tests/approvals/operations/test_trail_properties.py $(ARGS)
 	SOAK_ROUNDS=1000 $(BIN)/python -m pytest tests/approvals/test_crowds.py -n 0 $(ARGS)
 	SOAK_STATEFUL=500 $(BIN)/python -m pytest tests/approvals/test_stateful.py -n 2 $(ARGS)
+	SOAK_BROKER=30 $(BIN)/python -m pytest tests/executor/test_broker.py -n 2 -k chaos $(ARGS)
 	SOAK_KILLS=100 $(BIN)/python -m pytest tests/executor/test_lost_workers.py -n 2 $(ARGS)
 
 lint: $(VENV)/.dev-stamp

@@ -29,7 +29,7 @@ def put(kind: OutboxKind, subject: UUID | int, *, topic: str = "", due_at: datet
     now = timezone.now()
     OutboxMessage.objects.create(kind=kind, subject=str(subject), topic=topic, created_at=now, due_at=due_at or now)
     # A lambda, not a partial: Django names a robust hook that failed by its __qualname__, which a partial lacks.
-    transaction.on_commit(lambda: _nudge(str(kind)), robust=True)
+    transaction.on_commit(lambda: nudge(kind), robust=True)
 
 
 def take(kinds: Iterable[OutboxKind], *, most: int = 20) -> list[OutboxMessage]:
@@ -61,8 +61,9 @@ def put_off(message: OutboxMessage, why: str, *, until: datetime | None = None) 
     )
 
 
-def _nudge(kind: str) -> None:
-    # A setting names what is called, so that this room knows no Celery. A nudge that fails loses nothing: a sweep finds the row.
+def nudge(kind: OutboxKind) -> None:
+    """Wake the worker that keeps promises of this kind. A nudge that fails loses nothing: a sweep finds the row."""
+    # A setting names what is called, so that this room knows no Celery.
     name = getattr(settings, "OUTBOX_NUDGE", "")
     if name:
-        import_string(name)(kind)
+        import_string(name)(str(kind))

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from approvals.policies import Rules, windows
+
+# What the reason of a promise begins with that waits for others to be through: the executor writes it, the page shows it.
+WAITS: Final = "Waits its turn: "
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import ssl
 from typing import Any, Final
 
 from celery import Celery
@@ -40,17 +41,21 @@ ROUTES: Final = {
     "executor.tasks.reconcile": {"queue": "execution"},
     "executor.tasks.apply_changes": {"queue": "authority"},
 }
-# Task, seconds between two sweeps. A sweep that was not taken up before the next one is due is dropped (`expires`).
+QUEUES: Final = {task: route["queue"] for task, route in ROUTES.items()}
+# Task, seconds between two sweeps. What has a time (the opening of a window) is begun within a sweep of it.
 SWEEPS: Final = {
     "executor.tasks.poll_queue": 1,
     "executor.tasks.deliver": 5,
-    "executor.tasks.execute_due": 5,
+    "executor.tasks.execute_due": 1,
     "executor.tasks.reconcile": 10,
     "executor.tasks.expire": 15,
     "executor.tasks.apply_changes": 5,
 }
-# Seconds. Above the longest task (an execution that follows a resource until it is settled); below it, the broker would
-# hand the same message to a second worker while the first still works.
+# Seconds after which a sweep or a nudge that nobody took up is dropped, so that they do not pile up while a worker is away. Well
+# above the second or two by which the clocks of two hosts may differ: a worker that is ahead would drop every one.
+STALE_AFTER: Final = 10
+# Seconds. More than twice the longest task (executor.tasks.LONGEST_TASK; a test compares them): a message that nobody has
+# acknowledged by then is given to a second worker. Where that happens all the same, the second finds the claim and stops.
 VISIBILITY_TIMEOUT: Final = 3600
 # Seconds that a nudge may keep the request that made it waiting when the broker does not answer.
 NUDGE_TIMEOUT: Final = 0.4
@@ -58,6 +63,10 @@ NUDGE_TIMEOUT: Final = 0.4
 app = Celery("countersign")
 app.conf.update(
     broker_url=settings.BROKER_URL or "memory://",
+    # Workers see what `config.broker` makes of a message.
+    broker_transport="config.broker:Transport" if settings.BROKER_URL else None,
+    # Left alone, kombu takes any certificate for a rediss:// address. SSL_CERT_FILE names an authority of one's own.
+    broker_use_ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED} if settings.BROKER_URL.startswith("rediss:") else None,
     result_backend=None,
     task_ignore_result=True,
     # JSON and nothing else, in both directions: pickle would let whoever writes to the broker run code.
@@ -89,7 +98,7 @@ app.conf.update(
     timezone=settings.TIME_ZONE,
     enable_utc=True,
     beat_schedule={
-        name.rpartition(".")[2]: {"task": name, "schedule": float(seconds), "options": {"expires": seconds}}
+        name.rpartition(".")[2]: {"task": name, "schedule": float(seconds), "options": {"expires": STALE_AFTER}}
         for name, seconds in SWEEPS.items()
     },
     # In memory: the schedule is a few fixed sweeps, and a file would have to live somewhere writable.
@@ -131,6 +140,6 @@ def nudge(kind: str) -> None:
         return
     try:
         with pools.producers[_connection()].acquire(block=True, timeout=NUDGE_TIMEOUT) as producer:
-            app.send_task(task, producer=producer, retry=False, expires=SWEEPS[task])
+            app.send_task(task, producer=producer, retry=False, expires=STALE_AFTER)
     except (OperationalError, KombuError, OSError) as error:
         logger.warning("The broker did not take the nudge for %r (%s); the next sweep does the work.", kind, error)

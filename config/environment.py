@@ -100,6 +100,10 @@ class Environment:
     # The public key that secrets are sealed for, as PEM text; where the private ones are, newest first (files or KMS ARNs).
     sealing_key: str
     opening_keys: tuple[str, ...]
+    # How many executions may be under way in an account, and of one service there; how many of one requester begin in an hour.
+    executions_per_account: int
+    executions_per_service: int
+    executions_per_requester: int
     # Where the execution process claims each attempt outside the database, and for how many days a claim is locked there.
     claims_bucket: str
     claims_days: int
@@ -137,6 +141,9 @@ class _Reader:
             self.problems.append(f"{name} {error}")
             return default
 
+    def count(self, name: str, default: int) -> int:
+        return self.parsed(name, self.text(name), _count, default)
+
     def flag(self, name: str) -> bool:
         return self.parsed(name, self.text(name), _flag, default=False)
 
@@ -145,6 +152,12 @@ def _flag(value: str) -> bool:
     if value not in {"0", "1"}:
         raise ValueError("must be 0 or 1.")
     return value == "1"
+
+
+def _count(value: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
+        raise ValueError("must be a whole number of 1 or more; to stop everything, use the kill switch.")
+    return int(value)
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
@@ -342,6 +355,9 @@ def read(environ: Mapping[str, str]) -> Environment:
         oidc=_read_oidc(reader),
         sealing_key=reader.parsed("COUNTERSIGN_SEALING_KEY", reader.text("COUNTERSIGN_SEALING_KEY"), _sealing_key, ""),
         opening_keys=reader.parsed("COUNTERSIGN_OPENING_KEY", reader.text("COUNTERSIGN_OPENING_KEY"), _opening_keys, ()),
+        executions_per_account=reader.count("COUNTERSIGN_EXECUTIONS_PER_ACCOUNT", 10),
+        executions_per_service=reader.count("COUNTERSIGN_EXECUTIONS_PER_SERVICE", 5),
+        executions_per_requester=reader.count("COUNTERSIGN_EXECUTIONS_PER_REQUESTER", 60),
         claims_bucket=reader.parsed("COUNTERSIGN_CLAIMS_BUCKET", reader.text("COUNTERSIGN_CLAIMS_BUCKET"), _bucket, ""),
         claims_days=reader.parsed("COUNTERSIGN_CLAIMS_DAYS", reader.text("COUNTERSIGN_CLAIMS_DAYS"), _days, 400),
         time_zone=reader.parsed("COUNTERSIGN_TIME_ZONE", reader.text("COUNTERSIGN_TIME_ZONE"), _time_zone, "UTC"),

@@ -28,6 +28,10 @@ MIRROR_TABLE = ENVIRONMENT.mirror_table
 # Seconds: how long a call of the executor's role may wait for its attempt, and a success for CloudTrail's record of it.
 PROOF_GRACE = 60
 UNPROVEN_AFTER = 20 * 60
+# Executions under way at a time in an account, and of one service there; those of one requester that begin within an hour.
+EXECUTIONS_PER_ACCOUNT = ENVIRONMENT.executions_per_account
+EXECUTIONS_PER_SERVICE = ENVIRONMENT.executions_per_service
+EXECUTIONS_PER_REQUESTER = ENVIRONMENT.executions_per_requester
 # Where a test kills or freezes a worker (executor.points); the environment refuses it outside the demo.
 STOP_AT = ENVIRONMENT.stop_at
 HOME_REGION = ENVIRONMENT.home_region

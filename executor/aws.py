@@ -54,6 +54,9 @@ CONNECT_TIMEOUT: Final = 5
 READ_TIMEOUT: Final = 30
 REPEATED_TIMEOUT: Final = 10
 SESSION_SECONDS: Final = 900
+_TIMES: Final = 3
+# Seconds that a reading call with all of its attempts can take; botocore waits up to 20 seconds between two.
+LONGEST_READ: Final = _TIMES * (CONNECT_TIMEOUT + REPEATED_TIMEOUT) + (_TIMES - 1) * 20
 # Seconds before its expiry in which a reading session is used no more, and how many sessions are kept at most.
 READING_MARGIN: Final = 60
 MOST_READINGS: Final = 64
@@ -68,7 +71,7 @@ _ONCE: Final = Config(
     connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1, "mode": "standard"}
 )
 _AGAIN: Final = Config(
-    connect_timeout=CONNECT_TIMEOUT, read_timeout=REPEATED_TIMEOUT, retries={"total_max_attempts": 3, "mode": "standard"}
+    connect_timeout=CONNECT_TIMEOUT, read_timeout=REPEATED_TIMEOUT, retries={"total_max_attempts": _TIMES, "mode": "standard"}
 )
 
 

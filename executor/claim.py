@@ -22,7 +22,7 @@ from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Re
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
-from executor import drift, endings, notices, points, switch
+from executor import drift, endings, limits, notices, points, switch
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
 from executor.points import Point
@@ -30,7 +30,10 @@ from executor.points import Point
 log = logging.getLogger(__name__)
 # Longer than a session's assumption or one wire call can take; the owner renews it while a target settles.
 LEASE: Final = timedelta(seconds=120)
+# Where nobody knows when: look again after this.
 EARLY: Final = timedelta(seconds=10)
+# What is over in a moment is not looked for in a circle meanwhile.
+AT_ONCE: Final = timedelta(milliseconds=200)
 # A window may open, or a freeze be lifted, sooner than the rules of now say: look again after this at the latest.
 LATEST: Final = timedelta(minutes=10)
 
@@ -90,9 +93,11 @@ def take(execution_id: UUID) -> Cleared | Later | None:
                 notices.must_have_gone_out(execution, verified)
             clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution))
             drift.must_be_as_signed(trail, execution, verified, seen, done, now)
+            if was is ExecutionState.READY:
+                limits.must_have_a_place(execution, verified, now)
         except NotYet as reason:
-            # By the clocks of what was signed; the hosts' own may differ by seconds. Nothing is ended by being early.
-            return Later(min(max(reason.until or now, now + EARLY), now + LATEST), str(reason))
+            # By the clocks of what was signed, to the second. Nothing is ended by being early.
+            return Later(min(max(reason.until or now + EARLY, now + AT_ONCE), now + LATEST), str(reason))
         except CountersignError as reason:
             _abort(trail, execution, reason, now)
             return None

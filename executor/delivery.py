@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -30,15 +31,18 @@ LONGEST_BODY: Final = 200_000
 # DynamoDB takes 400 KB an item.
 LONGEST_PARAMETERS: Final = 300_000
 LOOK_AGAIN: Final = timedelta(seconds=2)
+# Seconds after which the rest is left to the next sweep.
+LONGEST: Final = 60.0
 
 
-def drain() -> int:
-    """Keep everything that is due; return how many promises were kept. One at a time, so that a slow one holds up no lease.
+def drain(*, longest: float = LONGEST) -> int:
+    """Keep what is due until `longest` seconds are over; return how many promises were kept. One at a time, so that a slow one
+    holds up no lease.
 
     When a service does not answer, the promises that need it wait for the next sweep and the others go on.
     """
-    kept, kinds = 0, set(_KEEPERS)
-    while kinds and (due := outbox.take(kinds, most=1)):
+    kept, kinds, end = 0, set(_KEEPERS), time.monotonic() + longest
+    while kinds and time.monotonic() < end and (due := outbox.take(kinds, most=1)):
         message, kind = due[0], OutboxKind(due[0].kind)
         try:
             later = _KEEPERS[kind](message)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -48,6 +49,8 @@ from executor.target import Patience
 
 log = logging.getLogger(__name__)
 LOOK_AGAIN: Final = timedelta(seconds=20)
+# Seconds after which a sweep leaves the rest to the next.
+ROUND: Final = 60.0
 LONGEST_WAIT: Final = timedelta(minutes=10)
 # AWS takes a signed request for a quarter of an hour at most: until then one that hung on the way may still arrive. CloudTrail
 # mostly tells within it, so the target's own state is asked only afterwards.
@@ -59,7 +62,12 @@ def sweep(*, patience: Patience | None = None) -> None:
     """Look once at everything that is open. Raises DatabaseError and AuditUnavailable when nothing can be written."""
     now = timezone.now()
     lapsed = Q(lease_until__lte=now) | Q(lease_until=None, not_before__lte=now)
-    for pk in list(Execution.objects.filter(lapsed, state__in=_OPEN).values_list("pk", flat=True)[:500]):
+    # Whoever waits longest first: what AWS was asked about is looked at again later, so each has its turn.
+    waiting = Execution.objects.filter(lapsed, state__in=_OPEN).order_by("lease_until")
+    end = time.monotonic() + ROUND
+    for pk in list(waiting.values_list("pk", flat=True)[:500]):
+        if time.monotonic() > end:
+            break
         with correlation.bound(execution_id=str(pk)):
             try:
                 _one(pk, now, patience or target.PATIENCE)

@@ -18,8 +18,11 @@ A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 from uuid import UUID
+
+from django.utils import timezone
 
 from approvals import correlation, outbox
 from approvals.errors import AuditUnavailable
@@ -83,12 +86,14 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
 
 
 def _steps(cleared: Cleared, patience: Patience) -> Later | None:
-    claim, last = cleared.claim, ""
+    claim, last, enough = cleared.claim, "", time.monotonic() + patience.steps
     left = [(index, step) for index, step in enumerate(cleared.plan.steps) if index not in cleared.done]
     ready = readying.all_can_be_made(cleared, [step for _, step in left])
     if ready is not True:
         return ready or None
     for index, step in left:
+        if last and time.monotonic() > enough:
+            return _handed_over(claim)
         points.reached(Point.STEP)
         attempt = _one(cleared, index, step)
         if not isinstance(attempt, Attempt):
@@ -107,6 +112,12 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
         last = step.operation
     endings.end_alone(claim, ExecutionState.SUCCEEDED, f"AWS carried out {last or 'every step'}, and the target has settled.")
     return None
+
+
+def _handed_over(claim: Claim) -> Later:
+    """The task has lasted long enough: what is left of the plan is judged again and made by whoever is free, at once."""
+    endings.move(claim, lease_until=timezone.now())
+    return Later(timezone.now(), "The steps that are left are made by the next task.")
 
 
 def _one(cleared: Cleared, index: int, step: Step) -> Attempt | Later | None:

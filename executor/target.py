@@ -37,6 +37,8 @@ class Patience:
     bound: float = 300.0
     # Describe is eventually consistent: what it says counts when it says it again after this long.
     again_after: float = 0.5
+    # After this no further step of a plan is begun by the same task: whoever is free judges it again and goes on.
+    steps: float = 300.0
 
 
 PATIENCE: Final = Patience()

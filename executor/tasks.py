@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import UUID
@@ -10,13 +11,20 @@ from celery import shared_task
 
 from approvals import changes, decisions, outbox, statements, weakened
 from approvals.models import OutboxKind, OutboxMessage
-from executor import closing, delivery, endings, feed, inspect, reconcile, run, stuck, trail_logs
+from executor import aws, closing, delivery, endings, feed, inspect, reconcile, run, stuck, target, trail_logs
+from executor.claim import LEASE
 
 _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
     OutboxKind.EXECUTE: run.keep,
     OutboxKind.INSPECT: inspect.keep,
     OutboxKind.CLOSE: closing.keep,
 }
+# Seconds. A message is given to a second worker when the broker has waited for its visibility time-out (config.celery): no task
+# lives half as long. After ROUND it takes nothing new. An execution begins no further step after `Patience.steps`, and a step is
+# at most a session, a call, its recording and the looks until it has settled. No time limit of Celery's: it cuts a call in two.
+ROUND: Final = 60.0
+_LONGEST_STEP: Final = 2 * LEASE.total_seconds() + target.PATIENCE.bound + 2 * aws.LONGEST_READ
+LONGEST_TASK: Final = ROUND + target.PATIENCE.steps + _LONGEST_STEP
 
 
 @shared_task(name="executor.tasks.poll_queue")
@@ -34,12 +42,19 @@ def deliver() -> None:
 
 @shared_task(name="executor.tasks.execute_due")
 def execute_due() -> None:
-    """Carry out what is approved and read what is to be shown: one at a time, since one can take minutes."""
+    """Carry out what is approved and read what is to be shown: one at a time, since one can take minutes.
+
+    After a round the rest is left to the next message, which is sent at once.
+    """
+    end = time.monotonic() + ROUND
     while due := outbox.take(_HANDS, most=1):
         try:
             _HANDS[OutboxKind(due[0].kind)](due[0])
         except Exception as error:  # noqa: BLE001 - logged there; whatever one row runs into, the next may be an approved call
             stuck.put_off(due[0], error, actor=endings.ACTOR)
+        if time.monotonic() > end:
+            outbox.nudge(OutboxKind.EXECUTE)
+            return
 
 
 @shared_task(name="executor.tasks.reconcile")

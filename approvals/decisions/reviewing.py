@@ -230,7 +230,7 @@ def _approve(
         digest=revision.digest,
         quorum={progress.guardrail: list(progress.have) for progress in resolution.progress},
     )
-    notifications.tell(notifications.APPROVED, request)
-    # With a hold the executor has something to do at once: it tells everybody what it read.
+    # With a hold the executor has something to do at once: it tells everybody what it read. Its nudge goes out first.
     outbox.put(OutboxKind.EXECUTE, execution.pk, due_at=now if hold else term.not_before)
+    notifications.tell(notifications.APPROVED, request)
     outbox.put(OutboxKind.MIRROR, request.pk)

@@ -39,6 +39,7 @@ class Execution(models.Model):
             models.Index(
                 fields=("state", "lease_until"), name="execution_open", condition=~Q(state__in=["succeeded", "failed", "aborted"])
             ),
+            models.Index(fields=("-claimed_at",), name="execution_begun", condition=Q(claimed_at__isnull=False)),
         )
 
     def __str__(self) -> str:

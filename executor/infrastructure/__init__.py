@@ -5,7 +5,7 @@ every attempt all follow from it here, so that none of them can fall behind the 
 """
 
 from executor.infrastructure.claims import claims_bucket, claims_bucket_policy
-from executor.infrastructure.events import event_patterns, queue_policy
+from executor.infrastructure.events import announcing_policy, event_patterns, queue_policy, session_pattern
 from executor.infrastructure.from_rules import beyond_aws, protected_by
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import DocumentTooLargeError
@@ -21,6 +21,7 @@ from executor.infrastructure.policies import (
 __all__ = [
     "DocumentTooLargeError",
     "ProtectedOperations",
+    "announcing_policy",
     "beyond_aws",
     "claims_bucket",
     "claims_bucket_policy",
@@ -33,4 +34,5 @@ __all__ = [
     "guardrail_deny",
     "protected_by",
     "queue_policy",
+    "session_pattern",
 ]

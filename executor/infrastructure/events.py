@@ -51,6 +51,36 @@ def queue_policy(queue: str, rules: Sequence[str]) -> Document:
     return within(QUEUE_POLICY, {"Version": "2012-10-17", "Statement": [statement]}, "the queue policy")
 
 
+def session_pattern(executor_roles: Sequence[str]) -> Document:
+    """The pattern of the rule that announces every session of the executor's roles (ARNs), whoever opened it and for whatever.
+
+    For a topic of its own that people watch: it asks nothing of Countersign's processes, so it speaks when they were taken over.
+    AWS records a session in the region that it was asked for in, so every region needs the rule. Raises DocumentTooLargeError.
+    """
+    opened = {
+        "eventSource": ["sts.amazonaws.com"],
+        "eventName": ["AssumeRole"],
+        "requestParameters": {"roleArn": sorted(executor_roles)},
+    }
+    return within(EVENT_PATTERN, _pattern([opened]), "the event pattern for sessions of the executor")
+
+
+def announcing_policy(topic: str) -> Document:
+    """The policy of the topic (an ARN) that the sessions are announced on: EventBridge may publish, nobody else.
+
+    Without a condition on the rule: EventBridge's documentation has said that such conditions keep its messages from topics, and
+    one message too many is better than silence.
+    """
+    statement = {
+        "Sid": "OnlyEventBridge",
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": topic,
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
 def _packed(sources: Mapping[str, Sequence[Operation]]) -> Iterator[Document]:
     """Patterns of as many event sources each as fit."""
     details: list[Document] = []

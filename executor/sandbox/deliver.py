@@ -1,4 +1,4 @@
-"""EventBridge: records to the queues of the rules that match them, in order, as AWS delivers them.
+"""EventBridge: records to the queues and topics of the rules that match them, in order, as AWS delivers them.
 
 Source: EventBridge User Guide, "AWS service events delivered via CloudTrail" (the envelope; reading events are left out
 unless a rule asks for all management events). moto matches the patterns and keeps the rules and queues, but its own
@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from moto.events.models import Rule, events_backends
+from moto.sns.models import sns_backends
 from moto.sqs.models import Message, sqs_backends
 
 from executor.sandbox.judge import may_send
@@ -75,7 +76,7 @@ class Delivery:
 
 
 def deliver(record: Record) -> int:
-    """Puts a record on the queue of every rule of its account and region that matches; returns the number of queues."""
+    """Sends a record to the targets of every rule of its account and region that matches; returns the number of targets."""
     event = envelope(record)
     sent = 0
     for rule in _rules(record):
@@ -111,12 +112,16 @@ def _rules(record: Record) -> Iterator[Rule]:
 
 def _send(rule: Rule, target: str, event: dict[str, Any]) -> bool:
     _, _, service, region, account, name = target.split(":", 5)
-    if service != "sqs" or name not in sqs_backends[account][region].queues:
+    topic = sns_backends[account][region].topics.get(target) if service == "sns" else None
+    if topic is None and (service != "sqs" or name not in sqs_backends[account][region].queues):
         log.warning("rule %s has a target that the local AWS cannot reach: %s", rule.name, target)
         return False
     if not may_send(target, "events.amazonaws.com", rule.arn, rule.account_id):
-        log.warning("the policy of queue %s does not let rule %s send", name, rule.name)
+        log.warning("the policy of %s does not let rule %s send", target, rule.name)
         return False
+    if topic is not None:
+        topic.publish(json.dumps(event, separators=(",", ":")))
+        return True
     # Not by moto's send_message, which counts the messages of the queue each time, three times over.
     queue = sqs_backends[account][region].queues[name]
     message = Message(str(uuid.uuid4()), json.dumps(event, separators=(",", ":")))

@@ -35,11 +35,12 @@ def denial(call: Call, caller: Caller, request: HttpRequest, now: datetime) -> s
     return None
 
 
-def may_send(queue_arn: str, service: str, source_arn: str, account: str) -> bool:
-    """Whether an AWS service may send to a queue on behalf of a resource, by the queue's policy alone."""
+def may_send(target: str, service: str, source_arn: str, account: str) -> bool:
+    """Whether an AWS service may send to a queue or publish on a topic on behalf of a resource, by the target's policy alone."""
     context: Context = {"aws:sourcearn": (source_arn,), "aws:sourceaccount": (account,)}
-    request = Request(Principal("", service, service=service), "sqs:SendMessage", queue_arn, context)
-    return evaluate(request, Policies(resource=resource_policies(queue_arn))).allowed
+    action = "sns:Publish" if target.split(":")[2] == "sns" else "sqs:SendMessage"
+    request = Request(Principal("", service, service=service), action, target, context)
+    return evaluate(request, Policies(resource=resource_policies(target))).allowed
 
 
 def _decide(need: Asked, caller: Caller, own: Policies, context: Context) -> Decision:

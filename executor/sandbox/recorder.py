@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -37,6 +38,7 @@ from executor.sandbox.world import DemoWorldFacts
 
 log = logging.getLogger(__name__)
 
+_KEPT_ARRIVALS = 2_000
 _KEPT_RECORDS = 10_000
 _REQUEST_ID = re.compile(rb"(<(?P<tag>RequestI[dD]|requestId)>)[^<]*(?=</(?P=tag)>)")
 # An operation that moto does not have: Flask's page, or moto's own exception.
@@ -72,6 +74,7 @@ class Recorder:
         self._sessions = Sessions()
         self._settling = Settling(settle_seconds)
         self._records: deque[Record] = deque(maxlen=_KEPT_RECORDS)
+        self._arrivals: deque[tuple[float, str, str]] = deque(maxlen=_KEPT_ARRIVALS)
         self._delivery = Delivery(self._state, faults)
         self.trail = TrailBucket(self._state, facts, log_every)
         self._stopping = threading.Event()
@@ -90,6 +93,10 @@ class Recorder:
         with self._state:
             return list(self._records)
 
+    def arrivals(self) -> list[tuple[float, str, str]]:
+        """When the newest requests came in (seconds since 1970), for what and of whom, oldest first; reads and data too."""
+        return list(self._arrivals)
+
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
             response = self._respond(read_request(environ), environ)
@@ -104,9 +111,13 @@ class Recorder:
         return [response.body]
 
     def _respond(self, request: HttpRequest, environ: dict[str, Any]) -> HttpResponse:
-        if request.path == "/_sandbox/records" and request.peer in _LOOPBACK and request.method == "GET":
-            return HttpResponse(200, {"content-type": "application/json"}, json.dumps(self.records()).encode())
+        began = time.time()
+        shown = {"/_sandbox/records": self.records, "/_sandbox/arrivals": self.arrivals}.get(request.path)
+        if shown and request.peer in _LOOPBACK and request.method == "GET":
+            return HttpResponse(200, {"content-type": "application/json"}, json.dumps(shown()).encode())
         verified = self._verify(request)
+        if isinstance(verified, _Verified):
+            self._arrivals.append((began, f"{verified.call.service}:{verified.call.operation}", verified.caller.arn))
         return verified if isinstance(verified, HttpResponse) else self._carry_out(verified, environ)
 
     def _verify(self, request: HttpRequest) -> _Verified | HttpResponse:

@@ -17,6 +17,7 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 from executor.infrastructure import (
+    announcing_policy,
     claims_bucket_policy,
     delivery_policy,
     event_patterns,
@@ -26,6 +27,7 @@ from executor.infrastructure import (
     feed_policy,
     guardrail_deny,
     queue_policy,
+    session_pattern,
 )
 from executor.sandbox import estate
 from executor.sandbox.world import DemoWorldFacts
@@ -43,6 +45,7 @@ def seed(facts: DemoWorldFacts, keys: Keys) -> Keys:
     estate.build(facts)
     _events(facts)
     _notifications(facts)
+    _announcements(facts)
     _claims(facts)
     if facts.service_control_policies:
         _organization(facts)
@@ -86,6 +89,18 @@ def _notifications(facts: DemoWorldFacts) -> None:
     sns = sns_backends[facts.account][facts.region]
     topic = sns.create_topic(facts.topic)
     sns.subscribe(topic.arn, facts.inbox_arn, "sqs")
+
+
+def _announcements(facts: DemoWorldFacts) -> None:
+    """Each session of the executor's role is announced on a topic of its own, and kept in a queue that stands for who watches."""
+    sqs_backends[facts.account][facts.region].create_queue(facts.sessions)
+    sns = sns_backends[facts.account][facts.region]
+    topic = sns.create_topic(facts.sessions)
+    topic.policy = json.dumps(announcing_policy(topic.arn))
+    sns.subscribe(topic.arn, facts.arn("sqs", facts.sessions), "sqs")
+    events = events_backends[facts.account][facts.region]
+    events.put_rule(facts.sessions, event_pattern=json.dumps(session_pattern([facts.executor_role_arn])), state="ENABLED")
+    events.put_targets(facts.sessions, None, [{"Id": "watchers", "Arn": topic.arn}])
 
 
 def _claims(facts: DemoWorldFacts) -> None:

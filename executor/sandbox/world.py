@@ -97,6 +97,8 @@ class DemoWorldFacts:
     rule: str = "countersign-guardrails"
     topic: str = "countersign-notifications"
     inbox: str = "countersign-inbox"
+    # A rule, a topic and a queue that subscribes to it: every session of the executor's role, announced past Countersign.
+    sessions: str = "countersign-executor-sessions"
     mirror_table: str = "ApprovalRequests"
     trail_bucket: str = "countersign-trail-111122223333"
     trail_prefix: str = "AWSLogs/"
@@ -137,6 +139,10 @@ class DemoWorldFacts:
     @property
     def inbox_arn(self) -> str:
         return self.arn("sqs", self.inbox)
+
+    @property
+    def sessions_topic_arn(self) -> str:
+        return self.arn("sns", self.sessions)
 
     @property
     def topic_arn(self) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from tests.benchmarks import guardrails, trail
+from tests.benchmarks import click, guardrails, trail
 
 if __name__ == "__main__":
-    for one in itertools.chain(guardrails.lines(), trail.lines()):
+    for one in itertools.chain(guardrails.lines(), trail.lines(), click.lines()):
         print(one, flush=True)

@@ -29,7 +29,7 @@ def line(
     met = median <= goal if at_most else median >= goal
     sign = "<=" if at_most else ">="
     shown = f"{median:,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f}) {unit}"
-    return f"{name:52} {shown:38} goal {sign} {goal:,.0f}  {'pass' if met else 'short'}{f'  {more}' if more else ''}"
+    return f"{name:52} {shown:38} goal {sign} {goal:,g}  {'pass' if met else 'short'}{f'  {more}' if more else ''}"
 
 
 def beside(work: Sequence[float], reference: Sequence[float], what: str) -> str:

@@ -130,24 +130,7 @@ class Stage:
         return self._process(["-c", f"import django; django.setup(); {code}"], {"COUNTERSIGN_STOP_AT": stop_at})
 
     def _process(self, argv: list[str], more: dict[str, str]) -> subprocess.Popen[str]:
-        key = self.aws.keys[DEMO.execution_user]
-        environ = {
-            "PATH": os.environ["PATH"],
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "COUNTERSIGN_PROCESS": "execution",
-            "COUNTERSIGN_DEMO": "1",
-            "COUNTERSIGN_ORIGIN": "https://localhost",
-            "COUNTERSIGN_GENESIS": self.cast.genesis,
-            "COUNTERSIGN_CLAIMS_BUCKET": DEMO.claims_bucket,
-            "DATABASE_URL": self.role_url("execution"),
-            "REDIS_URL": "redis://127.0.0.1:9/0",
-            "AWS_ENDPOINT_URL": self.endpoint or self.aws.endpoint_url,
-            "AWS_ACCESS_KEY_ID": key["access_key_id"],
-            "AWS_SECRET_ACCESS_KEY": key["secret_access_key"],
-            "AWS_DEFAULT_REGION": DEMO.region,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            **more,
-        }
+        environ = self.environment("execution", **more)
         return subprocess.Popen(
             [sys.executable, *argv],
             env=environ,
@@ -156,6 +139,29 @@ class Stage:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def environment(self, process: str, **changes: str) -> dict[str, str]:
+        """What a process of a deployment has in its environment; nobody listens at its broker unless `changes` names one."""
+        key = self.aws.keys[USERS[process]]
+        return {
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "COUNTERSIGN_PROCESS": process,
+            "COUNTERSIGN_DEMO": "1",
+            "COUNTERSIGN_ORIGIN": "https://localhost",
+            "COUNTERSIGN_GENESIS": self.cast.genesis,
+            "COUNTERSIGN_CLAIMS_BUCKET": DEMO.claims_bucket,
+            "COUNTERSIGN_HOME_REGION": DEMO.region,
+            "COUNTERSIGN_TOPIC_ARN": DEMO.topic_arn,
+            "COUNTERSIGN_QUEUE_URL": DEMO.queue_url(self.endpoint or self.aws.endpoint_url),
+            "DATABASE_URL": self.role_url(process),
+            "REDIS_URL": "redis://127.0.0.1:9/0",
+            "AWS_ENDPOINT_URL": self.endpoint or self.aws.endpoint_url,
+            "AWS_ACCESS_KEY_ID": key["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": key["secret_access_key"],
+            "AWS_DEFAULT_REGION": DEMO.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        } | changes
 
     def killed_at(self, point: str) -> None:
         """A worker, forked off this process, that kills itself with -9 at the point (`sent`, or `sent:2` the second time)."""

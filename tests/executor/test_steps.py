@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from django.db import transaction
 from django.utils import timezone
@@ -10,7 +12,8 @@ from approvals.decisions import writing
 from approvals.models import Account, Execution, Source
 from approvals.plan import Step
 from approvals.states import Completeness
-from executor import reconcile, tasks
+from executor import reconcile, run, tasks
+from executor.claim import Later
 from tests.cast import ACCOUNT, REGION
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 
@@ -64,6 +67,19 @@ def test_a_plan_is_taken_over_between_two_steps(stage: Stage, point: str) -> Non
     stage.killed_at(point)
     sweep(stage)
     assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"])
+    assert (len(stage.calls("UpdateTable")), len(stage.calls("DeleteTable"))) == (1, 1)
+
+
+def test_a_long_plan_is_handed_on_between_two_steps(stage: Stage) -> None:
+    """A task that has lasted long enough begins no further step: the next judges again and goes on, by a token of its own."""
+    execution = approved(stage, CHANGE, DELETE)
+    with stage.acting("execution"):
+        later = run.carry_out(execution.pk, patience=replace(QUICK, steps=0.0))
+        assert isinstance(later, Later)
+        assert later.until <= timezone.now()
+        assert (fresh(execution).state, attempts(execution)) == ("running", ["succeeded"])
+        assert run.carry_out(execution.pk, patience=QUICK) is None
+    assert (fresh(execution).state, fresh(execution).token) == ("succeeded", 2)
     assert (len(stage.calls("UpdateTable")), len(stage.calls("DeleteTable"))) == (1, 1)
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
 from approvals.models import ApprovalRequest, OutboxMessage
-from config.celery import ROUTES, SWEEPS, app
-from executor import tasks
+from config.celery import ROUTES, SWEEPS, VISIBILITY_TIMEOUT, app
+from executor import aws, calling, claim, delivery, feed, reconcile, target, tasks
 from tests.executor.stage import Stage
 
 
@@ -14,6 +19,43 @@ def test_every_sweep_has_its_task() -> None:
     ours = {name for name in app.tasks if name.startswith("executor.")}
     assert ours == set(SWEEPS) == set(ROUTES)
     assert tasks.poll_queue.name in ours
+
+
+def test_no_task_lives_half_as_long_as_the_broker_waits() -> None:
+    """The bounds of a task are derived from those of its parts, and the broker's time-out is more than twice their sum."""
+    assert 2 * tasks.LONGEST_TASK <= VISIBILITY_TIMEOUT
+    assert app.conf.broker_transport_options["visibility_timeout"] == VISIBILITY_TIMEOUT
+    parts = (tasks.ROUND, target.PATIENCE.steps, target.PATIENCE.bound, 2 * claim.LEASE.total_seconds(), 2 * aws.LONGEST_READ)
+    assert sum(parts) == tasks.LONGEST_TASK
+    assert calling.LONGEST_CALL + timedelta(seconds=sum(calling.PAUSES)) < claim.LEASE
+    assert max(feed.LONGEST, delivery.LONGEST, reconcile.ROUND) < tasks.LONGEST_TASK
+
+
+def test_no_time_limit_cuts_a_call_in_two() -> None:
+    """Celery kills a task at a hard limit and interrupts it at a soft one, wherever it is: there is none."""
+    app.loader.import_default_modules()
+    limits = {(one.time_limit, one.soft_time_limit) for name, one in app.tasks.items() if name.startswith("executor.")}
+    assert limits == {(None, None)}
+    assert (app.conf.task_time_limit, app.conf.task_soft_time_limit) == (None, None)
+
+
+sent: list[str] = []
+noted = sent.append
+
+
+def test_a_task_takes_nothing_new_after_its_round(stage: Stage, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two are due and the round is over after the first: the second is left, and the next message is sent at once."""
+    settings.OUTBOX_NUDGE = f"{__name__}.noted"
+    for table in ("prod-orders", "prod-customers"):
+        stage.cast.approved(TableName=table)
+    stage.sql("UPDATE approvals_outboxmessage SET done_at = now() WHERE kind = 'inspect'")
+    sent.clear()
+    with stage.acting("execution"):
+        monkeypatch.setattr(tasks, "ROUND", 0.0)
+        tasks.execute_due()
+        assert (len(stage.calls()), sent.count("execute")) == (1, 1)
+        tasks.execute_due()
+    assert len(stage.calls()) == 2
 
 
 def test_what_ran_out_of_its_clock_expires_as_the_delivery_role(stage: Stage) -> None:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from approvals import authority, decisions
-from approvals.models import Alert, ApprovalRequest, Comment, Execution, Notice
+from approvals.models import Alert, ApprovalRequest, Comment, Execution, Notice, OutboxMessage
 from approvals.states import Verdict
 from executor import claim
 from tests.approvals.test_glass import GLASS, breaking, filed
@@ -321,3 +321,19 @@ def test_the_chain_of_authority_is_the_one_that_was_sealed(world, settings):
     """What these pages were tested on walks from its genesis."""
     cast, _ = world(unconfirmed=True, **GLASS)
     assert authority.walk(cast.genesis).groups_of(str(cast.person("carol").pk)) == {"Approvers", "Owners"}
+
+
+class TestTurns:
+    def test_a_page_says_what_an_approved_request_waits_for(self, world):
+        """What the executor said when it found no place stands on the page, escaped, and goes when it has begun."""
+        cast, browser = world()
+        execution = cast.approved()
+        request = execution.revision.request
+        alice = browser("alice")
+        assert "Waits its turn" not in html_of(alice.get(alice.page("change", request)))
+        promise = OutboxMessage.objects.filter(kind="execute", subject=str(execution.pk))
+        promise.update(error="Waits its turn: 5 executions of <b>dynamodb</b> are under way in account 111122223333.")
+        shown = html_of(alice.get(alice.page("change", request)))
+        assert "Waits its turn: 5 executions of &lt;b&gt;dynamodb&lt;/b&gt; are under way" in shown
+        promise.update(done_at=timezone.now())
+        assert "Waits its turn" not in html_of(alice.get(alice.page("change", request)))

@@ -10,6 +10,7 @@ from approvals.operations.regions import home_region
 from executor.infrastructure import (
     DocumentTooLargeError,
     ProtectedOperations,
+    announcing_policy,
     delivery_policy,
     event_patterns,
     execution_policy,
@@ -18,6 +19,7 @@ from executor.infrastructure import (
     feed_policy,
     guardrail_deny,
     queue_policy,
+    session_pattern,
 )
 
 ROLE = "arn:aws:iam::111122223333:role/CountersignExecutor"
@@ -268,6 +270,18 @@ def test_only_the_rules_may_fill_the_queue() -> None:
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": rules[0]}}
     (statement,) = queue_policy("arn:aws:sqs:eu-west-1:1:q", rules)["Statement"]
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": rules}}
+
+
+def test_every_session_of_the_executor_is_announced_past_it() -> None:
+    """AssumeRole of these roles and nothing else; the topic takes it from EventBridge and from nobody else."""
+    roles = ["arn:aws:iam::1:role/B", "arn:aws:iam::1:role/A"]
+    detail = session_pattern(roles)["detail"]
+    assert (detail["eventSource"], detail["eventName"]) == (["sts.amazonaws.com"], ["AssumeRole"])
+    assert detail["requestParameters"] == {"roleArn": sorted(roles)}
+    (statement,) = announcing_policy("arn:aws:sns:eu-west-1:1:t")["Statement"]
+    assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sns:Publish")
+    with pytest.raises(DocumentTooLargeError, match="sessions of the executor"):
+        session_pattern([f"arn:aws:iam::{number:012}:role/CountersignExecutor" for number in range(100)])
 
 
 def test_a_document_at_the_limit_passes_and_one_above_is_refused() -> None:
