@@ -208,7 +208,9 @@ def test_row_29_a_rogue_call_is_an_alert(stage: Stage, settings: Any) -> None:
             session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
     learn(stage)
     assert (Proof.objects.count(), stage.alerts()) == (1, ["rogue"])
-    assert len(_announced(stage)) == 1
+    # The looks at the target have sessions of their own, announced as well.
+    opened = [one["detail"]["requestParameters"]["sourceIdentity"] for one in _announced(stage)]
+    assert opened.count(str(execution.pk)) == 1
 
 
 def _announced(stage: Stage) -> list[dict[str, Any]]:
