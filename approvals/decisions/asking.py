@@ -135,7 +135,7 @@ def _may_be_decided_unconfirmed(
     """Whether approvers may decide the recorded call before, or without, its caller's confirmation.
 
     The caller is an active human with a login, who could confirm or disown it; every guardrail allows it, asks for no ticket
-    (nobody gave a reason) and is one that the executor will demand of the plan.
+    (nobody gave a reason) and no backup step that is not there, and is one that the executor will demand of the plan.
     """
     rules = [version.rules for version in versions]
     if requester is None or not policies.unconfirmed_may_be_decided(rules) or any(one.ticket for one in rules):
@@ -145,8 +145,12 @@ def _may_be_decided_unconfirmed(
     operations = [catalog.get(step.name) for step in steps]
     if not regions.are_used(region, account.regions, operations, account.partition):
         return False
+    calls = calls_of(steps, account, region)
+    if policies.unprotected(rules, steps, calls):
+        # A person puts the backup step in, and then stands behind the plan.
+        return False
     try:
-        return {version.pk for version in matching(calls_of(steps, account, region))} == {version.pk for version in versions}
+        return {version.pk for version in matching(calls)} == {version.pk for version in versions}
     except NothingMatches:
         return False
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from approvals import permissions
+from approvals import permissions, policies
 from approvals.decisions.quorum import editors_of, guardrails_of
+from approvals.decisions.writing import calls_of
 from approvals.errors import (
     AlreadyReviewed,
     Expired,
@@ -25,7 +26,7 @@ from approvals.models import (
     Revision,
     Source,
 )
-from approvals.operations import risk, words
+from approvals.operations import protection, words
 from approvals.policies import Rules, tickets
 from approvals.states import REVIEWABLE_STATES, RequestState, Verdict, may_move
 
@@ -180,11 +181,19 @@ def must_be_breakable(request: ApprovalRequest, revision: Revision, person: Pers
     outside = [name for name, one in sorted(rules.items()) if one.break_glass and not groups & set(one.break_glass.groups)]
     if outside:
         raise NotAllowed(f"You are in none of the groups that may break the glass of guardrail {', '.join(outside)}.")
-    if risk.irreversible(revision.plan.steps):
+    if protection.is_final(revision.plan.steps):
         raise Refused(
             "This cannot be undone, and no step of it backs up what would be lost: the glass is never broken for it. It takes "
             "its usual approvals."
         )
+
+
+def must_be_protected(request: ApprovalRequest, revision: Revision, rules: Collection[Rules]) -> None:
+    """A backup goes before what cannot be undone, wherever a guardrail asks for it and one is known. Raises Refused."""
+    if any(one.protective_step for one in rules):
+        steps = revision.plan.steps
+        for why in policies.unprotected(rules, steps, calls_of(steps, request.account, request.region)).values():
+            raise Refused(f"{why} The page of the plan's steps offers it ready made.")
 
 
 def must_name_its_ticket(reason: str, rules: Collection[Rules]) -> None:
@@ -204,7 +213,7 @@ def must_be_current(revision: Revision, digest: str) -> None:
 
 def must_have_typed(typed: str, request: ApprovalRequest, revision: Revision, guardrails: dict[str, Rules]) -> None:
     """The target's name was typed where a guardrail asks for it. Raises Refused."""
-    asked_for = risk.irreversible(revision.plan.steps) and any(rules.irreversible.typed_name for rules in guardrails.values())
+    asked_for = protection.is_final(revision.plan.steps) and any(rules.irreversible.typed_name for rules in guardrails.values())
     if asked_for and typed.strip() != request.target:
         raise Refused(f"This cannot be undone. Type the name of what it acts on, {request.target}, to approve it.")
 

@@ -12,6 +12,7 @@ import pytest
 from approvals.errors import BadParameters
 from approvals.operations import catalog, inputs
 from approvals.operations.facts import rows
+from tests.approvals.operations import row_ways_back
 from tests.approvals.operations.row_checks import NOT_MODELLED, problems
 from tests.approvals.operations.row_expressions import ANSWERED_OTHERWISE
 
@@ -26,6 +27,12 @@ LISTED = (
 def test_every_name_in_a_row_is_one_that_aws_has(name):
     """Members, operations, expressions, waiters, error codes, IAM actions and ARNs of a row stand in AWS's own tables."""
     assert problems(name, rows()[name]) == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name, row in rows().items() if row.keys() & {"protects", "reverse"}))
+def test_every_backup_and_way_back_in_a_row_is_one_that_aws_has(name):
+    """Expressions of what protects and of what takes a call back give what botocore's models take."""
+    assert row_ways_back.problems(name) == []
 
 
 def test_every_listed_service_has_rows():
