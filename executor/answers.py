@@ -38,6 +38,18 @@ THROTTLING: Final = frozenset(
         "EC2ThrottledException",
     }
 )
+# Said of credentials that ran out or were taken back. Source: "Common errors" of the API references; see sandbox.refuse.
+NO_SUCH_CREDENTIALS: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "InvalidAccessKeyId",
+        "AuthFailure",
+    }
+)
 # 4xx codes under which the request may have been taken in part: not definite.
 _NOT_DEFINITE: Final = frozenset({"RequestTimeout", "RequestTimeoutException"})
 # Raised before a byte of the request was sent.

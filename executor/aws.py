@@ -16,7 +16,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import boto3
 from botocore import xform_name
@@ -29,6 +30,7 @@ from approvals.authority import KnownAccount
 from executor.answers import (
     GARBLED,
     NEVER_SENT,
+    NO_SUCH_CREDENTIALS,
     Accepted,
     Answer,
     GarbledAnswer,
@@ -41,6 +43,7 @@ from executor.answers import (
     translated,
 )
 from executor.errors import AwsRefused, PolicyTooLarge, WrongAccount
+from executor.kept import Kept
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -56,6 +59,10 @@ CONNECT_TIMEOUT: Final = 5
 READ_TIMEOUT: Final = 30
 REPEATED_TIMEOUT: Final = 10
 SESSION_SECONDS: Final = 900
+# Seconds before its expiry in which a reading session is used no more, and how many sessions are kept at most.
+READING_MARGIN: Final = 60
+MOST_READINGS: Final = 64
+READER: Final = "countersign-read"
 _ONCE: Final = Config(
     connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1, "mode": "standard"}
 )
@@ -80,6 +87,7 @@ class Session:
     keys: Keys
     region: str
     arn: str
+    expires: float = 0.0
     _clients: dict[tuple[str, bool], Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -123,13 +131,61 @@ class Session:
         return found
 
     def _client(self, service: str, *, once: bool) -> Any:
-        if (service, once) not in self._clients:
-            made = client(service, self.region, keys=self.keys, config=_ONCE if once else _AGAIN)
-            made.meta.events.register("after-call", must_be_whole)
-            if once:
-                made.meta.events.register("before-call.s3", _not_redirected)
-            self._clients[service, once] = made
-        return self._clients[service, once]
+        with _making:
+            if (service, once) not in self._clients:
+                made = client(service, self.region, keys=self.keys, config=_ONCE if once else _AGAIN)
+                made.meta.events.register("after-call", must_be_whole)
+                if once:
+                    made.meta.events.register("before-call.s3", _not_redirected)
+                self._clients[service, once] = made
+            return self._clients[service, once]
+
+
+class Reads(Protocol):
+    """What can make reading calls."""
+
+    def read(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Raises AwsRefused with AWS's code, and what else an AwsError is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """Reading calls under one session policy, by a session that whoever reads the same shares. It can change nothing.
+
+    The session is assumed when it is needed, renewed before it runs out and closed when nobody needs it any more.
+    """
+
+    account: KnownAccount
+    policy: str
+    region: str
+
+    def read(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a reading call. Raises AwsRefused with AWS's code, AwsUnavailable, PolicyTooLarge, WrongAccount."""
+        session = self._session()
+        try:
+            return session.read(service, operation, parameters)
+        except AwsRefused as error:
+            if error.code not in NO_SUCH_CREDENTIALS:
+                raise
+        # They were taken back before their time; what only reads may be asked once more.
+        _readings.drop(session)
+        return self._session().read(service, operation, parameters)
+
+    def _session(self) -> Session:
+        one = self.account
+        key = (one.id, one.partition, one.executor_role_arn, one.external_id, self.region, self.policy)
+        return _readings.get(key, self._assumed)
+
+    def _assumed(self) -> tuple[Session, float]:
+        # The SourceIdentity is that of no execution, so that no record of these calls is ever taken for a proof.
+        source = f"read-{sha256(self.policy.encode()).hexdigest()[:32]}"
+        found = assume(self.account, source, self.policy, region=self.region, name=READER)
+        return found, found.expires - READING_MARGIN
+
+
+def reading(account: KnownAccount, policy: str, *, region: str) -> Reading:
+    """What reads in the account as its executor role, held down to `policy`. Makes no call by itself."""
+    return Reading(account, policy, region)
 
 
 def _not_redirected(context: dict[str, Any], **_: Any) -> None:
@@ -174,13 +230,18 @@ def _models() -> Loader:
     return Loader(include_default_search_paths=False, extra_search_paths=[Loader.BUILTIN_DATA_PATH])
 
 
+# Sessions that only read: an assumption of the role for every look would be most of what a look costs.
+_readings: Kept[Session] = Kept(Session.close, most=MOST_READINGS)
+
+
 def forget() -> None:
-    """Close this process's own clients and forget its credentials; the next call reads the environment again."""
+    """Close every client and forget every credential; the next call reads the environment again."""
     with _making:
         for one in _base.values():
             one.close()
         _base.clear()
         _boto.clear()
+    _readings.clear()
 
 
 def _own(service: str, region: str) -> Any:
@@ -270,7 +331,8 @@ def assume(
     if arn != expected:
         raise WrongAccount(f"The session is {arn}, not {expected}. Nothing was done with it.")
     given = found["Credentials"]
-    return Session(Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]), region, arn)
+    keys = Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    return Session(keys, region, arn, given["Expiration"].timestamp())
 
 
 # --- the queue, the topic, the mirror: each with this process's own keys ---

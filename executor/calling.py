@@ -70,13 +70,16 @@ def _not_begun(claim: Claim, error: AwsError, what: str) -> Later | None:
 def sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt:
     """Say, before the call, that it is being made and under which access key."""
     claim, now = cleared.claim, timezone.now()
+    number = Attempt.objects.filter(execution_id=claim.execution_id, step=index).count() + 1
+    claimed_as = claimed_outside(cleared, index, number)
     try:
         with audit.recorded() as trail:
             move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
             attempt = Attempt.objects.create(
                 execution_id=claim.execution_id,
                 step=index,
-                number=Attempt.objects.filter(execution_id=claim.execution_id, step=index).count() + 1,
+                number=number,
+                claimed_as=claimed_as,
                 token=claim.token,
                 operation=step.name,
                 region=cleared.plan.region,
@@ -96,6 +99,14 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt:
     except IntegrityError as error:
         raise Superseded(f"The database refused the attempt: {error}") from error
     return attempt
+
+
+def claimed_outside(cleared: Cleared, index: int, number: int) -> str:
+    """The key under which this attempt is claimed outside the database; "" in a deployment that keeps no such claims.
+
+    It stands before `sent` is committed, so that a row of an attempt never exists without its claim.
+    """
+    return ""
 
 
 def call(claim: Claim, step: Step, session: Session, opened: Opened) -> Answer:

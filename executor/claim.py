@@ -50,6 +50,7 @@ class Cleared:
     plan: Plan
     account: KnownAccount
     done: frozenset[int]
+    digest: str
 
 
 def take(execution_id: UUID) -> Cleared | Later | None:
@@ -105,7 +106,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
         )
         points.reached(Point.JUDGED)
     done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
-    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done)
+    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done, execution.revision.digest)
 
 
 def _told_at(execution: Execution) -> datetime | None:

@@ -44,7 +44,7 @@ def observe(revision: Revision) -> list[Observation]:
         account = _account(plan)
     except CountersignError as error:
         return [_store(revision, 0, moment, "", str(error))]
-    return [_store(revision, index, moment, *_look(revision, plan, account, step)) for index, step in enumerate(plan.steps)]
+    return [_store(revision, index, moment, *_look(plan, account, step)) for index, step in enumerate(plan.steps)]
 
 
 def _as_far_as_known(revision: Revision) -> Plan:
@@ -63,13 +63,11 @@ def _account(plan: Plan) -> KnownAccount:
     return known
 
 
-def _look(revision: Revision, plan: Plan, account: KnownAccount, step: Step) -> tuple[str, str]:
+def _look(plan: Plan, account: KnownAccount, step: Step) -> tuple[str, str]:
     """(state as text, "") or ("", why it could not be read)."""
     policy = target.policy(step, target.where(plan), acting=False)
-    source = f"inspect-{revision.request.pk}"
     try:
-        with aws.assume(account, source, policy, region=plan.region, name="countersign-inspect") as session:
-            return target.read_text(session, step), ""
+        return target.read_text(aws.reading(account, policy, region=plan.region), step), ""
     except AwsRefused as error:
         return "", f"AWS says {error.code}: {error.message}"
     except CountersignError as error:

@@ -118,7 +118,7 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
             if record.error_code not in INCONCLUSIVE:
                 _refused(execution, claim, attempt, record, patience)
             return
-    trouble = _look(execution, claim, attempt, partial(target.look_twice, patience=patience))
+    trouble = _look(execution, attempt, partial(target.look_twice, patience=patience))
     if trouble:
         log.info("not settled yet: %s", trouble)
         _give_up_waiting(execution, claim, attempt, trouble, patience)
@@ -170,7 +170,7 @@ def _refused(execution: Execution, claim: Claim, attempt: Attempt, record: Trail
     if not attempt.aws_request_id:
         trouble = "the call may still be on its way"
         if attempt.sent_at + SIGNED_FOR <= timezone.now():
-            trouble = _look(execution, claim, attempt, partial(target.look_untouched, patience=patience))
+            trouble = _look(execution, attempt, partial(target.look_untouched, patience=patience))
         if trouble:
             log.warning("a record says %s, and it is not believed yet: %s", record.error_code, trouble)
             _later(claim, attempt)
@@ -181,16 +181,14 @@ def _refused(execution: Execution, claim: Claim, attempt: Attempt, record: Trail
         endings.end(trail, claim, ExecutionState.FAILED, f"It had no effect: {record.error_code}. {message}")
 
 
-def _look(execution: Execution, claim: Claim, attempt: Attempt, how: Callable[[aws.Session, Step], str]) -> str:
+def _look(execution: Execution, attempt: Attempt, how: Callable[[aws.Reads, Step], str]) -> str:
     """Look at the step's target by a session that may only read; "" or why that does not settle it."""
     try:
         plan = execution.revision.plan
         step = plan.steps[attempt.step]
         account = authority.walk(settings.GENESIS).accounts[plan.account]
         policy = target.policy(step, target.where(plan), acting=False)
-        source = f"reconcile-{claim.execution_id}"
-        with aws.assume(account, source, policy, region=plan.region, name="countersign-reconcile") as session:
-            return how(session, step)
+        return how(aws.reading(account, policy, region=plan.region), step)
     except CountersignError as error:
         return str(error)
 

@@ -23,7 +23,7 @@ from approvals import correlation, outbox
 from approvals.errors import AuditUnavailable
 from approvals.models import OutboxMessage
 from approvals.states import ExecutionState
-from executor import calling, endings, points, target
+from executor import aws, calling, endings, points, target
 from executor.aws import Session
 from executor.claim import Cleared, Later, take
 from executor.errors import Superseded
@@ -100,8 +100,11 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
             if not calling.answered(cleared, attempt, step, answer):
                 return None
             points.reached(Point.ANSWERED)
-            keep_claim = partial(calling.renew, claim)
-            trouble = target.wait_until_settled(session, step, patience, still_mine=keep_claim)
+        keep_claim = partial(calling.renew, claim)
+        reading = aws.reading(
+            cleared.account, target.policy(step, target.where(cleared.plan), acting=False), region=cleared.plan.region
+        )
+        trouble = target.wait_until_settled(reading, step, patience, still_mine=keep_claim)
         if trouble:
             calling.end_alone(
                 claim, ExecutionState.UNKNOWN, f"AWS accepted {step.operation}, but its end was not seen: {trouble}."

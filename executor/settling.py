@@ -10,7 +10,7 @@ from botocore import xform_name
 from botocore.waiter import SingleWaiterConfig, WaiterModel
 
 from approvals.operations import catalog
-from executor.aws import Session
+from executor.aws import Reads
 from executor.errors import AwsRefused, WillNotSettle
 
 
@@ -21,10 +21,10 @@ def waiter_of(service: str, name: str) -> SingleWaiterConfig:
     return model.get_waiter({xform_name(known): known for known in model.waiter_names}.get(name, name))
 
 
-def has_come(session: Session, waiter: SingleWaiterConfig, service: str, parameters: Mapping[str, Any]) -> bool:
+def has_come(session: Reads, waiter: SingleWaiterConfig, service: str, parameters: Mapping[str, Any]) -> bool:
     """One look: whether what the waiter waits for has come.
 
-    Raises WillNotSettle in a state that the waiter calls a failure, and what `Session.read` raises for an error that it does not
+    Raises WillNotSettle in a state that the waiter calls a failure, and what `Reads.read` raises for an error that it does not
     know.
     """
     refused: AwsRefused | None = None

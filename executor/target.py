@@ -20,7 +20,7 @@ from approvals.operations.facts import Describe
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step
 from executor import aws, settling
-from executor.aws import Session
+from executor.aws import Reads
 from executor.errors import AwsError, AwsRefused, NotDescribed, WillNotSettle
 
 HIDDEN: Final = "(hidden)"
@@ -48,9 +48,9 @@ def where(plan: Plan) -> Where:
 
 
 def policy(step: Step, place: Where, *, acting: bool) -> str:
-    """The session policy for one step: what reads its target, and when `acting` the call itself with the other actions that AWS
-    asks of its caller; each on exactly its ARNs. What has no ARNs that could be told (many reading calls) is held down to its
-    action alone. Raises PolicyTooLarge.
+    """The session policy for one step, each action on exactly its ARNs: when `acting` the call itself with the other actions that
+    AWS asks of its caller, and otherwise what reads its target. What has no ARNs that could be told (many reading calls) is held
+    down to its action alone.
     """
     operation = catalog.get(step.name)
     statements: list[tuple[Sequence[str], Sequence[str]]] = []
@@ -59,6 +59,7 @@ def policy(step: Step, place: Where, *, acting: bool) -> str:
         needed = (one for one in operation.facts.also_needs if not one.when or jmespath.search(one.when, step.parameters))
         also = ((one.action, _named(one.resources, step, place)) for one in needed)
         statements.extend(([action], named) for action, named in also if named)
+        return aws.session_policy(statements)
     for reading, parameters in _readings(operation, step):
         statements.append(([reading.facts.iam_action], resources.arns(reading, parameters, place) or ANYTHING))
     return aws.session_policy(statements)
@@ -97,13 +98,13 @@ def _evaluated(expressions: Mapping[str, str], step: Step) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def read(session: Session, step: Step) -> Any:
+def read(session: Reads, step: Step) -> Any:
     """What AWS says of the step's target. Raises AwsRefused (its code says whether the target is gone), AwsUnavailable."""
     describe, _, answer = _answer(session, step)
     return jmespath.search(describe.result, answer)
 
 
-def _answer(session: Session, step: Step) -> tuple[Describe, Operation, dict[str, Any]]:
+def _answer(session: Reads, step: Step) -> tuple[Describe, Operation, dict[str, Any]]:
     operation = catalog.get(step.name)
     describe = operation.facts.describe
     if describe is None:
@@ -112,14 +113,14 @@ def _answer(session: Session, step: Step) -> tuple[Describe, Operation, dict[str
     return describe, reading, session.read(reading.service, reading.name, _evaluated(describe.parameters, step))
 
 
-def read_text(session: Session, step: Step) -> str:
+def read_text(session: Reads, step: Step) -> str:
     """The target's state as JSON text without secrets."""
     describe, reading, answer = _answer(session, step)
     shown = jmespath.search(describe.result, without_secrets(reading.model.output_shape, answer))
     return json.dumps(shown, sort_keys=True, ensure_ascii=True)
 
 
-def has_settled(session: Session, step: Step) -> bool:
+def has_settled(session: Reads, step: Step) -> bool:
     """Whether the call's effect is complete, by the table's rule.
 
     Raises AwsError when AWS cannot be asked, WillNotSettle when the target shows that it will never be.
@@ -140,7 +141,7 @@ def has_settled(session: Session, step: Step) -> bool:
     return bool(settled.expression) and bool(jmespath.search(settled.expression, state) == settled.value)
 
 
-def is_untouched(session: Session, step: Step) -> bool:
+def is_untouched(session: Reads, step: Step) -> bool:
     """Whether the target shows that the call had no effect, by the table's rule. Raises AwsError when AWS cannot be asked.
 
     It is there and not changing, and where the call would have changed members at least one is not as the call wanted it: AWS
@@ -165,7 +166,7 @@ def _holds(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def wait_until_settled(session: Session, step: Step, patience: Patience, *, still_mine: Callable[[], None]) -> str:
+def wait_until_settled(session: Reads, step: Step, patience: Patience, *, still_mine: Callable[[], None]) -> str:
     """Look until the call has settled, twice in a row; return "" then, or in words why it is not known to have settled.
 
     `still_mine` is called before every look: it keeps the claim, and raises when it is lost.
@@ -191,7 +192,7 @@ def wait_until_settled(session: Session, step: Step, patience: Patience, *, stil
         pause = min(pause * 1.6, patience.longest)
 
 
-def look_untouched(session: Session, step: Step, patience: Patience) -> str:
+def look_untouched(session: Reads, step: Step, patience: Patience) -> str:
     """Two looks for a sign that the call had no effect: "" when both show it, else why not. Raises AwsError."""
     if is_untouched(session, step):
         time.sleep(patience.again_after)
@@ -200,7 +201,7 @@ def look_untouched(session: Session, step: Step, patience: Patience) -> str:
     return "the target does not show that the call had no effect"
 
 
-def look_twice(session: Session, step: Step, patience: Patience) -> str:
+def look_twice(session: Reads, step: Step, patience: Patience) -> str:
     """Two looks and no waiting for a change: "" when both say that it has settled, else why not. Raises AwsError."""
     if not has_settled(session, step):
         return "the target is still changing"

@@ -1,0 +1,103 @@
+"""Reading sessions: shared, kept until shortly before they run out, never able to change anything."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from approvals.authority import KnownAccount
+from approvals.operations.resources import Where
+from approvals.plan import Step
+from executor import aws, target
+from executor.errors import AwsRefused
+from executor.sandbox.world import DEMO
+from tests.executor.stage import Stage
+from tests.executor.test_evidence import learn
+
+ACCOUNT = KnownAccount(DEMO.account, DEMO.partition, (DEMO.region,), DEMO.executor_role_arn, DEMO.external_id)
+STEP = Step("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
+POLICY = target.policy(STEP, Where(DEMO.account, DEMO.region), acting=False)
+
+
+def assumed(stage: Stage) -> list[dict[str, Any]]:
+    return [record for record in stage.aws.records() if record["eventName"] == "AssumeRole"]
+
+
+def look(name: str = "prod-orders") -> Any:
+    step = replace(STEP, parameters={"TableName": name})
+    return target.read(
+        aws.reading(ACCOUNT, target.policy(step, Where(DEMO.account, DEMO.region), acting=False), region=DEMO.region), step
+    )
+
+
+def test_looks_share_one_session(stage: Stage) -> None:
+    """Threads that look at the same target assume the role once between them; another target has a session of its own."""
+    with stage.acting("execution"):
+        threads = [threading.Thread(target=look) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        look("prod-customers")
+    keys = {record["userIdentity"]["accessKeyId"] for record in stage.calls("DescribeTable")}
+    assert (len(assumed(stage)), len(keys), len(stage.calls("DescribeTable"))) == (2, 2, 9)
+
+
+def test_a_session_is_renewed_before_it_runs_out(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute before its expiry it is used no more: the next look assumes the role anew, and no sooner."""
+    with stage.acting("execution"):
+        look()
+        now = aws._readings._clock()
+        monkeypatch.setattr(aws._readings, "_clock", lambda: now + aws.SESSION_SECONDS - aws.READING_MARGIN - 10)
+        look()
+        assert len(assumed(stage)) == 1
+        monkeypatch.setattr(aws._readings, "_clock", lambda: now + aws.SESSION_SECONDS - aws.READING_MARGIN + 1)
+        look()
+    assert len(assumed(stage)) == 2
+
+
+def test_credentials_that_were_taken_back_are_not_kept(stage: Stage) -> None:
+    """AWS takes the session no more: the look is taken again by a fresh one, once."""
+    with stage.acting("execution"):
+        look()
+        (place,) = aws._readings._places.values()
+        assert place.made is not None
+        place.made.keys = replace(place.made.keys, access_key_id="ASIAEXAMPLEEXAMPLE00")
+        place.made.close()
+        look()
+    assert len(assumed(stage)) == 2
+
+
+def test_a_reading_session_changes_nothing(stage: Stage) -> None:
+    """AWS itself denies it every call but the reading one, on this target alone."""
+    with stage.acting("execution"):
+        session = aws.reading(ACCOUNT, POLICY, region=DEMO.region)._session()
+        answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
+        with pytest.raises(AwsRefused, match="no session policy allows"):
+            session.read("dynamodb", "DescribeTable", {"TableName": "prod-customers"})
+    assert getattr(answer, "code", "") == "AccessDeniedException"
+    assert len(stage.calls()) == 1
+
+
+def test_forgetting_closes_every_reading_session(stage: Stage) -> None:
+    """A process that forgets its credentials keeps nobody else's either."""
+    with stage.acting("execution"):
+        look()
+        assert len(aws._readings) == 1
+        aws.forget()
+        assert len(aws._readings) == 0
+
+
+def test_looks_are_no_proof_and_no_alarm(stage: Stage, settings: Any) -> None:
+    """What looks says in its SourceIdentity that it is no execution; its records prove nothing and alert nobody."""
+    stage.cast.approved()
+    stage.execute()
+    settings.PROOF_GRACE = 0
+    learn(stage)
+    sources = {record["userIdentity"]["sessionContext"]["sourceIdentity"] for record in stage.calls("DescribeTable")}
+    assert sources
+    assert all(source.startswith("read-") for source in sources)
+    assert stage.alerts() == []
