@@ -127,18 +127,18 @@ def answered(
     )
 
 
-def settled(claim: Claim, attempt: Attempt, *, how: str = "described") -> None:
-    """Record that the call's effect is complete. Raises Superseded."""
+def settled(claim: Claim, attempt: Attempt, *, how: str = "described", made: str = "") -> None:
+    """Record that the call's effect is complete, and the ARN of the backup that it made. Raises Superseded."""
     with audit.recorded() as trail:
-        settle(trail, claim, attempt, how=how)
+        settle(trail, claim, attempt, how=how, made=made)
 
 
-def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str) -> None:
+def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str, made: str = "") -> None:
     """The same in the caller's transaction."""
     _hold(claim)
     moved = Attempt.objects.filter(
         pk=attempt.pk, execution__token=claim.token, state__in=[AttemptState.ACCEPTED, AttemptState.UNKNOWN]
-    ).update(state=AttemptState.SUCCEEDED, settled_at=timezone.now())
+    ).update(state=AttemptState.SUCCEEDED, settled_at=timezone.now(), made=made)
     if not moved:
         raise Superseded("The attempt was settled, or its claim taken over, meanwhile.")
     trail.add(
@@ -149,7 +149,30 @@ def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str) -> None:
         step=attempt.step,
         number=attempt.number,
         how=how,
+        made=made or None,
     )
+
+
+def fall_short(trail: Trail, claim: Claim, attempt: Attempt, why: str) -> None:
+    """A backup that AWS accepted will never be usable: the step is partial, and no later one is made. Raises Superseded."""
+    _hold(claim)
+    moved = Attempt.objects.filter(
+        pk=attempt.pk, execution__token=claim.token, state__in=[AttemptState.ACCEPTED, AttemptState.UNKNOWN]
+    ).update(state=AttemptState.PARTIAL, error_code="NotUsable", error_message=why)
+    if not moved:
+        raise Superseded("The attempt was settled, or its claim taken over, meanwhile.")
+    trail.add(
+        AuditKind.ATTEMPT_ANSWERED,
+        actor=ACTOR,
+        request=claim.request_id,
+        execution=str(claim.execution_id),
+        step=attempt.step,
+        number=attempt.number,
+        state=str(AttemptState.PARTIAL),
+        error=why[:2000],
+    )
+    what = f"The backup of step {attempt.step + 1} cannot be used, so nothing after it was made. {why}"
+    end(trail, claim, ExecutionState.FAILED, what)
 
 
 def _before(state: ExecutionState) -> list[ExecutionState]:

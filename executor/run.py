@@ -7,7 +7,8 @@
 5. Commit `running` and the attempt as `sent`, with the session's access key id, on condition that the token is still ours.
 6. Make one wire call. Nobody ever makes it again for this attempt.
 7. Commit the answer: accepted, rejected (failed, no effect) or unknown.
-8. Look at the target until the call has settled; commit that.
+8. Look at the target until the call has settled, and a backup is usable; commit that, with the ARN of the backup. Before a step
+   that an earlier one's backup protects, that backup is looked at once more (`executor.protecting`).
 9. Commit the end; tell the requester, write the mirror, raise an alert where it did not go well.
 
 A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 7 leaves `unknown`; see `executor.reconcile`.
@@ -16,17 +17,23 @@ A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 from uuid import UUID
 
-from approvals import correlation, outbox
+from django.utils import timezone
+
+from approvals import audit, correlation, outbox
 from approvals.errors import AuditUnavailable
-from approvals.models import OutboxMessage
+from approvals.models import Attempt, OutboxMessage
+from approvals.plan import Step
 from approvals.states import ExecutionState
-from executor import aws, calling, endings, points, target
+from executor import aws, calling, endings, points, protecting, target
+from executor.answers import Accepted
 from executor.aws import Session
 from executor.claim import Cleared, Later, take
-from executor.errors import Superseded
+from executor.errors import Superseded, WillNotSettle
 from executor.opening import Opened
 from executor.points import Point
 from executor.target import Patience
@@ -85,6 +92,8 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
         if not isinstance(later := calling.opened_step(claim, cleared, step), Opened):
             return later
     for index, step in left:
+        if (stands := protecting.still_protected(cleared, index, step)) is not True:
+            return stands or None
         session = calling.assume(cleared, index, step)
         if not isinstance(session, Session):
             return session
@@ -100,18 +109,33 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
             if not calling.answered(cleared, attempt, step, answer):
                 return None
             points.reached(Point.ANSWERED)
-        keep_claim = partial(calling.renew, claim)
-        reading = aws.reading(
-            cleared.account, target.policy(step, target.where(cleared.plan), acting=False), region=cleared.plan.region
-        )
-        trouble = target.wait_until_settled(reading, step, patience, still_mine=keep_claim)
-        if trouble:
-            calling.end_alone(
-                claim, ExecutionState.UNKNOWN, f"AWS accepted {step.operation}, but its end was not seen: {trouble}."
-            )
+        if not _settled(cleared, attempt, step, answer.answer if isinstance(answer, Accepted) else {}, patience):
             return None
-        endings.settled(claim, attempt)
         points.reached(Point.SETTLED)
         last = step.operation
     calling.end_alone(claim, ExecutionState.SUCCEEDED, f"AWS carried out {last or 'every step'}, and the target has settled.")
     return None
+
+
+def _settled(cleared: Cleared, attempt: Attempt, step: Step, answer: Mapping[str, Any], patience: Patience) -> bool:
+    """Look until the call's effect is complete and commit that. False: that is not known, and nothing after it is made now."""
+    claim, place = cleared.claim, target.where(cleared.plan)
+    reading = aws.reading(cleared.account, target.reading_policy(step, place, answer), region=cleared.plan.region)
+    keep_claim = partial(calling.renew, claim)
+    try:
+        trouble = target.wait_until_settled(reading, step, patience, still_mine=keep_claim, answer=answer)
+        made = "" if trouble else protecting.name_of(reading, step, place, answer)
+    except WillNotSettle as error:
+        with audit.recorded() as trail:
+            endings.fall_short(trail, claim, attempt, str(error))
+        return False
+    if trouble and target.makes_a_backup(step):
+        # It takes as long as it takes. The sweep looks on, and hands the rest to whoever is free once it is usable.
+        log.info("the backup is not usable yet: %s", trouble)
+        calling.move(claim, lease_until=timezone.now())
+        return False
+    if trouble:
+        calling.end_alone(claim, ExecutionState.UNKNOWN, f"AWS accepted {step.operation}, but its end was not seen: {trouble}.")
+        return False
+    endings.settled(claim, attempt, made=made)
+    return True
