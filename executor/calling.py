@@ -28,6 +28,8 @@ from executor.opening import Opened
 log = logging.getLogger(__name__)
 # A call is only begun when its whole time-out fits into what is left of the lease.
 LONGEST_CALL: Final = timedelta(seconds=aws.CONNECT_TIMEOUT + aws.READ_TIMEOUT)
+# Of what AWS did not do; its answer is stored whole beside.
+LONGEST_LIST: Final = 1500
 BACK_OFF: Final = timedelta(seconds=10)
 # Seconds between two tries to record an answer: a deadlock is over at once, a database restarts within some.
 PAUSES: Final = (0.1, 0.5, 2.0, 5.0)
@@ -149,10 +151,12 @@ def _recorded(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) ->
     with audit.recorded() as trail:
         if isinstance(answer, Accepted):
             text = target.answer_text(operation, answer.answer)
-            if target.only_a_part(step, answer.answer):
+            if left := target.not_done(step, answer.answer):
                 endings.answered(trail, claim, attempt, AttemptState.PARTIAL, request_id=answer.request_id, answer=text)
-                what = f"AWS carried out only a part of {step.operation}; its answer names the rest. No later step was made."
-                endings.end(trail, claim, ExecutionState.FAILED, what)
+                what = (
+                    f"AWS carried out only a part of {step.operation}, and names the rest: {_short(left)} No later step was made."
+                )
+                endings.end(trail, claim, ExecutionState.FAILED, what, in_part=True)
                 return False
             endings.answered(trail, claim, attempt, AttemptState.ACCEPTED, request_id=answer.request_id, answer=text)
             move(claim, lease_until=timezone.now() + LEASE)
@@ -174,6 +178,10 @@ def _recorded(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) ->
             what = f"It is not known whether {step.operation} took effect. {answer.what}"
             endings.end(trail, claim, ExecutionState.UNKNOWN, what)
     return isinstance(answer, Accepted)
+
+
+def _short(text: str) -> str:
+    return f"{text}." if len(text) <= LONGEST_LIST else f"{text[:LONGEST_LIST]}... (AWS's whole answer stands in the timeline)."
 
 
 def renew(claim: Claim) -> None:

@@ -66,10 +66,11 @@ def claim_of(execution: Execution) -> Claim:
     return Claim(execution.pk, execution.revision.request_id, execution.token)
 
 
-def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell: bool = True) -> None:
+def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell: bool = True, in_part: bool = False) -> None:
     """End an execution, or say that its outcome is unknown, in the caller's transaction. Raises Superseded.
 
-    Tells the requester, writes the mirror, and raises an alert for `failed` and `unknown`.
+    Tells the requester, writes the mirror, and raises an alert for `failed` (`in_part`: something was done all the same)
+    and `unknown`.
     """
     _hold(claim)
     now = timezone.now()
@@ -81,7 +82,7 @@ def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell
     request = ApprovalRequest.objects.get(pk=claim.request_id)
     trail.add(_KINDS[state], actor=ACTOR, request=request.pk, execution=str(claim.execution_id), outcome=outcome)
     if state in _ALERTS:
-        kind, title = _ALERTS[state]
+        kind, title = (AlertKind.PARTIAL, "Done in part: {0.operation} {0.target}") if in_part else _ALERTS[state]
         raise_alert(trail, kind, title=title.format(request), detail=outcome, actor=ACTOR, request=request)
     if tell:
         notifications.tell(notifications.FINISHED, request)

@@ -134,7 +134,7 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
     with audit.recorded() as trail:
         endings.settle(trail, claim, attempt, how=how, made="".join(made))
         if attempt.step + 1 == len(plan.steps):
-            endings.end(trail, claim, ExecutionState.SUCCEEDED, f"It took effect, by {how}, and the target has settled.")
+            endings.end(trail, claim, ExecutionState.SUCCEEDED, f"It took effect, by {how}. {target.end_in_words(plan.steps)}")
         elif execution.execution_state is ExecutionState.UNKNOWN:
             left = len(plan.steps) - attempt.step - 1
             endings.end(

@@ -85,7 +85,7 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
 
 
 def _steps(cleared: Cleared, patience: Patience) -> Later | None:
-    claim, last = cleared.claim, ""
+    claim = cleared.claim
     left = [(index, step) for index, step in enumerate(cleared.plan.steps) if index not in cleared.done]
     # A plan is not begun of which a later step could not be made.
     for _, step in left[1:]:
@@ -112,8 +112,7 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
         if not _settled(cleared, attempt, step, answer.answer if isinstance(answer, Accepted) else {}, patience):
             return None
         points.reached(Point.SETTLED)
-        last = step.operation
-    calling.end_alone(claim, ExecutionState.SUCCEEDED, f"AWS carried out {last or 'every step'}, and the target has settled.")
+    calling.end_alone(claim, ExecutionState.SUCCEEDED, target.end_in_words(cleared.plan.steps))
     return None
 
 
@@ -137,5 +136,5 @@ def _settled(cleared: Cleared, attempt: Attempt, step: Step, answer: Mapping[str
     if trouble:
         calling.end_alone(claim, ExecutionState.UNKNOWN, f"AWS accepted {step.operation}, but its end was not seen: {trouble}.")
         return False
-    endings.settled(claim, attempt, made=made)
+    endings.settled(claim, attempt, how=target.how_it_settled(step), made=made)
     return True

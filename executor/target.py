@@ -14,7 +14,7 @@ from typing import Any, Final
 import jmespath
 from botocore.model import Shape
 
-from approvals.operations import catalog, protection, resources, sensitive
+from approvals.operations import catalog, partial, protection, resources, sensitive
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Describe
 from approvals.operations.resources import Where
@@ -242,10 +242,29 @@ def makes_a_backup(step: Step) -> bool:
     return protects is not None and not protects.itself
 
 
-def only_a_part(step: Step, answer: Mapping[str, Any]) -> bool:
-    """Whether AWS's yes hides that it did only a part, by the table's expression over its answer."""
-    partial = catalog.get(step.name).facts.partial
-    return bool(partial) and bool(jmespath.search(partial, answer))
+def not_done(step: Step, answer: Mapping[str, Any]) -> str:
+    """What AWS's answer names as not done although it said yes, as JSON text without secrets; empty for nothing."""
+    operation = catalog.get(step.name)
+    found = partial.not_done(operation, without_secrets(operation.model.output_shape, answer))
+    return json.dumps(found, sort_keys=True, ensure_ascii=True) if found is not None else ""
+
+
+def how_it_settled(step: Step) -> str:
+    """What shows that the call's effect is complete, for the trail."""
+    facts = catalog.get(step.name).facts
+    if facts.protects is not None or not facts.settled.at_once:
+        return "described"
+    return "AWS's answer" if facts.curated else "AWS's answer alone: the operations table does not know the call"
+
+
+def end_in_words(steps: Sequence[Step]) -> str:
+    """How an execution ended all of whose steps did."""
+    unknown = [step.operation for step in steps if not catalog.get(step.name).facts.curated]
+    done = f"AWS carried out {steps[-1].operation}"
+    if not unknown:
+        return f"{done}, and the target has settled."
+    names = ", ".join(dict.fromkeys(unknown))
+    return f"{done}. Of {names} only AWS's answer says so: whether its effect is complete is looked at by nobody here."
 
 
 def answer_text(operation: Operation, answer: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ from approvals.models import (
     Source,
     TrailRecord,
 )
-from approvals.operations import catalog, risk, words
+from approvals.operations import catalog, partial, risk, words
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Danger
 from approvals.operations.facts import rows as described_operations
@@ -253,7 +253,7 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) 
                 if name not in step.parameters and not _is_chosen(danger) and not _is_wanted(name, danger, step)
             )
         ),
-        in_parts=bool(facts.partial),
+        in_parts=partial.can_be(operation),
         also_needs=tuple((one.action, one.why) for one in facts.also_needs if _holds(one.when, step)),
         same_loss=_same_loss(operation),
         live=live,

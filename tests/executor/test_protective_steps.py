@@ -138,8 +138,10 @@ class TestABackupThatTakesLong:
         execution = approved(stage, BACKUP, DELETE)
         stage.execute()
         past = timezone.now() - timedelta(seconds=1)
-        stage.sql("UPDATE approvals_attempt SET answered_at = %s", past - timedelta(minutes=10))
-        stage.sql("UPDATE approvals_execution SET not_before = %s, valid_until = %s", past - timedelta(hours=1), past)
+        stage.forge(
+            ("UPDATE approvals_attempt SET answered_at = %s", (past - timedelta(minutes=10),)),
+            ("UPDATE approvals_execution SET not_before = %s, valid_until = %s", (past - timedelta(hours=1), past)),
+        )
         sweep(stage)
         assert ended(execution) == ("unknown", ["accepted"])
         assert stage.calls("DeleteTable") == []

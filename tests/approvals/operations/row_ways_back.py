@@ -84,7 +84,8 @@ def _reverses(facts: Facts, model: OperationModel) -> Iterator[str]:
             {
                 "call": Made(_input(model)),
                 "answer": model.output_shape,
-                "made": Literal("arn"),
+                "made": None,
+                "backup": None,
                 "before": state_of(model, facts),
             }
         )
