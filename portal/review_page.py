@@ -27,14 +27,14 @@ from approvals.models import (
     Source,
     TrailRecord,
 )
-from approvals.operations import catalog, partial, risk, words
+from approvals.operations import catalog, partial, protection, risk, words
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Danger
 from approvals.operations.facts import rows as described_operations
 from approvals.plan import Step
 from approvals.policies import Rules
 from approvals.states import ExecutionState, RequestState, Status, status_of
-from portal import live_state, ready, recorded
+from portal import live_state, ready, recorded, undoing
 from portal.held import Held, held_of
 from portal.listing import asker_of, clock_of
 from portal.live_state import LiveState, Looks
@@ -82,6 +82,10 @@ class ShownStep:
     live: LiveState
     after: LiveState
     refused_now: str
+    # The steps whose backups protect from its loss, whether a last snapshot of its own does, and which guardrail asks for one.
+    kept_by: tuple[int, ...]
+    keeps_itself: bool
+    asked_for: str
     ready: tuple[ReadyMade, ...]
     command: str
 
@@ -119,6 +123,8 @@ class ReviewPage:
     nobodys: str
     held: Held | None
     thread: tuple[Comment, ...]
+    # The ways back of what was done.
+    undo: tuple[undoing.Offer, ...]
     # The review of a break-glass, open or closed.
     glass: Alert | None
 
@@ -134,7 +140,9 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     resolution = decisions.resolution_of(revision, rules)
     reviews = tuple(revision.reviews.select_related("person"))
     region = revision.plan.region if revision.text else request.region
-    shown = tuple(_step(steps, index, seen, region, place) for index, seen in enumerate(looks))
+    asked = checks.unprotected(request, revision, rules.values())
+    shown = tuple(_step(steps, index, seen, region, place, asked.get(index, "")) for index, seen in enumerate(looks))
+    final = protection.is_final(steps)
     confirmed = revision.signatures.filter(verdict__in=["confirm", "breakglass"]).select_related("person").first()
     return ReviewPage(
         request=request,
@@ -158,11 +166,12 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         identities=_identities(request),
         record=request.records.order_by("received_at", "id").first(),
         left_open=recorded.of(request) if request.source == Source.EVENT else (),
-        irreversible=any(step.irreversible for step in shown),
-        typed_name=any(step.irreversible for step in shown) and any(rule.irreversible.typed_name for rule in rules.values()),
+        irreversible=final,
+        typed_name=final and any(rule.irreversible.typed_name for rule in rules.values()),
         unconfirmed=request.unconfirmed and confirmed is None,
         nobodys=_nobodys(request),
         held=held_of(request, revision, list(rules.values())),
+        undo=undoing.offers(request, revision, steps, looks),
         thread=tuple(request.comments.select_related("person", "revision")),
         glass=glass_of(request),
     )
@@ -208,12 +217,13 @@ def _when_read(status: Status) -> str:
     return "When it was read"
 
 
-def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) -> ShownStep:
+def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str, asked: str) -> ShownStep:
     step = steps[index]
     operation = catalog.get(step.name)
     facts = operation.facts
     identifying = facts.identifies
     live, after = looks.before, looks.after
+    kept = protection.covered(steps).get(index, ())
     rows = tuple(
         Shown(
             path,
@@ -235,7 +245,7 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) 
         operation=step.name,
         resource=", ".join(words.named(step.parameters, name) for name in identifying),
         destroys=facts.destroys,
-        irreversible=facts.irreversible,
+        irreversible=protection.is_loss(step.name, step.parameters),
         undo=facts.undo,
         lost=facts.lost,
         curated=facts.curated,
@@ -259,7 +269,10 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str) 
         live=live,
         after=after,
         refused_now=ready.in_the_way(steps, index, live),
-        ready=ready.made_for(steps, index, live),
+        kept_by=tuple(at + 1 for at in kept if at != index),
+        keeps_itself=index in kept,
+        asked_for=asked,
+        ready=ready.made_for(steps, index, live, asked=bool(asked)),
         command=words.cli(step, region),
     )
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from approvals import audit, notifications, outbox, permissions, policies
 from approvals.audit import Trail
 from approvals.decisions.checks import (
+    given_reason,
     must_be_adoptable,
     must_be_editable,
     must_be_in_time,
@@ -177,9 +178,12 @@ def file(
     operation: str = "",
     parameters: Parameters | None = None,
     steps: Sequence[Asked] = (),
+    reason: str = "",
     now: datetime | None = None,
 ) -> ApprovalRequest:
     """Make a draft without any event; the person is its requester and author. What is asked is `steps`, or one operation.
+
+    `reason` is what the form of the confirmation begins with; it counts once it is signed.
 
     Raises BadParameters by field (`account`, `region`, `operation` or a parameter's path), NothingMatches when no guardrail
     protects any of the calls (then they need no approval), and TooMany when the person has enough open.
@@ -197,6 +201,9 @@ def file(
     with audit.recorded() as trail:
         may_file(person, now)
         request = new_request(Source.FILED, account, region, made, person, versions, now, about=about)
+        if reason:
+            ApprovalRequest.objects.filter(pk=request.pk).update(reason=given_reason(reason))
+            request.reason = reason
         why = "Filed in the portal with every parameter entered."
         revision = revise(request, made, person, Completeness.EXACT, why, now, versions=versions)
         trail.add(

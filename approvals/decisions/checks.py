@@ -190,10 +190,16 @@ def must_be_breakable(request: ApprovalRequest, revision: Revision, person: Pers
 
 def must_be_protected(request: ApprovalRequest, revision: Revision, rules: Collection[Rules]) -> None:
     """A backup goes before what cannot be undone, wherever a guardrail asks for it and one is known. Raises Refused."""
-    if any(one.protective_step for one in rules):
-        steps = revision.plan.steps
-        for why in policies.unprotected(rules, steps, calls_of(steps, request.account, request.region)).values():
-            raise Refused(f"{why} The page of the plan's steps offers it ready made.")
+    for why in unprotected(request, revision, rules).values():
+        raise Refused(f"{why} The page of the plan's steps offers it ready made.")
+
+
+def unprotected(request: ApprovalRequest, revision: Revision, rules: Collection[Rules]) -> dict[int, str]:
+    """By step, counted from 0, the backup that a guardrail asks for and the plan lacks; nothing while there is no plan."""
+    if not revision.text or not any(one.protective_step for one in rules):
+        return {}
+    steps = revision.plan.steps
+    return policies.unprotected(rules, steps, calls_of(steps, request.account, request.region))
 
 
 def must_name_its_ticket(reason: str, rules: Collection[Rules]) -> None:

@@ -96,7 +96,8 @@ def test_another_table_of_the_same_name_is_not_what_was_backed_up(stage: Stage) 
     """Deleted and made anew between the backup and its loss: the backup is of the former table, so nothing is called."""
     execution = approved(stage, BACKUP, DELETE)
     stage.killed_at("settled")
-    tables().tables["prod-customers"].id = "another"
+    table = tables().tables["prod-customers"]
+    table.created_at += timedelta(minutes=1)
     sweep(stage)
     assert ended(execution) == ("failed", ["succeeded"])
     assert stage.calls("DeleteTable") == []
