@@ -15,12 +15,15 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 # Settings that production would have, for `check --deploy`. The names in .invalid are nobody's.
-PRODUCTION_LIKE := COUNTERSIGN_PROCESS=web COUNTERSIGN_ORIGIN=https://countersign.invalid \
-	COUNTERSIGN_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
-	DATABASE_URL=postgresql://countersign_web:unused@database.invalid/countersign REDIS_URL=redis://broker.invalid \
+PRODUCTION_LIKE := COUNTERSIGN_ORIGIN=https://countersign.invalid REDIS_URL=redis://broker.invalid \
 	COUNTERSIGN_GENESIS=$$(printf '%064d' 0) \
-	COUNTERSIGN_SEALING_KEY="$$($(BIN)/python -c 'from tests import sealing_keys; print(sealing_keys.public_pem())')" \
 	OIDC_ISSUER=https://provider.invalid OIDC_CLIENT_ID=countersign OIDC_CLIENT_SECRET=unused
+PRODUCTION_WEB := $(PRODUCTION_LIKE) COUNTERSIGN_PROCESS=web \
+	COUNTERSIGN_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
+	DATABASE_URL=postgresql://countersign_web:unused@database.invalid/countersign \
+	COUNTERSIGN_SEALING_KEY="$$($(BIN)/python -c 'from tests import sealing_keys; print(sealing_keys.public_pem())')"
+PRODUCTION_EXECUTION := $(PRODUCTION_LIKE) COUNTERSIGN_PROCESS=execution COUNTERSIGN_CLAIMS_BUCKET=countersign-claims \
+	DATABASE_URL=postgresql://countersign_execution:unused@database.invalid/countersign
 # What a process of this project may not inherit from the shell when it is only checked.
 CLEAN := env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_PROFILE -u COUNTERSIGN_DEMO
 
@@ -53,7 +56,8 @@ lint: $(VENV)/.dev-stamp
 	$(BIN)/yamllint --strict docker-compose.yml
 	COUNTERSIGN_PROCESS=tool $(BIN)/python manage.py makemigrations --check --dry-run
 	@echo 'check --deploy, as production would start'
-	@$(CLEAN) $(PRODUCTION_LIKE) $(BIN)/python -W error manage.py check --deploy --fail-level WARNING
+	@$(CLEAN) $(PRODUCTION_WEB) $(BIN)/python -W error manage.py check --deploy --fail-level WARNING
+	@$(CLEAN) $(PRODUCTION_EXECUTION) $(BIN)/python -W error manage.py check --deploy --fail-level WARNING
 
 # The stamps say which requirements are installed, so that a second call starts at once. The development requirements
 # include the demo's, so what is installed for tests need not be installed again for the demo.

@@ -100,6 +100,9 @@ class Environment:
     # The public key that secrets are sealed for, as PEM text; where the private ones are, newest first (files or KMS ARNs).
     sealing_key: str
     opening_keys: tuple[str, ...]
+    # Where the execution process claims each attempt outside the database, and for how many days a claim is locked there.
+    claims_bucket: str
+    claims_days: int
     time_zone: str
     log_level: LogLevel
 
@@ -236,6 +239,18 @@ def _opening_keys(value: str) -> tuple[str, ...]:
     return keys
 
 
+def _bucket(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+        raise ValueError("must be the name of an S3 bucket.")
+    return value
+
+
+def _days(value: str) -> int:
+    if not value.isdecimal() or not 30 <= int(value) <= 36_500:
+        raise ValueError("must be a number of days, 30 to 36500, longer than any backup of the database is kept.")
+    return int(value)
+
+
 def _read_oidc(reader: _Reader) -> SingleSignOn | None:
     """All of the OIDC variables or none: half a provider is a mistake."""
     if not any(reader.text(name) for name in ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")):
@@ -314,6 +329,8 @@ def read(environ: Mapping[str, str]) -> Environment:
         oidc=_read_oidc(reader),
         sealing_key=reader.parsed("COUNTERSIGN_SEALING_KEY", reader.text("COUNTERSIGN_SEALING_KEY"), _sealing_key, ""),
         opening_keys=reader.parsed("COUNTERSIGN_OPENING_KEY", reader.text("COUNTERSIGN_OPENING_KEY"), _opening_keys, ()),
+        claims_bucket=reader.parsed("COUNTERSIGN_CLAIMS_BUCKET", reader.text("COUNTERSIGN_CLAIMS_BUCKET"), _bucket, ""),
+        claims_days=reader.parsed("COUNTERSIGN_CLAIMS_DAYS", reader.text("COUNTERSIGN_CLAIMS_DAYS"), _days, 400),
         time_zone=reader.parsed("COUNTERSIGN_TIME_ZONE", reader.text("COUNTERSIGN_TIME_ZONE"), _time_zone, "UTC"),
         log_level=cast("LogLevel", log_level),
     )
@@ -337,6 +354,10 @@ def _wants(reader: _Reader, environment: Environment) -> None:
         reader.problems.append("COUNTERSIGN_TOPIC_ARN is missing: delivery publishes notifications to this SNS topic.")
     if environment.process in ("execution", "authority") and not environment.genesis:
         reader.problems.append("COUNTERSIGN_GENESIS is missing: this process trusts only the authority that begins with it.")
+    if environment.process == "execution" and not environment.claims_bucket and not environment.demo:
+        reader.problems.append(
+            "COUNTERSIGN_CLAIMS_BUCKET is missing: without claims outside the database a restored backup is executed again."
+        )
     if environment.opening_keys and environment.process != "execution":
         reader.problems.append(
             "COUNTERSIGN_OPENING_KEY opens every sealed secret and is for the execution process alone: unset it here."

@@ -36,6 +36,9 @@ BEHIND_PROXY = ENVIRONMENT.behind_proxy
 # The public key that secrets are sealed for (PEM text; "" where none can be entered), and what opens them: files or KMS ARNs.
 SEALING_KEY = ENVIRONMENT.sealing_key
 OPENING_KEYS = ENVIRONMENT.opening_keys
+# The bucket of the claims outside the database ("": none are kept), and the days for which each is locked.
+CLAIMS_BUCKET = ENVIRONMENT.claims_bucket
+CLAIMS_DAYS = ENVIRONMENT.claims_days
 # approvals calls what this names after a commit; so it knows no Celery and portal imports no task.
 OUTBOX_NUDGE = "config.celery.nudge"
 # Whether single sign-on's second factor is read from the id token's `amr`, or the provider's policy is trusted.

@@ -244,7 +244,8 @@ def forget() -> None:
     _readings.clear()
 
 
-def _own(service: str, region: str) -> Any:
+def own(service: str, region: str) -> Any:
+    """A client with this process's own keys, kept until `forget`."""
     with _making:
         if (service, region) not in _base:
             _base[service, region] = client(service, region)
@@ -259,7 +260,7 @@ def unwrapped(key_arn: str, wrapped: bytes) -> bytes | None:
 
     Raises AwsRefused, AwsUnavailable.
     """
-    kms = _own("kms", key_arn.split(":")[3])
+    kms = own("kms", key_arn.split(":")[3])
     try:
         with translated():
             found = kms.decrypt(KeyId=key_arn, CiphertextBlob=wrapped, EncryptionAlgorithm="RSAES_OAEP_SHA_256")
@@ -272,7 +273,7 @@ def unwrapped(key_arn: str, wrapped: bytes) -> bytes | None:
 
 def public_key(key_arn: str) -> bytes:
     """The public half of a KMS key, as DER. Raises AwsRefused, AwsUnavailable."""
-    kms = _own("kms", key_arn.split(":")[3])
+    kms = own("kms", key_arn.split(":")[3])
     with translated():
         return bytes(kms.get_public_key(KeyId=key_arn)["PublicKey"])
 
@@ -315,7 +316,7 @@ def assume(
         "DurationSeconds": SESSION_SECONDS,
         "Policy": policy,
     }
-    sts: STSClient = _own("sts", region)
+    sts: STSClient = own("sts", region)
     try:
         with translated():
             found = sts.assume_role(**wanted, Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()])
@@ -349,7 +350,7 @@ class Received:
 
 def receive(queue_url: str, *, region: str, wait: int) -> list[Received]:
     """Up to ten messages, waiting at most `wait` seconds for the first. Raises AwsRefused, AwsUnavailable."""
-    sqs: SQSClient = _own("sqs", region)
+    sqs: SQSClient = own("sqs", region)
     with translated():
         answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
     return [Received(one["MessageId"], one["Body"], one["ReceiptHandle"]) for one in answer.get("Messages", [])]
@@ -357,7 +358,7 @@ def receive(queue_url: str, *, region: str, wait: int) -> list[Received]:
 
 def delete(queue_url: str, messages: Sequence[Received], *, region: str) -> list[str]:
     """Delete up to ten messages; return, in words, which AWS did not delete. Raises AwsRefused, AwsUnavailable."""
-    sqs: SQSClient = _own("sqs", region)
+    sqs: SQSClient = own("sqs", region)
     with translated():
         answer = sqs.delete_message_batch(
             QueueUrl=queue_url,
@@ -368,7 +369,7 @@ def delete(queue_url: str, messages: Sequence[Received], *, region: str) -> list
 
 def publish(topic_arn: str, *, region: str, subject: str, body: str, attributes: Mapping[str, str | Sequence[str]]) -> str:
     """Publish to the topic and return the message id. A list becomes an attribute that subscriptions can filter on."""
-    sns: SNSClient = _own("sns", region)
+    sns: SNSClient = own("sns", region)
     with translated():
         answer = sns.publish(
             TopicArn=topic_arn,
@@ -387,7 +388,7 @@ def _attribute(value: str | Sequence[str]) -> Any:
 
 def mirror(table: str, item: Mapping[str, str | int], *, region: str) -> bool:
     """Write the row unless the table holds the same or a newer `Version`; return whether it was written."""
-    dynamodb: DynamoDBClient = _own("dynamodb", region)
+    dynamodb: DynamoDBClient = own("dynamodb", region)
     typed: dict[str, Any] = {name: {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in item.items()}
     try:
         with translated():

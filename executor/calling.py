@@ -11,19 +11,21 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from django.utils import timezone
 
 from approvals import audit
+from approvals.alerts import raise_alert
 from approvals.errors import AuditUnavailable
-from approvals.models import Attempt, AuditKind, Execution
+from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution
 from approvals.operations import catalog
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.unseen import unseen
-from executor import aws, endings, opening, target
+from executor import aws, endings, opening, outside, stuck, target
 from executor.answers import Accepted, Answer, Rejected
 from executor.aws import Session
 from executor.claim import LEASE, Cleared, Later
 from executor.endings import ACTOR, Claim
-from executor.errors import AwsError, AwsRefused, AwsUnavailable, Superseded
+from executor.errors import AwsError, AwsRefused, AwsUnavailable, ClaimedElsewhere, NoPlaceForClaims, Superseded
 from executor.opening import Opened
+from executor.outside import Held
 
 log = logging.getLogger(__name__)
 # A call is only begun when its whole time-out fits into what is left of the lease.
@@ -69,19 +71,60 @@ def _not_begun(claim: Claim, error: AwsError, what: str) -> Later | None:
     return None
 
 
-def sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt:
-    """Say, before the call, that it is being made and under which access key."""
+def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
+    """The claim of the step's next attempt outside the database; it lies there before `sent` is committed.
+
+    None: somebody else's was found, so that the outcome is unknown and nothing is sent.
+    """
+    claim = cleared.claim
+    # Who was taken over meanwhile leaves no claim behind that nobody could account for.
+    move(claim, lease_until=timezone.now() + LEASE)
+    try:
+        return outside.claim(claim, cleared.digest, index)
+    except ClaimedElsewhere as found:
+        _unknown_by_claim(claim, found)
+        return None
+    except AwsError as error:
+        # Nothing was sent, and nothing is by this worker. Whoever comes next may find what we wrote, and calls it unknown.
+        log.warning("no claim outside the database, so no call: %s", error)
+        if isinstance(error, NoPlaceForClaims):
+            stuck.say_once("Nothing is executed: the bucket for claims cannot be used", str(error), actor=ACTOR)
+        move(claim, lease_until=timezone.now())
+        return Later(
+            timezone.now() + BACK_OFF, f"The claim outside the database could not be written, so nothing was sent. {error}"
+        )
+
+
+def _unknown_by_claim(claim: Claim, found: ClaimedElsewhere) -> None:
+    outcome = (
+        f"It is not known whether this was carried out before: a claim that this database does not know of lies outside of it. "
+        f"{found.found} Nothing was sent now. Either this database was restored from a backup, or a worker was lost right before "
+        "the call. Look at the target, at CloudTrail and at the claim before anybody closes this or asks for it again."
+    )
+    with audit.recorded() as trail:
+        endings.end(trail, claim, ExecutionState.UNKNOWN, outcome)
+        request = ApprovalRequest.objects.get(pk=claim.request_id)
+        raise_alert(
+            trail,
+            AlertKind.CLAIMED,
+            title=f"Claimed outside this database: {request.operation} {request.target}",
+            detail=f"{found.key}: {found.found} The execution {claim.execution_id} was stopped before its call.",
+            actor=ACTOR,
+            request=request,
+        )
+
+
+def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held) -> Attempt:
+    """Say, before the call, that it is being made, under which access key and which claim outside the database."""
     claim, now = cleared.claim, timezone.now()
-    number = Attempt.objects.filter(execution_id=claim.execution_id, step=index).count() + 1
-    claimed_as = claimed_outside(cleared, index, number)
     try:
         with audit.recorded() as trail:
             move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
             attempt = Attempt.objects.create(
                 execution_id=claim.execution_id,
                 step=index,
-                number=number,
-                claimed_as=claimed_as,
+                number=held.number,
+                claimed_as=held.key,
                 token=claim.token,
                 operation=step.name,
                 region=cleared.plan.region,
@@ -101,14 +144,6 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session) -> Attempt:
     except IntegrityError as error:
         raise Superseded(f"The database refused the attempt: {error}") from error
     return attempt
-
-
-def claimed_outside(cleared: Cleared, index: int, number: int) -> str:
-    """The key under which this attempt is claimed outside the database; "" in a deployment that keeps no such claims.
-
-    It stands before `sent` is committed, so that a row of an attempt never exists without its claim.
-    """
-    return ""
 
 
 def call(claim: Claim, step: Step, session: Session, opened: Opened) -> Answer:

@@ -40,3 +40,16 @@ class WrongAccount(AwsError):
 
 class Superseded(CountersignError):
     """The claim was taken over, or ended, by somebody else: this worker must not act any more."""
+
+
+class NoPlaceForClaims(AwsError):
+    """The bucket for claims does not keep them: it is not versioned, not locked, or not ours to read. Says what to set right."""
+
+
+class ClaimedElsewhere(CountersignError):
+    """A claim of this request lies outside the database that no attempt in the database accounts for: whether the call was made
+    is not known. `key` is its place, `found` what it says."""
+
+    def __init__(self, key: str, found: str) -> None:
+        self.key, self.found = key, found
+        super().__init__(f"A claim lies outside the database at {key}. {found}")

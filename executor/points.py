@@ -20,6 +20,7 @@ class Point(StrEnum):
     JUDGED = "judged"  # everything verified, the claim not committed
     CLAIMED = "claimed"  # the claim committed, no session yet
     ASSUMED = "assumed"  # a session in hand, nothing said about a call
+    OUTSIDE = "outside"  # the claim outside the database written, nothing said about it inside
     SENT = "sent"  # `sent` committed, the call not made
     CALLED = "called"  # the call made, its answer in memory alone
     ANSWERED = "answered"  # the answer committed, the target still changing

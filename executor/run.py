@@ -4,14 +4,16 @@
 2. Judge all of it again: walk the chain of authority from the pinned genesis, verify signatures, rights, clocks and guardrails.
 3. Commit `claimed` with a new fencing token and a lease. Whatever does not hold aborts here, and nothing is sent.
 4. For each step: assume the account's role afresh, held down to this call on this target; open what is sealed in it.
-5. Commit `running` and the attempt as `sent`, with the session's access key id, on condition that the token is still ours.
+5. Claim the attempt outside the database (`executor.outside`), then commit `running` and the attempt as `sent`, with the access
+   key id of the session, on condition that the token is still ours.
 6. Make one wire call. Nobody ever makes it again for this attempt.
 7. Commit the answer: accepted, rejected (failed, no effect) or unknown.
 8. Look at the target until the call has settled, and a backup is usable; commit that, with the ARN of the backup. Before a step
    that an earlier one's backup protects, that backup is looked at once more (`executor.protecting`).
 9. Commit the end; tell the requester, write the mirror, raise an alert where it did not go well.
 
-A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 7 leaves `unknown`; see `executor.reconcile`.
+A worker lost before the claim of 5 is taken over when its lease ends; one lost between that claim and 7 leaves `unknown`; see
+`executor.reconcile`.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from executor.aws import Session
 from executor.claim import Cleared, Later, take
 from executor.errors import Superseded, WillNotSettle
 from executor.opening import Opened
+from executor.outside import Held
 from executor.points import Point
 from executor.target import Patience
 
@@ -102,7 +105,11 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
             if not isinstance(opened, Opened):
                 return opened
             points.reached(Point.ASSUMED)
-            attempt = calling.sent(cleared, index, step, session)
+            held = calling.claimed_outside(cleared, index)
+            if not isinstance(held, Held):
+                return held
+            points.reached(Point.OUTSIDE)
+            attempt = calling.sent(cleared, index, step, session, held)
             points.reached(Point.SENT)
             answer = calling.call(claim, step, session, opened)
             points.reached(Point.CALLED)

@@ -98,6 +98,12 @@ def _sign_in() -> Iterator[CheckMessage]:
 def _executor() -> Iterator[CheckMessage]:
     if settings.PROCESS == "execution" and not settings.GENESIS:
         yield _error("E050", "The executor has no genesis hash to trust.", "Set COUNTERSIGN_GENESIS to what bootstrap printed.")
+    if settings.PROCESS == "execution" and not settings.CLAIMS_BUCKET:
+        yield _error(
+            "E051",
+            "The executor claims nothing outside the database, so a restored backup would be executed again.",
+            "Set COUNTERSIGN_CLAIMS_BUCKET to a bucket with Object Lock (docs/operators.md).",
+        )
 
 
 def _sealing() -> Iterator[CheckMessage]:

@@ -28,6 +28,7 @@ SET = {
     "COUNTERSIGN_QUEUE_URL": "https://queue.example.com/1/q",
     "COUNTERSIGN_TOPIC_ARN": "arn:aws:sns:eu-west-1:111122223333:t",
     "COUNTERSIGN_GENESIS": "0" * 64,
+    "COUNTERSIGN_CLAIMS_BUCKET": "countersign-claims",
 }
 
 

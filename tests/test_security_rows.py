@@ -35,6 +35,7 @@ ROWS: Final = {
     19: "identity provider reuses a mutable name",
     20: "superuser",
     21: "database administrator, or the web's database role, writes authority",
+    23: "operator restores a backup, then approves again",
     28: "web process taken over: notice and hold",
     35: "forged SSO session name",
     36: "identity provider's admin signs in as an approver without a passkey yet",

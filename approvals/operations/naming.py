@@ -7,6 +7,7 @@ the same member the converter keeps the first and says so. Tables are made once 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,8 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from approvals.operations import quirks
 
+# A verb and what it is done to: `CreateSpace`.
+_THING: Final = re.compile(r"[A-Z][a-z]+([A-Z]\w*)")
 _ELSEWHERE: Final = ("uri", "header", "headers", "querystring", "statusCode")
 
 
@@ -81,6 +84,28 @@ def member(service: str, operation: str, shape: StructureShape, key: str, value:
         if low.startswith(prefix):
             return name
     return _plural(service, shape, table, low, value) if quirks.is_xml(service) else None
+
+
+def akin(service: str, operation: str, shape: StructureShape, key: str) -> str | None:
+    """The member of an operation's input that a key means which no member is called as, or None.
+
+    With what the operation is about before it, or without it (`CreateSpace` has a `name` that is recorded as `spaceName`,
+    `CreateWorkload` a `WorkloadName` that is recorded as `Name`), with the service's name begun before it (`rtbGatewayId`), or
+    called as the member's shape, where that is no single value: shapes of those are shared by what is not the same.
+    """
+    table, low = names(service, shape), key.lower()
+    thing = _THING.fullmatch(operation)
+    about = thing[1].lower() if thing else ""
+    called = service.replace("-", "")
+    for guess in (about + low, low.removeprefix(about), *(low[n:] for n in range(2, len(low)) if called.startswith(low[:n]))):
+        if (found := table.own.get(guess)) is not None:
+            return found
+    shaped = [name for name, member in shape.members.items() if _is_made_up(member) and member.name.lower() == low]
+    return shaped[0] if len(shaped) == 1 else None
+
+
+def _is_made_up(shape: Shape) -> bool:
+    return isinstance(shape, StructureShape | ListShape | MapShape)
 
 
 def _plural(service: str, shape: StructureShape, table: _Names, low: str, value: Any) -> str | None:

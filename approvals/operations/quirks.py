@@ -22,15 +22,21 @@ from importlib import resources
 from typing import Any, Final
 
 _HIDDEN: Final = re.compile(
-    r"\*{3,}|HIDDEN_DUE_TO_SECURITY_REASONS|\*{2,}\s*[\[(<{]?\s*(?:omitted|redacted|hidden|sensitive|masked)\w*\s*[\])>}]?\s*\**"
-    r"|[<\[({]\s*(?:sensitive[ _-]?data[ _-]?removed|redacted|hidden|omitted|masked|value[ _-]hidden)[^<>]{0,40}[>\])}]"
-    r"|(?:value[ _])?hidden[ _]due[ _]to[ _]security[ _]reasons\.?|REDACTED|SENSITIVE_DATA_REMOVED",
+    r"\*{3,}|\*{2,}\s*[\[(<{]?\s*(?:omitted|redacted|hidden|sensitive|masked)\w*\s*[\])>}]?\s*\**"
+    r"|[<\[({]\s*(?:sensitive[ _-]?data[ _-]?removed|removed|redacted|hidden|omitted|masked|value[ _-]hidden)[^<>]{0,40}[>\])}]"
+    r"|(?:value[ _])?hidden[ _](?:due[ _]to|for|because[ _]of)[ _]\w{1,30}[ _]reasons\.?|REDACTED|SENSITIVE_DATA_REMOVED|\.{3}",
     re.IGNORECASE,
 )
 # What publishers of records put in the place of a part: `[ACCOUNT_ID_REDACTED]`, `"<Redacted>"`.
 _BRACKETED: Final = re.compile(r"[<\[({*][\w -]{0,40}redacted[\w -]{0,40}[>\])}*]", re.IGNORECASE)
 # A document with one of these inside is not what was sent either.
-_UNMISTAKABLE: Final = ("HIDDEN_DUE_TO_SECURITY_REASONS", "***OMITTED***", "<sensitiveDataRemoved>", "***(Redacted)")
+_UNMISTAKABLE: Final = (
+    "HIDDEN_DUE_TO_SECURITY_REASONS",
+    "HIDDEN_FOR_SECURITY_REASONS",
+    "***OMITTED***",
+    "<sensitiveDataRemoved>",
+    "***(Redacted)",
+)
 
 
 @lru_cache(maxsize=1)
@@ -63,13 +69,14 @@ def hollow(value: Any) -> bool:
 def without_marks(value: Any) -> Any:
     """The value without what CloudTrail wrote in place of something: nobody may take a mark for the value."""
     if isinstance(value, dict):
-        return {name: without_marks(item) for name, item in value.items() if not _is_mark(item)}
+        return {name: without_marks(item) for name, item in value.items() if not is_mark(item)}
     if isinstance(value, list):
-        return [without_marks(item) for item in value if not _is_mark(item)]
+        return [without_marks(item) for item in value if not is_mark(item)]
     return value
 
 
-def _is_mark(value: Any) -> bool:
+def is_mark(value: Any) -> bool:
+    """Whether a text, or the octets of one, stand in place of a value."""
     return hidden(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
 
 

@@ -19,6 +19,7 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 from approvals.canonical import is_storable, storable
 from approvals.operations import naming, quirks, reencoding
 from approvals.operations.catalog import Operation
+from approvals.operations.resources import Where
 
 # The ingest reads nothing deeper; botocore's own validator goes down one frame a level.
 DEEPEST: Final = 64
@@ -42,6 +43,7 @@ class Reading:
 
     service: str
     operation: str
+    where: Where
     xml: bool
     ec2: bool
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -124,19 +126,29 @@ class Reading:
         self._put(found, shape, name, value, where, target)
 
     def _stranger(self, found: dict[str, Any], shape: StructureShape, key: str, value: Any, where: str, to: str) -> None:
-        """A key that no member has: what the service adds, one that says nothing, a key of the body's structure, or unknown.
+        """A key that no member has: what the service adds, one that says nothing new, a key of the body's structure, or unknown.
 
         Services record switches of their own beside what was sent, off where nobody of the public API can switch them on.
         """
         payload = naming.names(self.service, shape).payload if not to else ""
         body = naming.structure(shape.members[payload]) if payload else None
-        if quirks.added(self.service, self.operation, key) or _says_no(value):
+        if quirks.added(self.service, self.operation, key):
             self.dropped.append(where)
         elif body is not None and (name := naming.member(self.service, self.operation, body, key, value)) is not None:
             self._put(found.setdefault(payload, {}), body, name, value, where, f"{payload}.{name}")
             self.renamed.append((where, f"{payload}.{name}"))
+        elif not to and (name := naming.akin(self.service, self.operation, shape, key)) is not None:
+            self._put(found, shape, name, value, where, name)
+            self.renamed.append((where, name))
+        elif _says_no(value) or (not to and self._says_where(key, value)):
+            self.dropped.append(where)
         else:
             self.unknown.append(where)
+
+    def _says_where(self, key: str, value: Any) -> bool:
+        """Whether the key only repeats the account or the region that the record itself is of."""
+        here = {"accountid": self.where.account, "region": self.where.region}.get(key.lower().removeprefix("aws"))
+        return isinstance(value, str) and value == here
 
     def _put(self, found: dict[str, Any], shape: StructureShape, name: str, value: Any, where: str, target: str) -> None:
         if self.ec2 and value == {}:
@@ -287,7 +299,9 @@ class Reading:
         read = reencoding.scalar(shape.type_name, value)
         if read is _NOTHING or isinstance(read, dict | list) or (isinstance(read, str) and not is_storable(read)):
             return self._unreadable(target)
-        if isinstance(value, dict) and reencoding.is_cut(value):
+        if isinstance(value, dict) and quirks.is_mark(read):
+            self.redacted.append(target)  # a buffer that was overwritten with asterisks
+        elif isinstance(value, dict) and reencoding.is_cut(value):
             self.doubtful.append(target)
         return read
 
@@ -308,10 +322,10 @@ class Reading:
         return item if key in _AROUND and isinstance(item, str | int | float) and not document else value
 
 
-def of(operation: Operation, recorded: Mapping[str, Any]) -> Reading:
-    """Read the recorded parameters of this operation."""
+def of(operation: Operation, recorded: Mapping[str, Any], where: Where) -> Reading:
+    """Read the recorded parameters of this operation, which was called there."""
     protocol = operation.model.service_model.protocol
-    reading = Reading(operation.service, operation.name, xml=quirks.is_xml(operation.service), ec2=protocol == "ec2")
+    reading = Reading(operation.service, operation.name, where, xml=quirks.is_xml(operation.service), ec2=protocol == "ec2")
     shape = operation.model.input_shape
     if isinstance(shape, StructureShape):
         reading.fill(reading.parameters, shape, recorded, "", "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,6 +91,8 @@ ALSO_AS: Final = {
     "sso-oidc": ("sso",),
     "stepfunctions": ("stepfunctions",),
 }
+# How boto3 calls a service's part that it counts apart.
+_PARTS: Final = ("-data", "-runtime", "-events")
 # Which of several services comes first where an operation fits them equally.
 FIRST: Final = (
     "rds",
@@ -128,7 +131,8 @@ def made() -> dict[str, Any]:
     prefixes: dict[str, list[str]] = {}
     services: dict[str, dict[str, str]] = {}
     wires: dict[tuple[str, ...], list[str]] = {}
-    for service in sorted(loader.list_available_services("service-2")):
+    available = sorted(loader.list_available_services("service-2"))
+    for service in available:
         folder = Path(Loader.BUILTIN_DATA_PATH, service, loader.determine_latest_version(service, "service-2"))
         # Extras of botocore's add parameters; names of services and operations they leave alone.
         model = orjson.loads(gzip.decompress((folder / "service-2.json.gz").read_bytes()))
@@ -136,7 +140,7 @@ def made() -> dict[str, Any]:
         source = RECORDED_AS.get(endpoint, endpoint)
         services[service] = {"source": source, "operations": " ".join(sorted(model["operations"]))}
         signing = model["metadata"].get("signingName", endpoint).lower()
-        for prefix in {source, endpoint, signing, service, *ALSO_AS.get(service, ())}:
+        for prefix in {source, endpoint, signing, service, *ALSO_AS.get(service, ()), *_whole(service, available)}:
             prefixes.setdefault(prefix, []).append(service)
         for name in sorted(model["operations"]):
             wires.setdefault(_on_the_wire(ServiceModel(model, service_name=service), name), []).append(f"{service}:{name}")
@@ -144,6 +148,14 @@ def made() -> dict[str, Any]:
         found.sort(key=lambda service: _rank(service, prefix, services))
     same = sorted(names for names in wires.values() if len(names) > 1)
     return {"prefixes": dict(sorted(prefixes.items())), "services": services, "same": same}
+
+
+def _whole(service: str, available: Collection[str]) -> Iterator[str]:
+    """Of what a service is a part that boto3 counts apart: `ds` of `ds-data`. Parts are often recorded under the whole's name."""
+    for part in _PARTS:
+        whole = service.removesuffix(part)
+        if whole != service and whole in available:
+            yield whole
 
 
 def _on_the_wire(model: ServiceModel, name: str) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def convert(operation: Operation, recorded: Mapping[str, Any] | None, message: s
     if reading.too_deep(recorded):
         why = f"The recorded parameters are nested deeper than {reading.DEEPEST} levels and were not read. You must enter them."
         return Conversion({}, Completeness.UNKNOWN, why, unknown=tuple(map(reading.printable, recorded)))
-    found = reading.of(operation, recorded)
+    found = reading.of(operation, recorded, where)
     missing = _missing(operation, found)
     if found.unfit:
         missing = tuple(dict.fromkeys((*missing, *found.unfit)))

@@ -114,7 +114,12 @@ class Environments:
                 "COUNTERSIGN_TOPIC_ARN": DEMO.topic_arn,
                 "COUNTERSIGN_MIRROR_TABLE": DEMO.mirror_table,
             },
-            "execution": {"COUNTERSIGN_GENESIS": self.genesis, **sealing_pair.opening(self.state.path)},
+            "execution": {
+                "COUNTERSIGN_GENESIS": self.genesis,
+                "COUNTERSIGN_CLAIMS_BUCKET": DEMO.claims_bucket,
+                "COUNTERSIGN_CLAIMS_DAYS": str(DEMO.claims_days),
+                **sealing_pair.opening(self.state.path),
+            },
             "authority": {"COUNTERSIGN_GENESIS": self.genesis},
         }
         return (

@@ -4,6 +4,7 @@ One guardrail says what is protected. The IAM deny, the EventBridge rule, the ex
 every attempt all follow from it here, so that none of them can fall behind the others.
 """
 
+from executor.infrastructure.claims import claims_bucket, claims_bucket_policy
 from executor.infrastructure.events import event_patterns, queue_policy
 from executor.infrastructure.from_rules import beyond_aws, protected_by
 from executor.infrastructure.guardrail import ProtectedOperations
@@ -21,6 +22,8 @@ __all__ = [
     "DocumentTooLargeError",
     "ProtectedOperations",
     "beyond_aws",
+    "claims_bucket",
+    "claims_bucket_policy",
     "delivery_policy",
     "event_patterns",
     "execution_policy",

@@ -2,7 +2,8 @@
 
 Sources: "IAM and AWS STS quotas" (managed policy 6,144 characters, inline user policies 2,048 in total, role trust policy
 2,048, none of them counting whitespace; ten managed policies on a role), "Amazon EventBridge quotas" (event pattern 4,096
-characters after an increase), "Amazon SQS message quotas" (queue policy 8,192 bytes).
+characters after an increase), "Amazon SQS message quotas" (queue policy 8,192 bytes),
+"Bucket policies for Amazon S3" (20 KB).
 """
 
 import json
@@ -13,6 +14,7 @@ POLICIES_OF_A_ROLE = 10
 TRUST_POLICY = 2048
 EVENT_PATTERN = 4096
 QUEUE_POLICY = 8192
+BUCKET_POLICY = 20_480
 
 
 class DocumentTooLargeError(ValueError):

@@ -9,6 +9,7 @@ from botocore import xform_name
 
 from approvals.operations import catalog, iam
 from approvals.operations.catalog import Operation
+from executor.infrastructure import claims
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import MANAGED_POLICY, POLICIES_OF_A_ROLE, TRUST_POLICY, DocumentTooLargeError, fits, within
 
@@ -174,10 +175,12 @@ def delivery_policy(topic: str, mirror_table: str) -> Document:
     return _document(_allow(("sns:Publish",), topic), _allow(("dynamodb:PutItem", "dynamodb:UpdateItem"), mirror_table))
 
 
-def execution_policy(executor_roles: Sequence[str]) -> Document:
-    """What the execution process may do: become the executor's role, with SourceIdentity and session tags."""
+def execution_policy(executor_roles: Sequence[str], claims_bucket: str = "") -> Document:
+    """What the execution process may do: become the executor's role, with SourceIdentity and session tags; and write and read the
+    claims outside the database in their bucket (an ARN), never delete one."""
     actions = ("sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession")
-    return within(MANAGED_POLICY, _document(_allow(actions, *executor_roles)), "the execution process's policy")
+    statements = [_allow(actions, *executor_roles), *(claims.needed(claims_bucket) if claims_bucket else ())]
+    return within(MANAGED_POLICY, _document(*statements), "the execution process's policy")
 
 
 def _allow(actions: Sequence[str], *resources: str) -> Document:

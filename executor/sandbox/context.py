@@ -6,6 +6,7 @@ which keys of its service there are. Most of those are named after an input memb
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -89,7 +90,19 @@ def _ec2(call: Call, caller: Caller) -> Keys:
     return {"ec2:region": (call.region,)}
 
 
-_STATED = {"ec2": _ec2, "kms": _kms, "sts": _sts}
+def _s3(call: Call, caller: Caller) -> Keys:
+    """Of a lock that comes with the call: its mode, its end, and how many whole days from now that is."""
+    retention = call.parameters.get("Retention") or {}
+    mode = call.parameters.get("ObjectLockMode") or retention.get("Mode")
+    until = call.parameters.get("ObjectLockRetainUntilDate") or retention.get("RetainUntilDate")
+    keys: Keys = {"s3:object-lock-mode": (str(mode),)} if mode else {}
+    if isinstance(until, datetime):
+        keys["s3:object-lock-retain-until-date"] = (until.isoformat(),)
+        keys["s3:object-lock-remaining-retention-days"] = (str((until - datetime.now(UTC)).days),)
+    return keys
+
+
+_STATED = {"ec2": _ec2, "kms": _kms, "s3": _s3, "sts": _sts}
 
 
 def _tags_in_request(parameters: Mapping[str, Any]) -> Keys:

@@ -107,6 +107,14 @@ _ON_A_VERSION = frozenset(
 )
 
 
+# What S3 asks for beside the action when a lock comes with the call.
+_S3_ALSO: Mapping[str, tuple[str, ...]] = {
+    "s3:BypassGovernanceRetention": ("BypassGovernanceRetention",),
+    "s3:PutObjectLegalHold": ("ObjectLockLegalHoldStatus",),
+    "s3:PutObjectRetention": ("ObjectLockMode", "ObjectLockRetainUntilDate"),
+}
+
+
 def asked(call: Call, caller: Caller) -> list[Asked]:
     """Every permission that the call needs; each of them must be allowed. Never empty."""
     needs = list(dict.fromkeys(_BY_SERVICE.get(call.service, _any_service)(call, caller)))
@@ -269,6 +277,9 @@ def _s3(call: Call, caller: Caller) -> Iterator[Asked]:
         action = action.replace("Object", "ObjectVersion", 1)
     resource = f"{arn}/{parameters['Key']}" if parameters.get("Key") else arn
     yield Asked(action, resource, resource)
+    for one, members in _S3_ALSO.items():
+        if action != one and any(parameters.get(member) for member in members):
+            yield Asked(one, resource, resource)
     source = parameters.get("CopySource")
     if source:
         path = source if isinstance(source, str) else f"{source.get('Bucket')}/{source.get('Key')}"

@@ -12,10 +12,12 @@ from typing import Any
 from moto.events.models import events_backends
 from moto.iam.models import AccessKey, IAMBackend, iam_backends
 from moto.organizations.models import organizations_backends
+from moto.s3.models import s3_backends
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 from executor.infrastructure import (
+    claims_bucket_policy,
     delivery_policy,
     event_patterns,
     execution_policy,
@@ -41,6 +43,7 @@ def seed(facts: DemoWorldFacts, keys: Keys) -> Keys:
     estate.build(facts)
     _events(facts)
     _notifications(facts)
+    _claims(facts)
     if facts.service_control_policies:
         _organization(facts)
     iam = iam_backends[facts.account][facts.partition]
@@ -83,6 +86,18 @@ def _notifications(facts: DemoWorldFacts) -> None:
     sns = sns_backends[facts.account][facts.region]
     topic = sns.create_topic(facts.topic)
     sns.subscribe(topic.arn, facts.inbox_arn, "sqs")
+
+
+def _claims(facts: DemoWorldFacts) -> None:
+    """The bucket of claims outside the database, as `executor.infrastructure.claims_bucket` describes it."""
+    s3 = s3_backends[facts.account][facts.partition]
+    bucket = s3.create_bucket(facts.claims_bucket, facts.region)
+    s3.put_bucket_versioning(facts.claims_bucket, "Enabled")
+    s3.put_object_lock_configuration(facts.claims_bucket, lock_enabled=True, mode="COMPLIANCE", days=facts.claims_days)
+    policy = claims_bucket_policy(
+        facts.bucket_arn(facts.claims_bucket), [facts.iam_arn(f"user/{facts.execution_user}")], facts.claims_days
+    )
+    bucket.policy = json.dumps(policy).encode()
 
 
 def _user(iam: IAMBackend, name: str, key: dict[str, str] | None) -> dict[str, str]:
@@ -136,7 +151,7 @@ def _processes(iam: IAMBackend, facts: DemoWorldFacts) -> None:
     least = {
         facts.feed_user: feed_policy(facts.queue_arn),
         facts.delivery_user: delivery_policy(facts.topic_arn, facts.table_arn(facts.mirror_table)),
-        facts.execution_user: execution_policy([facts.executor_role_arn]),
+        facts.execution_user: execution_policy([facts.executor_role_arn], facts.bucket_arn(facts.claims_bucket)),
         facts.inbox_user: _inbox_policy(facts.inbox_arn),
     }
     for user, document in least.items():

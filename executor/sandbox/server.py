@@ -18,7 +18,7 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from executor.sandbox import unwrap
+from executor.sandbox import one_judge, unwrap
 from executor.sandbox.deliver import Faults
 from executor.sandbox.record import Record
 from executor.sandbox.recorder import Recorder
@@ -35,7 +35,7 @@ def _milliseconds(dt: datetime | None = None) -> float:
 moto.sqs.models.unix_time_millis = _milliseconds  # type: ignore[attr-defined]
 
 # Built beforehand, so that no client waits for moto's imports.
-_WARM = ("dynamodb", "events", "iam", "sns", "sqs", "sts")
+_WARM = ("dynamodb", "events", "iam", "s3", "sns", "sqs", "sts")
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -80,6 +80,7 @@ class LocalAws:
         """Clears moto's state, seeds it with the facts and serves. Raises OSError when the port is taken."""
         BackendDict.reset()
         unwrap.install()
+        one_judge.install()
         self.keys = seed(self.facts, self.keys)
         moto = DomainDispatcherApplication(create_backend_app)
         for service in _WARM:

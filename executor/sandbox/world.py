@@ -98,6 +98,8 @@ class DemoWorldFacts:
     topic: str = "countersign-notifications"
     inbox: str = "countersign-inbox"
     mirror_table: str = "ApprovalRequests"
+    claims_bucket: str = "countersign-claims-111122223333"
+    claims_days: int = 400
     executor_role: str = "CountersignExecutor"
     external_id: str = "countersign-demo"
     guardrails: tuple[DemoGuardrail, ...] = _GUARDRAILS

@@ -112,6 +112,7 @@ def test_the_owners_url_is_for_the_owner_alone():
         ("feed", "COUNTERSIGN_QUEUE_URL"),
         ("delivery", "COUNTERSIGN_TOPIC_ARN"),
         ("execution", "COUNTERSIGN_GENESIS"),
+        ("execution", "COUNTERSIGN_CLAIMS_BUCKET"),
         ("authority", "COUNTERSIGN_GENESIS"),
     ],
 )
@@ -149,6 +150,7 @@ class TestKeysForSecrets:
         "DATABASE_URL": WEB["DATABASE_URL"],
         "REDIS_URL": WEB["REDIS_URL"],
         "COUNTERSIGN_GENESIS": "0" * 64,
+        "COUNTERSIGN_CLAIMS_BUCKET": "claims",
     }
 
     def test_the_public_key_is_text_or_a_file(self, tmp_path):
@@ -186,3 +188,34 @@ class TestKeysForSecrets:
         for wrong in ("nowhere.pem", "arn:aws:kms:eu-west-1:111122223333:alias/opening"):
             with pytest.raises(WrongEnvironment, match="COUNTERSIGN_OPENING_KEY"):
                 read(self.EXECUTION | {"COUNTERSIGN_OPENING_KEY": wrong})
+
+
+class TestClaimsOutside:
+    """Where the execution process claims each attempt, and for how long."""
+
+    EXECUTION = TestKeysForSecrets.EXECUTION
+
+    def test_the_bucket_and_the_days(self):
+        """A bucket by its name; four hundred days unless another number is said."""
+        found = read(self.EXECUTION)
+        assert (found.claims_bucket, found.claims_days) == ("claims", 400)
+        assert read(self.EXECUTION | {"COUNTERSIGN_CLAIMS_DAYS": "90"}).claims_days == 90
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("COUNTERSIGN_CLAIMS_BUCKET", "arn:aws:s3:::claims"),
+            ("COUNTERSIGN_CLAIMS_BUCKET", "Claims"),
+            ("COUNTERSIGN_CLAIMS_DAYS", "29"),
+            ("COUNTERSIGN_CLAIMS_DAYS", "a year"),
+        ],
+    )
+    def test_what_is_no_bucket_and_no_number_of_days_is_refused(self, name, value):
+        """With a lock shorter than backups are kept the claim would be gone before they are."""
+        with pytest.raises(WrongEnvironment, match=name):
+            read(self.EXECUTION | {name: value})
+
+    def test_the_demo_may_go_without(self):
+        """There the claim is an option; everywhere else the process does not start without a bucket."""
+        without = {name: value for name, value in self.EXECUTION.items() if name != "COUNTERSIGN_CLAIMS_BUCKET"}
+        assert read(without | {"COUNTERSIGN_DEMO": "1"}).claims_bucket == ""

@@ -24,6 +24,7 @@ PRODUCTION = {
 WORKER = {
     "COUNTERSIGN_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/111122223333/countersign-events",
     "COUNTERSIGN_TOPIC_ARN": "arn:aws:sns:eu-west-1:111122223333:countersign-notifications",
+    "COUNTERSIGN_CLAIMS_BUCKET": "countersign-claims",
 }
 
 

@@ -34,6 +34,8 @@ def stage(
     settings.OUTBOX_NUDGE = ""
     settings.HOME_REGION = DEMO.region
     settings.TOPIC_ARN = DEMO.topic_arn
+    settings.CLAIMS_BUCKET = DEMO.claims_bucket
+    settings.CLAIMS_DAYS = DEMO.claims_days
     monkeypatch.setattr("executor.target.PATIENCE", QUICK)
     with LocalAws(facts, settle_seconds=0.2) as started:
         settings.QUEUE_URL = DEMO.queue_url(started.endpoint_url)

@@ -45,6 +45,12 @@ class Wire:
             def do_POST(self) -> None:
                 wire._answer(self)
 
+            def do_GET(self) -> None:
+                wire._answer(self)
+
+            def do_PUT(self) -> None:
+                wire._answer(self)
+
             def log_message(self, *args: Any) -> None:
                 return
 
@@ -77,7 +83,7 @@ class Wire:
 
     def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(self._behind.hostname or "", self._behind.port, timeout=30)
-        connection.request("POST", handler.path, body, dict(handler.headers.items()))
+        connection.request(handler.command, handler.path, body, dict(handler.headers.items()))
         response = connection.getresponse()
         found = response.status, dict(response.getheaders()), response.read()
         connection.close()

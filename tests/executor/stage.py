@@ -122,6 +122,7 @@ class Stage:
             "COUNTERSIGN_STOP_AT": stop_at,
             "COUNTERSIGN_ORIGIN": "https://localhost",
             "COUNTERSIGN_GENESIS": self.cast.genesis,
+            "COUNTERSIGN_CLAIMS_BUCKET": DEMO.claims_bucket,
             "DATABASE_URL": self.role_url("execution"),
             "REDIS_URL": "redis://127.0.0.1:9/0",
             "AWS_ENDPOINT_URL": self.endpoint or self.aws.endpoint_url,

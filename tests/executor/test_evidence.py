@@ -10,6 +10,7 @@ from django.utils import timezone
 from approvals.models import Alert, Attempt, AuditEntry, Execution, OutboxMessage, Proof, TrailRecord
 from executor import aws, calling, claim, delivery, feed, reconcile
 from executor.opening import Opened
+from executor.outside import Held
 from executor.sandbox.world import DEMO
 from tests.cast import envelope, table_arn, trail_record
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -103,7 +104,7 @@ def test_a_second_call_with_the_very_session_is_an_alert(stage: Stage, settings:
         session = calling.assume(cleared, 0, step)
         assert isinstance(session, aws.Session)
         with session:
-            attempt = calling.sent(cleared, 0, step, session)
+            attempt = calling.sent(cleared, 0, step, session, Held(1, ""))
             answer = calling.call(cleared.claim, step, session, Opened(step.parameters))
             again = session.mutate(step.service, step.operation, step.parameters)
             calling.answered(cleared, attempt, step, answer)
@@ -155,7 +156,7 @@ def test_another_target_in_the_very_session_is_an_alert_at_once(stage: Stage) ->
         step = cleared.plan.steps[0]
         source, name = str(execution.pk), "countersign-step-1"
         with aws.assume(cleared.account, source, ANYTHING, region=DEMO.region, name=name) as session:
-            attempt = calling.sent(cleared, 0, step, session)
+            attempt = calling.sent(cleared, 0, step, session, Held(1, ""))
             answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
             calling.answered(cleared, attempt, step, answer)
     learn(stage)

@@ -16,6 +16,7 @@ from approvals.models import Attempt, Execution
 from approvals.states import AttemptState, ExecutionState
 from executor import calling, claim, endings, reconcile, run
 from executor.answers import Accepted, Rejected
+from executor.outside import Held
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 
 
@@ -47,7 +48,7 @@ def sent(stage: Stage, execution: Execution) -> tuple[claim.Cleared, Attempt]:
     session = calling.assume(cleared, 0, step)
     assert not isinstance(session, claim.Later | None)
     session.close()
-    return cleared, calling.sent(cleared, 0, step, session)
+    return cleared, calling.sent(cleared, 0, step, session, Held(1, ""))
 
 
 @pytest.mark.parametrize("rival", ["a second promise", "a sweep"])

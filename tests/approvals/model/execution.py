@@ -170,7 +170,9 @@ def _taken(guards: Guards, execution: Execution, view: View) -> Iterator[Step]:
         under_way = False
     elif execution.state in (CLAIMED, RUNNING, UNKNOWN):
         lapsed = execution.lapsed or execution.state == UNKNOWN
-        if not guards["a_lease_is_waited_for"](lapsed) or not guards["only_settled_calls_are_taken_over"](execution.attempt):
+        # Unknown is nobody's to take over, whether a row of a call says so or a claim outside alone.
+        attempt = str(AttemptState.UNKNOWN) if execution.state == UNKNOWN else execution.attempt
+        if not guards["a_lease_is_waited_for"](lapsed) or not guards["only_settled_calls_are_taken_over"](attempt):
             return
         under_way = execution.state != CLAIMED
     else:
@@ -230,12 +232,13 @@ def _claimed_outside(
     if not scope.outside or not guards["the_claim_outside_is_asked"]():
         yield Step("the worker assumes the role", now("outside"))
         return
-    at = worker.revision - 1
-    if execution.outside[at]:
+    # No row of an attempt accounts for one yet; one under another revision's digest is a claim of the request as well.
+    if any(execution.outside):
         lost = now("", state=UNKNOWN, lapsed=False) if current else now("")
         yield Step("the worker finds another's claim outside: unknown", lost)
     else:
-        yield Step("the worker writes its claim outside", now("outside", outside=_with(execution.outside, at, value=True)))
+        mine = _with(execution.outside, worker.revision - 1, value=True)
+        yield Step("the worker writes its claim outside", now("outside", outside=mine))
 
 
 def _called(execution: Execution, worker: Worker, now: Now, view: View, *, alive: bool) -> Iterator[Step]:

@@ -45,7 +45,6 @@ RESTORED: Final = Scope(
     switched_off=(),
     editing=(),
     sending_back=False,
-    outside=True,
     restores=True,
 )
 
@@ -91,7 +90,12 @@ FAULTS: Final = (
     Fault("nobody of the group has to approve", "groups_are_counted", "I1", OWNED),
     Fault("the glass is broken where it is off", "break_glass_is_off glass_at_the_claim", "I1"),
     Fault("the glass is not looked at again at the claim", "glass_at_the_claim", "I11", GLASS),
-    Fault("the glass is broken twice", "glass_on_a_draft only_the_open_is_confirmed one_execution_a_revision", "I3", GLASS),
+    Fault(
+        "the glass is broken twice",
+        "glass_on_a_draft only_the_open_is_confirmed one_execution_a_revision the_claim_outside_is_asked",
+        "I3",
+        GLASS,
+    ),
     Fault("rights are not read again at the claim", "rights_are_read_at_the_claim", "I11"),
     Fault("a denial after the approval is only noted", "a_denial_ends_what_is_approved", "I12"),
     Fault("the clock is not asked at the review", "review_is_in_time", "I12"),
@@ -102,8 +106,13 @@ FAULTS: Final = (
     Fault("the claim does not lock the request", "the_row_is_locked", "I12"),
     Fault("the hold is ignored", "the_hold_is_over_at_the_claim", "R28", HELD),
     Fault("a stop in the hold is ignored", "a_stop_ends_it", "I12", HELD),
-    Fault("two workers claim at once", "the_row_is_locked one_attempt_a_step", "I3", QUIET),
-    Fault("a call without an answer is made again", "only_settled_calls_are_taken_over one_attempt_a_step", "I3", QUIET),
+    Fault("two workers claim at once", "the_row_is_locked one_attempt_a_step the_claim_outside_is_asked", "I3", QUIET),
+    Fault(
+        "a call without an answer is made again",
+        "only_settled_calls_are_taken_over one_attempt_a_step the_claim_outside_is_asked",
+        "I3",
+        QUIET,
+    ),
     Fault("a worker that was given up calls", "who_was_given_up_does_not_call", "R38", QUIET),
     Fault("silence is taken for a no", "silence_settles_nothing", "O", QUIET),
     Fault("what is done is judged again", "what_is_done_is_not_judged", "O"),

@@ -89,7 +89,7 @@ class Scope:
     sending_back: bool = True
     ending: bool = True  # withdrawn, disowned, stopped, expired
     clocks: bool = True
-    outside: bool = False  # a claim is also written outside the database
+    outside: bool = True  # each attempt is claimed outside the database too, as the product does
     restores: bool = False
 
 

@@ -68,8 +68,8 @@ def test_every_guard_says_its_rule() -> None:
 
 
 def test_without_a_claim_outside_a_restored_backup_acts_again() -> None:
-    """I10 waits for the claim outside the database: until then the one thing that breaks after a restore is a second effect."""
-    found = Search(scopes.TODAY).run(trace=True)
+    """What the claim is for: without it the one thing that breaks after a restore is a second effect."""
+    found = Search(scopes.WITHOUT).run(trace=True)
     assert found.breach == "I10"
     assert "the backup is restored" in "\n".join(found.trace)
 

@@ -56,6 +56,8 @@ def test_every_operation_is_found_under_its_services_own_source():
         ("monitoring", "PutMetricAlarm", None, "cloudwatch:PutMetricAlarm"),
         ("states", "DeleteStateMachine", None, "stepfunctions:DeleteStateMachine"),
         ("rdsdata", "ExecuteStatement", None, "rds-data:ExecuteStatement"),
+        ("ds", "ResetUserPassword", None, "ds:ResetUserPassword"),
+        ("ds", "DisableUser", None, "ds-data:DisableUser"),
         ("sso", "DeletePermissionSet", None, "sso-admin:DeletePermissionSet"),
         ("ecr", "DeleteRepository", None, "ecr:DeleteRepository"),
         ("sagemaker", "DeleteEndpoint", None, "sagemaker:DeleteEndpoint"),

@@ -73,6 +73,10 @@ def test_an_emptied_member_that_the_call_needs_is_kept_and_named():
     "text",
     [
         "Value hidden due to security reasons.",
+        "HIDDEN_FOR_SECURITY_REASONS",
+        "Hidden for privacy reasons",
+        "<removed>",
+        "...",
         "[ACCOUNT_ID_REDACTED]",
         "[MAIL-BODY-REDACTED]",
         '"<Redacted>"',
@@ -85,7 +89,10 @@ def test_what_stands_for_a_value_or_a_part_of_it_is_no_value(text):
     assert (found.completeness, found.redacted) == (Completeness.REDACTED, ("UserName",))
 
 
-@pytest.mark.parametrize("text", ["redacted-reports", "The redacted report", "f(redacted", "[report]", "", "ok"])
+@pytest.mark.parametrize(
+    "text",
+    ["redacted-reports", "The redacted report", "f(redacted", "[report]", "removed", "hidden for now", "and so on ...", "", "ok"],
+)
 def test_a_word_is_no_mark(text):
     """That a name says `redacted` does not make it a mark."""
     assert not quirks.hidden(text)
@@ -387,3 +394,67 @@ def test_a_mark_inside_of_what_stands_for_a_value_is_a_mark(name, recorded, hidd
     """A hidden value is hidden also where an object is written around it."""
     found = read(name, recorded)
     assert (found.completeness, found.redacted) == (Completeness.REDACTED, (hidden,))
+
+
+def test_a_buffer_of_asterisks_is_a_hidden_value():
+    """Octets that say nothing but asterisks were written over the secret, and are hidden as their text would be."""
+    recorded = {"certificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1", "passphrase": {"hb": [42] * 6, "limit": 6}}
+    found = read("acm:ExportCertificate", recorded)
+    assert (found.completeness, found.redacted) == (Completeness.REDACTED, ("Passphrase",))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "unknown"),
+    [
+        ({"accountId": "123456789012", "awsRegion": "eu-west-1"}, ()),
+        ({"accountId": "210987654321"}, ("accountId",)),
+        ({"region": "eu-north-1"}, ("region",)),
+        ({"subnetGroup": {"accountId": "123456789012"}}, ("subnetGroup",)),
+    ],
+)
+def test_a_key_that_only_repeats_where_the_call_was_made_says_nothing(recorded, unknown):
+    """The record's own account and region are no parameters where no member takes them; those of elsewhere are unknown keys."""
+    found = read("opensearchserverless:DeleteCollection", {"id": "abcdefghij0123456789", **recorded})
+    assert found.unknown == unknown
+    assert (set(found.dropped) == set(recorded)) == (not unknown)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "member"),
+    [
+        ("gamelift:CreateFleet", "fleetDescription", "d", "Description"),
+        ("elbv2:DescribeLoadBalancerAttributes", "arn", "a", None),
+        ("gamelift:UpdateBuild", "id", "b-1", "BuildId"),
+        ("glue:CreateCrawler", "glueSchedule", "s", "Schedule"),
+        ("glue:CreateCrawler", "lastSchedule", "s", None),
+        ("glue:CreateCrawler", "crawlerTargets", {"s3Targets": []}, "Targets"),
+        ("ecs:CreateService", "deploymentControllerName", "s", None),
+        ("gamelift:CreateFleet", "tagList", [{"key": "k", "value": "v"}], "Tags"),
+        ("gamelift:CreateFleet", "nonBlankString", "s", None),
+    ],
+)
+def test_a_member_may_be_recorded_with_or_without_what_it_is_of(name, key, value, member):
+    """A key that no member has means one that differs by what the call or the service is called, or that is of this shape."""
+    found = read(name, {key: value})
+    assert set(found.parameters) == ({member} if member else set())
+    assert found.unknown == (() if member else (key,))
+    assert ((key, member) in found.renamed) == (member is not None)
+
+
+def test_what_is_off_in_the_body_was_sent_off():
+    """A switch of the body's structure is read as that even where it is off, and not as one that says nothing."""
+    found = read("pinpoint:UpdateCampaign", {"application-id": "a", "campaign-id": "c", "IsPaused": False})
+    assert found.parameters["WriteCampaignRequest"] == {"IsPaused": False}
+    assert found.dropped == ()
+
+
+def test_a_key_with_the_thing_before_it_that_disagrees_with_the_member_is_unknown():
+    """Where the member is recorded too, with another value, which of the two was sent is not known."""
+    found = read("gamelift:CreateFleet", {"name": "n", "fleetName": "m"})
+    assert found.unknown == ("fleetName",)
+
+
+def test_tags_may_be_called_a_set():
+    """Tags are a `tagSet` in services other than EC2 too."""
+    found = read("sqs:CreateQueue", {"queueName": "q", "tagSet": {"team": "x"}})
+    assert (found.parameters["tags"], found.unknown) == ({"team": "x"}, ())
