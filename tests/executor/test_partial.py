@@ -9,7 +9,7 @@ import pytest
 from approvals.models import Alert, Attempt
 from approvals.plan import Step
 from executor.sandbox.world import DemoWorldFacts
-from tests.cast import Cast
+from tests.cast import ACCOUNT, REGION, Cast, seal
 from tests.executor import test_services
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import approved
@@ -26,16 +26,14 @@ def facts() -> DemoWorldFacts:
 @pytest.fixture
 def cast(cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
     """The same guardrails, sealed."""
-    return test_services.seal(
-        tmp_path, settings, whole=True, operations=list(test_services.FIRST.operations), resources=["arn:aws:*:*:*:*"]
-    )
+    return seal(tmp_path, settings, whole=True, operations=list(test_services.FIRST.operations), resources=["arn:aws:*:*:*:*"])
 
 
 def test_what_was_left_is_said_and_alerted_and_stops_the_rest(stage: Stage) -> None:
     """No later step is made; the outcome and the alert name what AWS named."""
     from moto.ecr.models import ecr_backends
 
-    ecr_backends[test_services.DEMO.account][test_services.DEMO.region].create_repository("prod-web", None, None, None, None, [])
+    ecr_backends[ACCOUNT][REGION].create_repository("prod-web", None, {}, {}, "MUTABLE", [])
     gone = {"repositoryName": "prod-web", "imageIds": [{"imageTag": "is-not-there"}]}
     execution = approved(stage, Step("ecr", "BatchDeleteImage", gone), DELETE)
     stage.execute()
