@@ -107,6 +107,7 @@ def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Pe
         raise WrongState("You have confirmed this plan already; it waits for its reviewers.")
     if not revision.digest:
         raise Refused(f"The plan is not complete, so there is nothing to sign yet. {revision.why}")
+    must_be_protected(request, revision, guardrails_of(revision).values())
 
 
 def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
