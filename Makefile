@@ -6,7 +6,8 @@
 #   make test            linters, types, import contract, checks, tests
 #   make lint            the same without the tests
 #   make bench           speed and memory, one line a goal; never fails a build
-#   make soak            100,000 spoilt CloudTrail records; 1,000 rounds of fifty threads on one request; long random walks (half an hour)
+#   make soak            100,000 spoilt CloudTrail records; 1,000 rounds of fifty threads on one request; long random walks; a hundred
+#                        workers killed at each point of an execution (some hours)
 #   make requirements    compile requirements*.in to hash-pinned requirements*.txt (needs uv)
 
 PYTHON ?= python3
@@ -47,6 +48,7 @@ soak: $(VENV)/.dev-stamp
 	SOAK_RECORDS=100000 $(BIN)/python -m pytest tests/approvals/operations/test_trail_properties.py $(ARGS)
 	SOAK_ROUNDS=1000 $(BIN)/python -m pytest tests/approvals/test_crowds.py -n 0 $(ARGS)
 	SOAK_STATEFUL=500 $(BIN)/python -m pytest tests/approvals/test_stateful.py -n 2 $(ARGS)
+	SOAK_KILLS=100 $(BIN)/python -m pytest tests/executor/test_lost_workers.py -n 2 $(ARGS)
 
 lint: $(VENV)/.dev-stamp
 	$(BIN)/ruff check .

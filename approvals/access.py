@@ -144,6 +144,8 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
             "may_repeat)"
         ),
         "approvals.Observation": _ADD,
+        # Whether somebody has his key in hand: then the plan under it stays as it is.
+        "approvals.SignatureChallenge": "SELECT (revision_id, consumed_at, expires_at)",
         # What it read from the signed bytes: no other process can say it in its place.
         "approvals.Notice": _ADD,
         "approvals.SealedKey": "SELECT, UPDATE (wrapped, fingerprint, rewrapped_at)",

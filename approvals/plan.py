@@ -42,8 +42,8 @@ class GuardrailPin:
 class Plan:
     """One revision's calls in order, and everything that signing them binds.
 
-    `valid_for` is the seconds that an approval stays good. `preconditions` are facts about the target that must still hold at
-    the claim (empty until the executor's inspection freezes them).
+    `valid_for` is the seconds that an approval stays good. `preconditions` are facts about the targets that must still hold at
+    the claim (`approvals.preconditions`); empty until the executor has read the targets and frozen them.
     """
 
     request_id: str

@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
+from botocore import exceptions as said_by_botocore
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.db import connection
 
 from executor.errors import AwsRefused, AwsUnavailable
 
-# Said before any effect. Sources: botocore.retries.standard, EC2 and S3 "Error responses" (503 there is throttling).
+# Said before any effect: too many calls at this moment. Sources: botocore.retries.standard, the `retryable` trait of botocore's
+# models, EC2 and S3 "Error responses" (503 there is throttling).
 THROTTLING: Final = frozenset(
     {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "ModelNotReadyException",
+        "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
         "SlowDown",
-        "EC2ThrottledException",
+        "ThrottledException",
+        "ThrottledRequestException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
     }
 )
+# Said before any effect, of something that passes by itself: another change of the same thing is under way.
+UNDER_WAY: Final[Mapping[str, str]] = {
+    "ConcurrentModification": "IAM API Reference, errors: submit the request again",
+    "ConcurrentModificationException": "SNS, Organizations, Route 53 Domains API References: try again",
+    "EntityTemporarilyUnmodifiable": "IAM API Reference: wait a few minutes and submit the request again",
+    "OperationAborted": "S3 API Reference, error responses: a conflicting operation is in progress, try again",
+    "ReplicatedWriteConflictException": "botocore's _retry.json and model of DynamoDB",
+    "RetryableConflictException": "the `retryable` trait of botocore's models",
+}
 # Said of credentials that ran out or were taken back. Source: "Common errors" of the API references; see sandbox.refuse.
 NO_SUCH_CREDENTIALS: Final = frozenset(
     {
@@ -50,16 +60,70 @@ NO_SUCH_CREDENTIALS: Final = frozenset(
         "AuthFailure",
     }
 )
-# 4xx codes under which the request may have been taken in part: not definite.
-_NOT_DEFINITE: Final = frozenset({"RequestTimeout", "RequestTimeoutException"})
-# Raised before a byte of the request was sent.
+# Codes that decide nothing, whatever the status: the service broke, or waited too long, while it was at it.
+_BROKE: Final = re.compile(
+    r"(?i)^(kms)?internal|time(d)?-?out|serviceunavailable|^service(exception|failure)|^unknown(error|exception)?$"
+)
+# Raised before a byte of the request was sent: no connection, no credentials, nothing that could be made a request of.
+_NOT_CONNECTED: Final = (
+    said_by_botocore.ConnectTimeoutError,
+    said_by_botocore.EndpointConnectionError,
+    said_by_botocore.ProxyConnectionError,
+)
 NEVER_SENT: Final = (
-    ConnectTimeoutError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ParamValidationError,
-    PartialCredentialsError,
+    *_NOT_CONNECTED,
+    said_by_botocore.AliasConflictParameterError,
+    said_by_botocore.ApiVersionNotFoundError,
+    said_by_botocore.BaseEndpointResolverError,
+    said_by_botocore.CapacityNotAvailableError,
+    said_by_botocore.ConfigNotFound,
+    said_by_botocore.ConfigParseError,
+    said_by_botocore.CredentialRetrievalError,
+    said_by_botocore.DataNotFoundError,
+    said_by_botocore.EndpointProviderError,
+    said_by_botocore.InvalidChecksumConfigError,
+    said_by_botocore.InvalidConfigError,
+    said_by_botocore.InvalidDNSNameError,
+    said_by_botocore.InvalidDefaultsMode,
+    said_by_botocore.InvalidEndpointConfigurationError,
+    said_by_botocore.InvalidEndpointDiscoveryConfigurationError,
+    said_by_botocore.InvalidHostLabelError,
+    said_by_botocore.InvalidIMDSEndpointError,
+    said_by_botocore.InvalidIMDSEndpointModeError,
+    said_by_botocore.InvalidProxiesConfigError,
+    said_by_botocore.InvalidRetryConfigurationError,
+    said_by_botocore.InvalidS3AddressingStyleError,
+    said_by_botocore.InvalidS3UsEast1RegionalEndpointConfigError,
+    said_by_botocore.InvalidSTSRegionalEndpointsConfigError,
+    said_by_botocore.LoginError,
+    said_by_botocore.MD5UnavailableError,
+    said_by_botocore.MetadataRetrievalError,
+    said_by_botocore.MissingDependencyException,
+    said_by_botocore.MissingParametersError,
+    said_by_botocore.NoAuthTokenError,
+    said_by_botocore.NoCredentialsError,
+    said_by_botocore.ParamValidationError,
+    said_by_botocore.PartialCredentialsError,
+    said_by_botocore.ProfileNotFound,
+    said_by_botocore.RefreshWithMFAUnsupportedError,
+    said_by_botocore.SSOError,
+    said_by_botocore.ServiceNotInRegionError,
+    said_by_botocore.TokenRetrievalError,
+    said_by_botocore.UnknownClientMethodError,
+    said_by_botocore.UnknownCredentialError,
+    said_by_botocore.UnknownRegionError,
+    said_by_botocore.UnknownServiceStyle,
+    said_by_botocore.UnknownSignatureVersionError,
+    said_by_botocore.UnknownTokenProviderError,
+    said_by_botocore.UnsupportedOutpostResourceError,
+    said_by_botocore.UnsupportedS3AccesspointConfigurationError,
+    said_by_botocore.UnsupportedS3ArnError,
+    said_by_botocore.UnsupportedS3ConfigurationError,
+    said_by_botocore.UnsupportedS3ControlArnError,
+    said_by_botocore.UnsupportedS3ControlConfigurationError,
+    said_by_botocore.UnsupportedServiceProtocolsError,
+    said_by_botocore.UnsupportedSignatureVersionError,
+    said_by_botocore.ValidationError,
 )
 # What an unreadable answer makes botocore's parsers stumble over.
 GARBLED: Final = (
@@ -84,12 +148,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """AWS said no, or the request was never sent: definitely no effect."""
+    """AWS said no, or the request was never sent: definitely no effect. `passing`: the same call may succeed a little later."""
 
     code: str
     message: str
     request_id: str = ""
-    throttled: bool = False
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +171,28 @@ class GarbledAnswer(Exception):
     """A 2xx whose body is not what its headers or its protocol promise; botocore takes it for an empty success."""
 
 
+def of_error(error: Exception) -> Answer:
+    """What an error of one wire call says of its effect. What is not known here to have been raised before sending is Unknown."""
+    if isinstance(error, ClientError):
+        return named(error)
+    if isinstance(error, NEVER_SENT):
+        return Rejected("NotSent", f"The request was not sent: {in_words(error)}", passing=isinstance(error, _NOT_CONNECTED))
+    return Unknown(f"No answer that could be used came back: {in_words(error)}")
+
+
 def named(error: ClientError) -> Answer:
     """A ClientError of a mutation: definite only when a 4xx, or a 3xx that sends us elsewhere, carries a code of AWS's own."""
     code, message, status, request_id = _facts(error)
-    throttled = code in THROTTLING and (400 <= status < 500 or status == 503)
-    definite = 300 <= status < 500 and status != 408 and bool(code) and code != str(status) and code not in _NOT_DEFINITE
+    throttled = code in THROTTLING and (400 <= status < 500 or status in {503, 509})
+    definite = 300 <= status < 500 and status != 408 and bool(code) and code != str(status) and not _BROKE.search(code)
     if throttled or definite:
-        return Rejected(code, message, request_id, throttled)
+        return Rejected(code, message, request_id, passing=throttled or passes(code))
     return Unknown(f"AWS answered {status} {code}: {message}".strip(), request_id)
+
+
+def passes(code: str) -> bool:
+    """Whether what AWS refused under this code may succeed a little later, with nothing changed."""
+    return code in THROTTLING or code in UNDER_WAY
 
 
 @contextmanager
@@ -125,7 +203,7 @@ def translated() -> Iterator[None]:
         yield
     except ClientError as error:
         code, message, status, request_id = _facts(error)
-        raise AwsRefused(code, message, request_id=request_id, throttled=code in THROTTLING, status=status) from error
+        raise AwsRefused(code, message, request_id=request_id, throttled=passes(code), status=status) from error
     except GARBLED as error:
         raise AwsUnavailable(f"AWS gave no answer that could be used: {in_words(error)}") from error
 
@@ -149,6 +227,8 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
             json.loads(body or b"null")
         except ValueError as error:
             raise GarbledAnswer("the answer is no JSON") from error
+    if not body and model.service_model.resolved_protocol == "json" and getattr(model.output_shape, "members", None):
+        raise GarbledAnswer("the answer is empty")
 
 
 def in_words(error: Exception) -> str:

@@ -22,27 +22,22 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import boto3
 from botocore import xform_name
 from botocore.config import Config
-from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from botocore.session import Session as BotocoreSession
 
 from approvals.authority import KnownAccount
+from approvals.operations import regions
 from executor.answers import (
-    GARBLED,
-    NEVER_SENT,
     NO_SUCH_CREDENTIALS,
     Accepted,
     Answer,
-    GarbledAnswer,
-    Rejected,
     Unknown,
-    in_words,
     must_be_whole,
-    named,
     no_open_transaction,
+    of_error,
     translated,
 )
-from executor.errors import AwsRefused, PolicyTooLarge, WrongAccount
+from executor.errors import AwsRefused, AwsUnavailable, PolicyTooLarge, WrongAccount
 from executor.kept import Kept
 
 if TYPE_CHECKING:
@@ -62,6 +57,12 @@ SESSION_SECONDS: Final = 900
 # Seconds before its expiry in which a reading session is used no more, and how many sessions are kept at most.
 READING_MARGIN: Final = 60
 MOST_READINGS: Final = 64
+# Characters of a session policy as it is written. Packed it may be too large well below that; only AWS can tell.
+LONGEST_POLICY: Final = 2048
+TOO_LARGE: Final = (
+    "The session policy that holds the call down to its targets is larger than AWS takes. Split the plan: name fewer targets in "
+    "one call, in several steps or in several requests."
+)
 READER: Final = "countersign-read"
 _ONCE: Final = Config(
     connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1, "mode": "standard"}
@@ -113,15 +114,30 @@ class Session:
         call = getattr(self._client(service, once=True), xform_name(operation))
         try:
             found = call(**parameters)
-        except ClientError as error:
-            return named(error)
-        except NEVER_SENT as error:
-            return Rejected("NotSent", f"The request was not sent: {in_words(error)}")
-        except (GarbledAnswer, *GARBLED) as error:
-            log.exception("a call has no answer that can be used", extra={"operation": f"{service}:{operation}"})
-            return Unknown(f"No answer that could be used came back: {in_words(error)}")
+        except Exception as error:
+            # Whatever it is: never sent, or by its code, or unknown. Nothing is ever tried again here.
+            answer = of_error(error)
+            if isinstance(answer, Unknown):
+                log.exception("a call has no answer that can be used", extra={"operation": f"{service}:{operation}"})
+            return answer
         metadata = found.pop("ResponseMetadata", {})
         return Accepted(found, str(metadata.get("RequestId", "")))
+
+    def ready_for(self, service: str) -> None:
+        """Make the client of a mutation, so that nothing but the call is left. Raises WrongAccount, AwsUnavailable."""
+        with translated():
+            self._client(service, once=True)
+
+    def must_be_itself(self, account: KnownAccount) -> None:
+        """Ask AWS who this session is before anything is done with it.
+
+        Raises WrongAccount unless it is the session that was assumed, of that account; AwsRefused, AwsUnavailable.
+        """
+        found = self.read("sts", "GetCallerIdentity", {})
+        if not found:
+            raise AwsUnavailable("AWS did not say whose session it is.")
+        if (found.get("Account"), found.get("Arn")) != (account.id, self.arn):
+            raise WrongAccount(f"The session is {found.get('Arn')} of {found.get('Account')}, not {self.arn}. Nothing was sent.")
 
     def read(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Make a reading call. Raises AwsRefused with AWS's code, AwsUnavailable."""
@@ -134,6 +150,7 @@ class Session:
         with _making:
             if (service, once) not in self._clients:
                 made = client(service, self.region, keys=self.keys, config=_ONCE if once else _AGAIN)
+                must_be_of(made.meta.partition, made.meta.region_name, self.arn.split(":")[1], self.region)
                 made.meta.events.register("after-call", must_be_whole)
                 if once:
                     made.meta.events.register("before-call.s3", _not_redirected)
@@ -186,6 +203,12 @@ class Reading:
 def reading(account: KnownAccount, policy: str, *, region: str) -> Reading:
     """What reads in the account as its executor role, held down to `policy`. Makes no call by itself."""
     return Reading(account, policy, region)
+
+
+def must_be_of(partition: str, region: str, wanted_partition: str, wanted_region: str) -> None:
+    """Raise WrongAccount when what is about to be called lies in another partition or region than what was signed."""
+    if partition != wanted_partition or region not in {wanted_region, f"{wanted_partition}-global"}:
+        raise WrongAccount(f"It is in {region} of {partition}, not in {wanted_region} of {wanted_partition}. Nothing was sent.")
 
 
 def _not_redirected(context: dict[str, Any], **_: Any) -> None:
@@ -294,6 +317,12 @@ def session_policy(statements: Sequence[tuple[Sequence[str], Sequence[str]]]) ->
     )
 
 
+def must_fit(policy: str) -> None:
+    """Raise PolicyTooLarge for a session policy that AWS takes in no case."""
+    if len(policy) > LONGEST_POLICY:
+        raise PolicyTooLarge(f"{TOO_LARGE} It has {len(policy)} characters, and AWS takes {LONGEST_POLICY}.")
+
+
 def assume(
     account: KnownAccount,
     source_identity: str,
@@ -316,16 +345,22 @@ def assume(
         "DurationSeconds": SESSION_SECONDS,
         "Policy": policy,
     }
+    if tags:
+        wanted["Tags"] = [{"Key": key, "Value": value} for key, value in tags.items()]
+    must_fit(policy)
+    must_be_of(regions.partition_of(region), region, account.partition, region)
     sts: STSClient = own("sts", region)
     try:
         with translated():
-            found = sts.assume_role(**wanted, Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()])
+            found: dict[str, Any] = dict(sts.assume_role(**wanted))
     except AwsRefused as error:
         if error.code != "PackedPolicyTooLarge":
             raise
         if tags:
             return assume(account, source_identity, policy, region=region, name=name)
-        raise PolicyTooLarge(f"The session policy is larger than AWS takes: split the plan. {error}") from error
+        raise PolicyTooLarge(f"{TOO_LARGE} {error}") from error
+    if "AssumedRoleUser" not in found or "Credentials" not in found:
+        raise AwsUnavailable("AWS answered without a session.")
     arn = found["AssumedRoleUser"]["Arn"]
     role = account.executor_role_arn.rsplit("/", 1)[-1]
     expected = f"arn:{account.partition}:sts::{account.id}:assumed-role/{role}/{name}"

@@ -22,8 +22,9 @@ from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Re
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
-from executor import endings, notices, points, target
+from executor import drift, endings, notices, points, target
 from executor.endings import ACTOR, Claim
+from executor.errors import Superseded
 from executor.points import Point
 
 log = logging.getLogger(__name__)
@@ -51,10 +52,14 @@ class Cleared:
     account: KnownAccount
     done: frozenset[int]
     digest: str
+    # Handles, as the chain of authority knows them: for AWS's own record of the session.
+    asked_by: str
+    approved_by: tuple[str, ...]
 
 
 def take(execution_id: UUID) -> Cleared | Later | None:
-    """Lock, judge, claim. None: there is nothing to do, or what did not hold has ended it."""
+    """Read the targets, lock, judge, claim. None: there is nothing to do, or what did not hold has ended it."""
+    seen = drift.look(execution_id)
     now = timezone.now()
     with audit.recorded() as trail:
         execution = endings.locked(execution_id)
@@ -69,6 +74,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             claim = endings.claim_of(execution)
             endings.end(trail, claim, ExecutionState.SUCCEEDED, target.end_in_words(execution.revision.plan.steps))
             return None
+        done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
         try:
             known = authority.walk(settings.GENESIS)
             verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
@@ -80,6 +86,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             elif not attempts:
                 notices.must_have_gone_out(execution, verified)
             clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution))
+            drift.must_be_as_signed(trail, execution, verified, seen, done, now)
         except NotYet as reason:
             # By the clocks of what was signed; the hosts' own may differ by seconds. Nothing is ended by being early.
             return Later(min(max(reason.until or now, now + EARLY), now + LATEST), str(reason))
@@ -105,8 +112,11 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             worker=worker_name(),
         )
         points.reached(Point.JUDGED)
-    done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
-    return Cleared(claim, verified.plan, known.accounts[verified.plan.account], done, execution.revision.digest)
+    handles = {person: str(row["handle"]) for person, row in known.persons.items()}
+    approvers = tuple(sorted(handles.get(person, "") for person in verified.approved_by))
+    asked_by = handles.get(verified.confirmed_by or verified.broken_by or "", "")
+    account = known.accounts[verified.plan.account]
+    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers)
 
 
 def _told_at(execution: Execution) -> datetime | None:
@@ -115,13 +125,18 @@ def _told_at(execution: Execution) -> datetime | None:
 
 
 def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now: datetime) -> bool:
-    """Whether its owner is gone and every call that was sent is known to have succeeded."""
+    """Whether its owner is gone and every call that was sent is known to have succeeded, or to have had no effect."""
     return (
         execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
         and execution.lease_until is not None
         and execution.lease_until <= now
-        and all(attempt.state == AttemptState.SUCCEEDED for attempt in attempts)
+        and all(attempt.state == AttemptState.SUCCEEDED or _left_nothing(attempt) for attempt in attempts)
     )
+
+
+def _left_nothing(attempt: Attempt) -> bool:
+    """Whether it definitely had no effect and its step may be made all the same: it was to be tried again, or a rehearsal."""
+    return attempt.state == AttemptState.REJECTED and (attempt.may_repeat or attempt.rehearsal)
 
 
 def _is_done(execution: Execution, attempts: Collection[Attempt]) -> bool:
@@ -162,6 +177,15 @@ def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: da
 def _is_current(execution: Execution) -> bool:
     """Whether it is of the request's newest revision: what was sent back and approved anew is not opened again by the former."""
     return execution.revision.number == execution.revision.request.revision_number
+
+
+def give_back(claim: Claim, reason: Refused) -> None:
+    """What was signed cannot be carried out as it is: the same end as that of a check which does not hold. Raises Superseded."""
+    with audit.recorded() as trail:
+        execution = endings.locked(claim.execution_id)
+        if execution is None or execution.token != claim.token:
+            raise Superseded("The claim was taken over or ended meanwhile.")
+        _abort(trail, execution, reason, timezone.now())
 
 
 def worker_name() -> str:

@@ -92,6 +92,12 @@ def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell
         outbox.put(OutboxKind.INSPECT, revision)
 
 
+def end_alone(claim: Claim, state: ExecutionState, outcome: str) -> None:
+    """The same in a transaction of its own."""
+    with audit.recorded() as trail:
+        end(trail, claim, state, outcome)
+
+
 def answered(
     trail: Trail,
     claim: Claim,
@@ -102,6 +108,7 @@ def answered(
     answer: str = "",
     code: str = "",
     message: str = "",
+    may_repeat: bool = False,
 ) -> None:
     """Record the answer to an attempt: once, unless it was called unknown before. Raises Superseded."""
     _hold(claim)
@@ -112,6 +119,7 @@ def answered(
         answer=answer,
         error_code=code[:256],
         error_message=message,
+        may_repeat=may_repeat,
     )
     if not moved:
         raise Superseded("The attempt was settled by evidence meanwhile.")
@@ -178,3 +186,12 @@ def fall_short(trail: Trail, claim: Claim, attempt: Attempt, why: str) -> None:
 
 def _before(state: ExecutionState) -> list[ExecutionState]:
     return [old for old, new in EXECUTION_MOVES.items() if state in new]
+
+
+def move(claim: Claim, **fields: object) -> None:
+    open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
+    if "state" in fields:
+        open_states = [ExecutionState.CLAIMED, ExecutionState.RUNNING]
+    moved = Execution.objects.filter(pk=claim.execution_id, token=claim.token, state__in=open_states).update(**fields)
+    if not moved:
+        raise Superseded("The claim was taken over or ended meanwhile.")

@@ -1,38 +1,55 @@
-"""Reading a target's state for people: before a review, and after a call. Under the executor's role, which here may only read."""
+"""Reading a target's state for people: before a review, and after a call. Under the executor's role, which here may only read.
+
+1. Read the target of every step and store what AWS says, or why it says nothing.
+2. While it is a draft that nobody has signed, freeze it: the next revision says what must still hold of the targets.
+
+What could not be read, is still changing, or is just being signed is read again a few times.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
-from django.conf import settings
 from django.utils import timezone
 
-from approvals import audit, authority, canonical, outbox
+from approvals import audit, decisions, outbox, preconditions
 from approvals.authority import KnownAccount
-from approvals.errors import AuditUnavailable, BadAuthority, CountersignError
-from approvals.models import AuditKind, Execution, Observation, OutboxMessage, Revision
+from approvals.decisions import NotFrozen
+from approvals.errors import AuditUnavailable, CountersignError
+from approvals.models import Execution, Observation, OutboxMessage, Revision
 from approvals.plan import Plan, Step
+from approvals.preconditions import Fact, Reading
 from approvals.states import ExecutionState
-from executor import aws, target
-from executor.errors import AwsRefused
+from executor import drift
 
 log = logging.getLogger(__name__)
-ACTOR: Final = "process:execution"
+# With delays that double: about two minutes. Then it stays as it is, and whoever edits or signs it has it read again.
+_MOST_LOOKS: Final = 7
 
 
 def keep(message: OutboxMessage) -> None:
-    """Keep an `inspect` promise. What cannot be read is stored in words; only a broken audit trail puts it off."""
+    """Keep an `inspect` promise. What cannot be read is stored in words and read again; a broken audit trail puts it off."""
     named = Revision.objects.select_related("request__account")
     revision = named.filter(pk=int(message.subject)).first() if message.subject.isdecimal() else None
+    again = ""
     try:
-        if revision is not None and (revision.text or revision.request.target):
-            observe(revision)
+        if revision is not None and _is_wanted(revision):
+            again = freeze(revision, observe(revision))
     except AuditUnavailable as error:
         log.exception("an observation could not be recorded")
         outbox.put_off(message, str(error))
         return
-    outbox.done(message)
+    if again and message.attempts < _MOST_LOOKS:
+        outbox.put_off(message, again)
+    else:
+        outbox.done(message)
+
+
+def _is_wanted(revision: Revision) -> bool:
+    """Whether anybody will look at it: there is a target, and no other revision has taken its place."""
+    return bool(revision.text or revision.request.target) and revision.number == revision.request.revision_number
 
 
 def observe(revision: Revision) -> list[Observation]:
@@ -41,10 +58,13 @@ def observe(revision: Revision) -> list[Observation]:
     moment = Observation.Moment.AFTER if done else Observation.Moment.REVIEW
     try:
         plan = revision.plan if revision.text else _as_far_as_known(revision)
-        account = _account(plan)
+        account = drift.account_of(plan)
     except CountersignError as error:
-        return [_store(revision, 0, moment, "", str(error))]
-    return [_store(revision, index, moment, *_look(plan, account, step)) for index, step in enumerate(plan.steps)]
+        found = {0: Reading(problem=str(error))}
+    else:
+        found = {index: _look(plan, account, step) for index, step in enumerate(plan.steps)}
+    with audit.recorded() as trail:
+        return drift.keep(trail, revision, moment, found, timezone.now())
 
 
 def _as_far_as_known(revision: Revision) -> Plan:
@@ -55,38 +75,42 @@ def _as_far_as_known(revision: Revision) -> Plan:
     return Plan(str(request.pk), revision.number, request.account.pk, partition, request.region, role, steps, (), 0)
 
 
-def _account(plan: Plan) -> KnownAccount:
-    """The account as the chain of authority knows it: its role and external id are not taken from a table."""
-    known = authority.walk(settings.GENESIS).accounts.get(plan.account)
-    if known is None or known.executor_role_arn != plan.role:
-        raise BadAuthority(f"The account {plan.account} or its role is not one that the authority knows.")
-    return known
-
-
-def _look(plan: Plan, account: KnownAccount, step: Step) -> tuple[str, str]:
-    """(state as text, "") or ("", why it could not be read)."""
-    policy = target.policy(step, target.where(plan), acting=False)
+def _look(plan: Plan, account: KnownAccount, step: Step) -> Reading:
     try:
-        return target.read_text(aws.reading(account, policy, region=plan.region), step), ""
-    except AwsRefused as error:
-        return "", f"AWS says {error.code}: {error.message}"
+        return drift.read(plan, account, step)
     except CountersignError as error:
-        return "", str(error)
+        return Reading(problem=str(error))
 
 
-def _store(revision: Revision, index: int, moment: Observation.Moment, text: str, problem: str) -> Observation:
+def freeze(revision: Revision, found: Sequence[Observation]) -> str:
+    """The next revision with what was read, while this one is an unsigned draft. Returns why it should be read again, or ""."""
+    if not revision.text or not found or found[0].moment != Observation.Moment.REVIEW:
+        return ""
+    try:
+        steps = revision.plan.steps
+    except CountersignError:
+        return ""
+    facts: list[Fact] = []
+    for one in found:
+        step, reading = steps[one.step], Reading(one.text, one.problem)
+        if preconditions.is_described(step):
+            if not reading.says_something():
+                return reading.problem
+            if status := preconditions.status_of(step, reading):
+                return f"AWS is still changing the target: {status}."
+            fact = preconditions.of(one.step, step, reading)
+            facts += [fact] if fact is not None else []
+    if not facts:
+        return ""
     with audit.recorded() as trail:
-        found = Observation.objects.create(
-            revision=revision, step=index, moment=moment, taken_at=timezone.now(), text=text, problem=problem[:2000]
+        frozen = decisions.freeze(trail, revision, facts, now=timezone.now())
+        if isinstance(frozen, NotFrozen):
+            return str(frozen) if frozen is NotFrozen.BEING_SIGNED else ""
+        # What the page shows of a revision, and what the claim goes by, are its own observations.
+        Observation.objects.bulk_create(
+            Observation(
+                revision=frozen, step=one.step, moment=one.moment, taken_at=one.taken_at, text=one.text, problem=one.problem
+            )
+            for one in found
         )
-        trail.add(
-            AuditKind.TARGET_OBSERVED,
-            actor=ACTOR,
-            request=revision.request.pk,
-            revision=revision.number,
-            step=index,
-            moment=str(moment),
-            state=canonical.digest(text) if text else None,
-            problem=problem[:2000] or None,
-        )
-    return found
+    return ""

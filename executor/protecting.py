@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from django.utils import timezone
 
+from approvals import audit
 from approvals.models import Attempt
 from approvals.operations import protection
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
-from executor import aws, backups, calling, target
+from executor import again, aws, backups, endings, target
 from executor.claim import Cleared, Later
 from executor.errors import AwsError, AwsRefused, AwsUnavailable
-
-BACK_OFF: Final = timedelta(seconds=10)
 
 
 def still_protected(cleared: Cleared, index: int, step: Step) -> bool | Later:
@@ -34,7 +32,7 @@ def still_protected(cleared: Cleared, index: int, step: Step) -> bool | Later:
             return why
         if why:
             what = f"The backup of step {at + 1} does not protect what step {index + 1} takes away: {why}."
-            calling.end_alone(cleared.claim, ExecutionState.FAILED, f"{what} {step.operation} was not made.")
+            endings.end_alone(cleared.claim, ExecutionState.FAILED, f"{what} {step.operation} was not made.")
             return False
     return True
 
@@ -54,8 +52,10 @@ def _trouble(cleared: Cleared, at: int, step: Step) -> str | Later:
         return backups.why_no_use(reading, backup, answer, there)
     except AwsError as error:
         if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and error.throttled):
-            calling.move(cleared.claim, lease_until=timezone.now())
-            return Later(timezone.now() + BACK_OFF, f"The backup could not be looked at. {error}")
+            until, said = timezone.now() + again.delay(cleared.claim.token), f"The backup could not be looked at. {error}"
+            with audit.recorded() as trail:
+                again.put_off(trail, cleared.claim, until, said)
+            return Later(until, said)
         return str(error)
 
 

@@ -26,7 +26,7 @@ from approvals.models import Alert, AlertKind, Attempt, AuditKind, Execution, Ou
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.trail_event import INCONCLUSIVE, Outcome
-from executor import aws, backups, endings, protecting, stuck, target
+from executor import additions, aws, backups, endings, protecting, stuck, target
 from executor.claim import LEASE
 from executor.endings import Claim
 from executor.errors import Superseded, WillNotSettle
@@ -90,6 +90,11 @@ def _one(pk: UUID, now: datetime, patience: Patience) -> None:
 
 def _lost_in_the_call(trail: audit.Trail, execution: Execution, attempt: Attempt) -> None:
     claim = endings.claim_of(execution)
+    if attempt.rehearsal:
+        # It changes nothing, whatever became of it: the next sweep hands the execution to whoever is free.
+        what = "The worker was lost during a rehearsal, which changes nothing."
+        endings.answered(trail, claim, attempt, AttemptState.REJECTED, code=additions.NO_ANSWER, message=what, may_repeat=True)
+        return
     what = "The worker was lost after it said that it was making the call and before it recorded an answer."
     endings.answered(trail, claim, attempt, AttemptState.UNKNOWN, code="Unknown", message=what)
     outcome = f"It is not known whether {attempt.operation} took effect. {what} CloudTrail's record of the call will settle it."

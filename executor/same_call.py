@@ -17,6 +17,7 @@ from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.states import Completeness
 from approvals.trail_event import Outcome
+from executor import additions
 
 # Written by `canonical.encode` for what CloudTrail spells in ways of its own, or leaves out.
 _SPELT_OTHERWISE: Final = ('"$bytes"', '"$timestamp"', '"$sealed"')
@@ -50,7 +51,8 @@ def compare(record: TrailRecord, attempt: Attempt) -> Compared:
         return Likeness.CANNOT_TELL, f"what was signed cannot be read: {error}"
     if step.name != operation.full_name:
         return Likeness.OTHER, f"{step.name} was signed"
-    return _parameters(record, raw, operation, step, where)
+    beside = additions.added(operation, attempt.client_token, rehearsal=attempt.rehearsal)
+    return _parameters(record, raw, operation, Step(step.service, step.operation, {**step.parameters, **beside}), where)
 
 
 def _recorded_in(operation: Operation, attempt: Attempt) -> str:
@@ -96,8 +98,8 @@ def _unequal(operation: Operation, made: dict[str, Any], signed: dict[str, Any],
             continue
         if name not in made and not whole:
             continue  # it may be what the record spells in a way that the model does not know
-        if name not in signed and "idempotencyToken" in shape.metadata:
-            continue  # botocore adds it by itself
+        if name not in made and name == additions.token_member(operation):
+            continue  # not every service writes it down; one that does must say the one that was sent
         if name not in made or name not in signed or _encoded(made[name]) != _encoded(signed[name]):
             differing.append(name)
     return differing

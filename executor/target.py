@@ -23,7 +23,7 @@ from executor import aws, backups, settling
 from executor.aws import Reads
 from executor.errors import AwsError, AwsRefused, NotDescribed, WillNotSettle
 
-HIDDEN: Final = "(hidden)"
+HIDDEN: Final = sensitive.HIDDEN
 ANYTHING: Final = ("*",)
 NO_ANSWER: Final[Mapping[str, Any]] = {}
 _MEMBER: Final = re.compile(r"\{(\w+)\}")

@@ -7,19 +7,16 @@ request's (`BillingModeSummary` for `BillingMode`), AWS's habits of naming are f
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from approvals.models import Observation, Revision
-from approvals.operations import catalog, words
+from approvals.operations import counterparts, words
 from approvals.operations.catalog import Operation
+from approvals.preconditions import Reading
 from portal.shown import leaves, text_of
 
-MISSING: Any = object()
-# The parts of an expression such as `Reservations[0].Instances[0]`.
-_PART = re.compile(r"@|\w+|\[[^\]]*\]")
 # What a reader wants to know of any target first, where the answer has it, in this order.
 _TELLING = (
     "Status",
@@ -49,6 +46,7 @@ class LiveState:
     facts: tuple[tuple[str, str], ...] = ()
     whole: str = ""
     gone: bool = False
+    reading: Reading = field(default=Reading())
 
     @property
     def was_read(self) -> bool:
@@ -58,9 +56,10 @@ class LiveState:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What was read of one step's target: for the review, and after the call had succeeded."""
+    """What was read of one step's target: for the review, right before the call, and after it had succeeded."""
 
     before: LiveState
+    claim: LiveState
     after: LiveState
 
 
@@ -72,6 +71,7 @@ def newest(revision: Revision, operations: list[Operation]) -> list[Looks]:
     return [
         Looks(
             _live(taken.get((index, Observation.Moment.REVIEW)), [operation]),
+            _live(taken.get((index, Observation.Moment.CLAIM)), [operation]),
             # What a later step took away is gone for the steps before it too.
             _live(taken.get((index, Observation.Moment.AFTER)), operations[index:]),
         )
@@ -82,19 +82,16 @@ def newest(revision: Revision, operations: list[Operation]) -> list[Looks]:
 def _live(observation: Observation | None, operations: list[Operation]) -> LiveState:
     if observation is None:
         return LiveState()
+    reading = Reading(observation.text, observation.problem)
+    if any(reading.says_absent(operation) for operation in operations):
+        return LiveState(observation.taken_at, gone=True, reading=reading)
     if observation.problem:
-        # The executor's words for AWS's refusal begin with its code; this one says that there is no such target.
-        codes = [code for operation in operations for code in operation.facts.settled.gone]
-        if any(observation.problem.startswith(f"AWS says {code}:") for code in codes):
-            return LiveState(observation.taken_at, gone=True)
-        return LiveState(observation.taken_at, observation.problem)
-    try:
-        found = json.loads(observation.text or "{}")
-    except ValueError:
-        return LiveState(observation.taken_at, "The observation is no JSON, so it cannot be shown.")
-    state = found if isinstance(found, dict) else {}
-    whole = json.dumps(state, indent=2, sort_keys=True, ensure_ascii=True)
-    return LiveState(observation.taken_at, "", state, _facts(state), whole)
+        return LiveState(observation.taken_at, observation.problem, reading=reading)
+    if reading.state is None:
+        return LiveState(observation.taken_at, "The observation is no JSON, so it cannot be shown.", reading=reading)
+    state = reading.state if isinstance(reading.state, dict) else {}
+    whole = json.dumps(reading.state, indent=2, sort_keys=True, ensure_ascii=True)
+    return LiveState(observation.taken_at, "", state, _facts(state), whole, reading=reading)
 
 
 def _facts(state: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -107,15 +104,10 @@ def _rank(path: str) -> int:
     return next((rank for rank, word in enumerate(_TELLING) if word in path), len(_TELLING))
 
 
-def beside(state: dict[str, Any], path: str) -> str:
+def beside(operation: Operation, state: dict[str, Any], path: str) -> str:
     """What the value at this path of the request is now, as text; empty when the observation does not tell."""
-    if not state:
-        return ""
-    first, *rest = path.split(".")
-    value = _member(state, first)
-    for part in rest:
-        value = _inside(value, part)
-    return "" if value is MISSING or isinstance(value, dict | list) else text_of(value)
+    value = counterparts.of(operation, state, path.split("."))
+    return "" if value is counterparts.MISSING or isinstance(value, dict | list) else text_of(value)
 
 
 def without_value(live: LiveState, operation: Operation, path: str) -> str:
@@ -124,51 +116,14 @@ def without_value(live: LiveState, operation: Operation, path: str) -> str:
         return "gone"
     if not live.was_read:
         return "not read"
-    first = path.partition(".")[0]
-    known = [name for name in _names(first) if name in _described(operation)]
+    first, described = path.partition(".")[0], counterparts.described(operation)
+    known = [name for name in counterparts.names(first) if name in described]
     if any(name in live.state for name in known):
         return "see the live state"
     # AWS leaves out a list or group that the target has none of; an absent single value means something else each time.
-    groups = [name for name in known if _described(operation)[name].type_name in ("structure", "list", "map")]
+    groups = [name for name in known if described[name].type_name in ("structure", "list", "map")]
     return "none now" if groups and not _single(operation, first) else "not told by AWS"
 
 
 def _single(operation: Operation, name: str) -> bool:
     return operation.members[name].type_name not in ("structure", "list", "map") if name in operation.members else True
-
-
-def _described(operation: Operation) -> dict[str, Any]:
-    """The members that the described state can have, as botocore shapes; empty where the expression is no plain path."""
-    describe = operation.facts.describe
-    if describe is None:
-        return {}
-    name = describe.operation if ":" in describe.operation else f"{operation.service}:{describe.operation}"
-    shape: Any = catalog.get(name).model.output_shape
-    for part in _PART.findall(describe.result) if not describe.result.startswith("{") else ("{",):
-        if part == "@":
-            continue
-        shape = getattr(shape, "member", None) if part.startswith("[") else getattr(shape, "members", {}).get(part)
-    return dict(getattr(shape, "members", {}))
-
-
-def _names(name: str) -> list[str]:
-    """How AWS calls a member of a request in the answers to its describe calls."""
-    names = [name, name.removesuffix("Specification") + "Description", f"{name}Description"]
-    if name.endswith("Updates"):
-        names += [name.removesuffix("Updates") + ending for ending in ("s", "es")]
-    return names
-
-
-def _member(state: dict[str, Any], name: str) -> Any:
-    if name in state:
-        return state[name]
-    summary = state.get(f"{name}Summary")
-    if isinstance(summary, dict) and name in summary:
-        return summary[name]
-    return next((state[renamed] for renamed in _names(name) if renamed in state), MISSING)
-
-
-def _inside(value: Any, part: str) -> Any:
-    if isinstance(value, dict):
-        return value.get(part, MISSING)
-    return MISSING

@@ -34,10 +34,12 @@ from approvals.operations.facts import rows as described_operations
 from approvals.plan import Step
 from approvals.policies import Rules
 from approvals.states import ExecutionState, RequestState, Status, status_of
-from portal import live_state, ready, recorded, undoing
+from portal import as_signed, live_state, ready, recorded, undoing
+from portal.as_signed import Pinned, Stopped
 from portal.held import Held, held_of
 from portal.listing import asker_of, clock_of
 from portal.live_state import LiveState, Looks
+from portal.put_off import PutOff, put_off_of
 from portal.quorum import Quorum, quorum_of
 from portal.ready import ReadyMade
 from portal.recorded import LeftOpen
@@ -81,6 +83,7 @@ class ShownStep:
     same_loss: tuple[str, ...]
     live: LiveState
     after: LiveState
+    pinned: Pinned
     refused_now: str
     # The steps whose backups protect from its loss, whether a last snapshot of its own does, and which guardrail asks for one.
     kept_by: tuple[int, ...]
@@ -127,6 +130,10 @@ class ReviewPage:
     undo: tuple[undoing.Offer, ...]
     # The review of a break-glass, open or closed.
     glass: Alert | None
+    # What stopped the last approval, while it is to be signed anew.
+    stopped: Stopped | None
+    # The executor comes back later, since AWS refused for now.
+    put_off: PutOff | None
 
 
 def page_of(request: ApprovalRequest) -> ReviewPage:
@@ -141,7 +148,9 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     reviews = tuple(revision.reviews.select_related("person"))
     region = revision.plan.region if revision.text else request.region
     asked = checks.unprotected(request, revision, rules.values())
-    shown = tuple(_step(steps, index, seen, region, place, asked.get(index, "")) for index, seen in enumerate(looks))
+    plan = revision.plan if revision.text else None
+    pins = [as_signed.pinned_of(plan, index, step, seen) for index, (step, seen) in enumerate(zip(steps, looks, strict=True))]
+    shown = tuple(_step(steps, index, seen, pins[index], region, place, asked.get(index, "")) for index, seen in enumerate(looks))
     final = protection.is_final(steps)
     confirmed = revision.signatures.filter(verdict__in=["confirm", "breakglass"]).select_related("person").first()
     return ReviewPage(
@@ -174,6 +183,8 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         undo=undoing.offers(request, revision, steps, looks),
         thread=tuple(request.comments.select_related("person", "revision")),
         glass=glass_of(request),
+        stopped=as_signed.stopped_of(request, revision) if status in (Status.DRAFT, Status.WAITING) else None,
+        put_off=put_off_of(getattr(revision, "execution", None)),
     )
 
 
@@ -217,7 +228,7 @@ def _when_read(status: Status) -> str:
     return "When it was read"
 
 
-def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str, asked: str) -> ShownStep:
+def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, region: str, place: str, asked: str) -> ShownStep:
     step = steps[index]
     operation = catalog.get(step.name)
     facts = operation.facts
@@ -230,9 +241,9 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str, 
             text_of(value),
             danger,
             note="" if number else danger,
-            now="" if name in identifying else live_state.beside(live.state, path),
+            now="" if name in identifying else live_state.beside(operation, live.state, path),
             why_not_now=live_state.without_value(live, operation, path),
-            after="" if name in identifying else live_state.beside(after.state, path),
+            after="" if name in identifying else live_state.beside(operation, after.state, path),
             why_not_after=live_state.without_value(after, operation, path),
             identifies=name in identifying,
         )
@@ -268,6 +279,7 @@ def _step(steps: list[Step], index: int, looks: Looks, region: str, place: str, 
         same_loss=_same_loss(operation),
         live=live,
         after=after,
+        pinned=pinned,
         refused_now=ready.in_the_way(steps, index, live),
         kept_by=tuple(at + 1 for at in kept if at != index),
         keeps_itself=index in kept,

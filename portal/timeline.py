@@ -14,6 +14,7 @@ from typing import Any
 from approvals import canonical, notifications
 from approvals.errors import BadCanonicalForm
 from approvals.models import ApprovalRequest, Attempt, AuditEntry, AuditKind, OutboxKind, OutboxMessage, Proof
+from portal import put_off
 from portal.shown import actor_words, leaves, text_of
 
 # Of one request. More than these is a flood of repeats, whose number the page says.
@@ -45,7 +46,11 @@ _TOPICS = {
     notifications.GLASS_REVIEWED: "the review of the broken glass",
     notifications.GLASS_OVERDUE: "the review that is overdue",
 }
-_MOMENTS = {"review": "Target read for the review", "after": "Target read after the call"}
+_MOMENTS = {
+    "review": "Target read for the review",
+    "claim": "Target read right before the call",
+    "after": "Target read after the call",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,8 @@ def _audit(request: ApprovalRequest) -> Iterator[Happening]:
             told = detail.pop("to", None)
             to = ", ".join(str(handle) for handle in told) if isinstance(told, list) and told else "nobody"
             title = f"Notification of {_topic(detail.pop('topic', ''))} sent"
+        elif entry.kind == AuditKind.EXECUTION_PUT_OFF and (later := put_off.read(entry)) and later.words:
+            title = f"Put off: {later.words} follows"
         elif entry.kind == AuditKind.TARGET_OBSERVED:
             title = _MOMENTS.get(str(detail.pop("moment", "")), title)
         facts = [

@@ -98,6 +98,8 @@ class Cast:
 
     genesis: str
     keys: dict[str, dict[str, str]] = field(default_factory=dict)
+    # What happens before anybody signs: where there is an executor, it reads the target and freezes the plan.
+    before_signing: Callable[[ApprovalRequest], None] = field(default=lambda request: None)
 
     def person(self, handle: str) -> Person:
         return Person.objects.get(handle=handle)
@@ -126,6 +128,7 @@ class Cast:
     def sign_confirm(
         self, request: ApprovalRequest, handle: str = "alice", reason: str = "the table is empty"
     ) -> ApprovalRequest:
+        self.before_signing(request)
         ceremony = decisions.begin(request.pk, self.person(handle), Verdict.CONFIRM)
         return decisions.confirm(
             request.pk,
@@ -139,6 +142,7 @@ class Cast:
     def sign_review(
         self, request: ApprovalRequest, handle: str = "bob", verdict: Verdict = Verdict.APPROVE, reason: str = "looked at it"
     ) -> ApprovalRequest:
+        self.before_signing(request)
         ceremony = decisions.begin(request.pk, self.person(handle), verdict)
         return decisions.review(
             request.pk,

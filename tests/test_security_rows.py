@@ -23,6 +23,7 @@ ROWS: Final = {
     4: "requester edits after a vote",
     5: "smuggled parameters",
     8: "request flood",
+    9: "target swapped between approval and execution",
     10: "approval used twice",
     11: "approver votes twice or races",
     12: "approver grants or delegates to a friend",
@@ -37,8 +38,10 @@ ROWS: Final = {
     21: "database administrator, or the web's database role, writes authority",
     23: "operator restores a backup, then approves again",
     28: "web process taken over: notice and hold",
+    34: "ARN of another account in a name field",
     35: "forged SSO session name",
     36: "identity provider's admin signs in as an approver without a passkey yet",
+    38: "stalled worker wakes after its claim was taken over",
 }
 
 

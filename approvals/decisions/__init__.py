@@ -1,13 +1,14 @@
 """Every verb that moves a request or stands beside it.
 
-submit, file, adopt, complete, confirm, review, send back, comment, break glass, stop, withdraw, disown, expire, reopen. The only
-writer of a request's state. Each verb is one transaction: lock the request, check, write, promise what follows in the outbox,
-append to the audit trail last. Constraints and triggers in the database stand behind each check.
+submit, file, adopt, complete, confirm, review, send back, comment, break glass, stop, withdraw, disown, expire, reopen, and
+freeze. The only writer of a request's state. Each verb is one transaction: lock the request, check, write, promise what follows
+in the outbox, append to the audit trail last. Constraints and triggers in the database stand behind each check.
 """
 
 from approvals.authority import relying_party
 from approvals.decisions.asking import adopt, complete, file, reopen, submit
 from approvals.decisions.ending import disown, expire, stop, withdraw
+from approvals.decisions.freezing import NotFrozen, freeze
 from approvals.decisions.glass import break_glass, review_glass, why_not_review_glass
 from approvals.decisions.offering import (
     why_not_adopt,
@@ -28,6 +29,7 @@ from approvals.decisions.talking import comment
 
 __all__ = [
     "Ceremony",
+    "NotFrozen",
     "adopt",
     "begin",
     "break_glass",
@@ -38,6 +40,7 @@ __all__ = [
     "editors_of",
     "expire",
     "file",
+    "freeze",
     "guardrails_of",
     "relying_party",
     "reopen",

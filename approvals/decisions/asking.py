@@ -239,7 +239,7 @@ def complete(
     with audit.recorded() as trail:
         request = locked(request_id)
         must_be_editable(request, person, now)
-        if number != request.revision_number:
+        if not _are_the_calls_of(request, number):
             raise StaleRevision("Somebody edited this plan while you did. Open the request again: it shows the current revision.")
         made = steps_of(steps or _with_parameters(request, parameters or {}), request.account, request.region)
         about = must_stay_about_it(request, made)
@@ -289,6 +289,14 @@ def adopt(request_id: UUID, person: Person, *, now: datetime | None = None) -> A
     return request
 
 
+def _are_the_calls_of(request: ApprovalRequest, number: int) -> bool:
+    """Whether the current revision has the calls of the one that somebody saw: freezing it has changed none of them."""
+    if number == request.revision_number:
+        return True
+    calls = {one.draft for one in request.revisions.filter(number__gte=number).only("draft")}
+    return 0 < number < request.revision_number and len(calls) == 1
+
+
 def _with_parameters(request: ApprovalRequest, parameters: Parameters) -> list[Asked]:
     """The current plan with these parameters for the step that the request is about."""
     steps = request.current_revision().steps
@@ -301,4 +309,6 @@ def reopen(trail: Trail, request: ApprovalRequest, why: str, *, now: datetime) -
     revision = back_to_draft(request, why, now)
     trail.add(AuditKind.REQUEST_REOPENED, actor="process:execution", request=request.pk, revision=revision.number, why=why)
     outbox.put(OutboxKind.MIRROR, request.pk)
+    # What stopped it may be the target: whoever signs it again reads it as it is now.
+    outbox.put(OutboxKind.INSPECT, revision.pk)
     return revision

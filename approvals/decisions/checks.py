@@ -214,7 +214,8 @@ def must_be_current(revision: Revision, digest: str) -> None:
     """The digest is that of the current revision. Raises StaleRevision."""
     if not revision.digest or revision.digest != digest:
         raise StaleRevision(
-            "The plan was edited since you opened it, so your signature would be over something else. Read it again."
+            "This is another revision than the one that you opened: the plan was edited, or the executor has read its target "
+            "meanwhile and written down what must still hold of it. Your signature would be over something else. Read it again."
         )
 
 

@@ -23,6 +23,7 @@ from approvals.operations import catalog, protection, regions, resources, words
 from approvals.operations.resources import Where
 from approvals.plan import GuardrailPin, Plan, Step
 from approvals.policies import Call, Mode, call_of, index_of
+from approvals.preconditions import Fact
 from approvals.states import Completeness, RequestState, may_move
 
 
@@ -134,10 +135,11 @@ def revise(
     *,
     versions: Sequence[GuardrailVersion],
     recorded: str = "",
+    preconditions: Sequence[Fact] = (),
 ) -> Revision:
     """Write the revision of the request's current number; with guardrail versions it has a plan that can be signed."""
     draft = [{"service": s.service, "operation": s.operation, "parameters": canonical.encode(s.parameters)} for s in steps]
-    text = _plan(request, steps, versions).text() if versions else ""
+    text = _plan(request, steps, versions, preconditions).text() if versions else ""
     revision = Revision.objects.create(
         request=request,
         number=request.revision_number,
@@ -157,7 +159,9 @@ def revise(
     return revision
 
 
-def _plan(request: ApprovalRequest, steps: Sequence[Step], versions: Sequence[GuardrailVersion]) -> Plan:
+def _plan(
+    request: ApprovalRequest, steps: Sequence[Step], versions: Sequence[GuardrailVersion], preconditions: Sequence[Fact]
+) -> Plan:
     return Plan(
         request_id=str(request.pk),
         revision=request.revision_number,
@@ -171,6 +175,7 @@ def _plan(request: ApprovalRequest, steps: Sequence[Step], versions: Sequence[Gu
             for version in sorted(versions, key=lambda version: version.guardrail.name)
         ),
         valid_for=min(version.rules.clocks.approval for version in versions),
+        preconditions=tuple(preconditions),
     )
 
 

@@ -47,13 +47,16 @@ class Describe:
     `operation` is a reading operation (`DescribeTable`; another service's as `service:Operation`). `parameters` maps its members
     to expressions over the call's parameters (`TableName`, `[InstanceId]` for a list of one). `result` is the expression that
     takes the target's state out of the answer, `identity` the expressions over that state that tell this target from a later
-    one of the same name (an id, a creation date).
+    one of the same name (an id, a creation date). `status` is an expression over the state, and `transient` are its values (or a
+    value among several) while AWS is still changing the target.
     """
 
     operation: str
     parameters: Mapping[str, str]
     result: str
     identity: tuple[str, ...]
+    status: str = ""
+    transient: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +247,9 @@ def _dangers(value: dict[str, dict[str, Any]]) -> dict[str, Danger]:
 
 
 def _describe(value: dict[str, Any] | None) -> Describe | None:
-    return Describe(**{**value, "identity": tuple(value["identity"])}) if value is not None else None
+    if value is None:
+        return None
+    return Describe(**{**value, "identity": tuple(value["identity"]), "transient": tuple(value.get("transient", ()))})
 
 
 def _settled(value: dict[str, Any]) -> Settled:

@@ -347,9 +347,13 @@ def _name(operation: Operation, name: str, value: str, given: Mapping[str, Any],
     if not value.startswith("arn:"):
         return value
     own = [one for one in map(templates.parsed, operation.facts.resources) if any(slot.member == name for slot in one.slots)]
+    named_an_arn = name.lower().endswith("arn")
+    if not named_an_arn and (found_at := ARN.fullmatch(value)) and not _is_here(found_at, where):
+        # A member that is named for a name: whatever else is known of it, it does not reach elsewhere.
+        raise BadParameters({name: [_elsewhere(value, where)]})
     if operation.facts.curated and not own:
         return value  # what acts on the target, such as a policy: no ARN that a guardrail sees is made of it
-    if any(one.is_arn for one in own) or (not own and name.lower().endswith("arn")):
+    if any(one.is_arn for one in own) or (not own and named_an_arn):
         return value  # the member is meant to hold an ARN: guardrails see that ARN itself, or the target is another member
     for template in own:
         found = _reader(operation, template, where).fullmatch(value)

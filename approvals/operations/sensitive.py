@@ -34,6 +34,8 @@ from approvals.operations.resources import Where
 from approvals.sealing import Binding, Place
 from approvals.states import Completeness
 
+# What stands in the place of a secret in what AWS answered.
+HIDDEN: Final = "(hidden)"
 # Members' names from the outside in, as far as a dotted path says them.
 Names = tuple[str, ...]
 LEFT_OUT: Final = object()

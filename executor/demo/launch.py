@@ -165,6 +165,7 @@ class Launch:
             role_urls={process: servers.role_url(self._found, process) for process in servers.ROLES},
             redis_url=self._found.redis_url,
             owner_environ=environments.owner(),
+            execution_environ=environments.worker("execution", keys[DEMO.execution_user]),
         )
 
 

@@ -15,6 +15,7 @@ import psycopg
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
+from executor.demo.claims_outside import ClaimsOutside
 from executor.demo.errors import DemoError
 from executor.demo.five_services import FiveServices
 from executor.demo.teller import DidNotHold, Row, Teller, must
@@ -27,7 +28,7 @@ from executor.sandbox.world import DEMO
 def play(world: DemoWorld) -> bool:
     """Play it; True when every step held. Prints one line a step."""
     story = Story(world)
-    five, who = FiveServices(story), WhoDecides(story)
+    five, who, claims = FiveServices(story), WhoDecides(story), ClaimsOutside(story)
     try:
         for point in (
             story.the_world,
@@ -44,6 +45,7 @@ def play(world: DemoWorld) -> bool:
             five.the_drafts,
             five.the_decisions,
             five.the_executions,
+            claims.the_claim,
             who.the_proposal,
             who.the_signatures,
             who.the_new_right,

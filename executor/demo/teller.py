@@ -134,10 +134,10 @@ class Teller:
         )
         return int(self.one_row(proofs, execution)["n"])
 
-    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of manage.py as the owner."""
+    def manage(self, *arguments: str, as_execution: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a command of manage.py as the owner, or as the execution process."""
         argv = [self.world.python, "manage.py", *arguments]
-        environ = dict(self.world.owner_environ)
+        environ = dict(self.world.execution_environ if as_execution else self.world.owner_environ)
         return subprocess.run(argv, cwd=self.world.project, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
     def wait(self, what: str, probe: Callable[[], T | None]) -> T:

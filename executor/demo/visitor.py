@@ -6,6 +6,7 @@ type is given by the caller. What is not on the page can be sent too, to see it 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -17,6 +18,8 @@ import requests
 from executor.demo.errors import DemoError
 
 TIMEOUT = 20
+# What a request's page says while the executor has not read the target, or has not written it into the plan.
+_TO_COME = ("Not read yet. The executor looks at the target shortly", "Written into the plan once the executor has read")
 
 
 class PageMissing(DemoError):
@@ -180,11 +183,21 @@ class Visitor:
         return f"/admin/approvals/approvalrequest/{request_id}/{verb}/"
 
     def confirm(self, request_id: str, reason: str) -> Page:
-        """Read the plan, give the reason, sign with the software authenticator."""
+        """Read the plan once the executor has read its target, give the reason, sign with the software authenticator."""
+        self.await_reading(request_id)
         return self.sign(self.address(request_id, "confirm"), reason=reason)
+
+    def await_reading(self, request_id: str) -> None:
+        """Look at the page until it shows what the executor read: what is signed before is signed again. Raises PageMissing."""
+        end = time.monotonic() + TIMEOUT
+        while any(word in self.get(self.address(request_id)).text for word in _TO_COME):
+            if time.monotonic() > end:
+                raise PageMissing(f"The executor has not read the target of {request_id} within {TIMEOUT} seconds.")
+            time.sleep(0.2)
 
     def decide(self, request_id: str, verdict: str, reason: str) -> Page:
         """Approve or deny, and sign."""
+        self.await_reading(request_id)
         return self.sign(self.address(request_id, "decide"), verdict=verdict, reason=reason)
 
     def sign(self, path: str, **typed: str) -> Page:

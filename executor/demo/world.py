@@ -39,7 +39,8 @@ class DemoWorld:
 
     `keys` holds the access keys of every IAM user by name (alice, bob, carol, mallory and our own). `authenticators` is
     the file with the people's private keys (see executor.demo.people). `role_urls` are the database URLs of web, feed,
-    delivery and execution. `owner_environ` is the environment to run a manage.py command as the owner in `project`.
+    delivery and execution. `owner_environ` is the environment to run a manage.py command as the owner in `project`,
+    `execution_environ` that of the execution process, which alone reads the claims outside the database.
     """
 
     web_url: str
@@ -54,6 +55,7 @@ class DemoWorld:
     role_urls: Mapping[str, str]
     redis_url: str
     owner_environ: Mapping[str, str]
+    execution_environ: Mapping[str, str]
     project: Path = PROJECT
     python: str = sys.executable
 

@@ -44,6 +44,17 @@ class Held:
 
     number: int
     key: str
+    version: str = ""
+
+
+# Claims of this process under which definitely nothing was committed as `sent`, by key: the version that is ours.
+_unused: dict[str, str] = {}
+
+
+def unused(held: Held) -> None:
+    """Say that nothing was sent under this claim, and that no row says so: this process may use it again, another may not."""
+    if held.key:
+        _unused[held.key] = held.version
 
 
 def claim(holder: Claim, digest: str, step: int) -> Held:
@@ -60,10 +71,10 @@ def claim(holder: Claim, digest: str, step: int) -> Held:
     bucket = Bucket(settings.CLAIMS_BUCKET, settings.HOME_REGION)
     must_keep(bucket, PREFIX)
     wanted = _body(holder, digest, step, number)
-    version = _written(bucket, wanted)
+    version = _unused.pop(wanted.key, "") or _written(bucket, wanted)
     _must_be_alone(bucket, wanted, version, {key for *_, key in known if key})
     log.info("claimed outside the database", extra={"key": wanted.key, "version": version})
-    return Held(number, wanted.key)
+    return Held(number, wanted.key, version)
 
 
 def _body(holder: Claim, digest: str, step: int, number: int) -> Body:

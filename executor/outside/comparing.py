@@ -73,8 +73,9 @@ def _of_claim(key: str, said: Body | None, row: Attempt | None) -> Iterator[str]
         why = "a worker was lost right before its call" if in_chain else "see above"
         yield f"no attempt of this database accounts for it ({AFTER_A_RESTORE}; or {why}). {said.in_words()}"
         return
-    attempt = (str(row.execution_id), row.step, row.number, row.token, row.execution.revision.digest)
-    if attempt != (said.execution, said.step, said.number, said.token, said.digest):
+    attempt = (str(row.execution_id), row.step, row.number, row.execution.revision.digest)
+    # A claim under which nothing was sent may be used by the same process when it takes the execution again: under a newer token.
+    if attempt != (said.execution, said.step, said.number, said.digest) or row.token < said.token:
         yield f"its attempt in the database is another: {row}. {said.in_words()}"
 
 

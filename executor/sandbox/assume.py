@@ -22,6 +22,12 @@ UNSUPPORTED = frozenset(
 )
 _NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _LONGEST_POLICY = 2048
+# AWS packs a session's policies and tags into a binary form of a size that it does not tell; it is full before either reaches its
+# own limit. Here all their characters together count.
+_LARGEST_PACKED = 2048
+_MOST_TAGS = 50
+_TAG_KEY = re.compile(r"[\w\s.:/=+\-@]{1,128}")
+_TAG_VALUE = re.compile(r"[\w\s.:/=+\-@]{0,256}")
 
 
 def is_assume_role(call: Call) -> bool:
@@ -34,7 +40,9 @@ def fault(call: Call, caller: Caller) -> Refusal | None:
         return Refusal("unknown operation", f"The local AWS gives out credentials by AssumeRole alone, not by {call.operation}.")
     if not is_assume_role(call):
         return None
-    return _wrong_name(call, caller) or _wrong_policy(call) or _wrong_duration(call, caller)
+    return (
+        _wrong_name(call, caller) or _wrong_policy(call) or _wrong_tags(call) or _too_large(call) or _wrong_duration(call, caller)
+    )
 
 
 def _wrong_name(call: Call, caller: Caller) -> Refusal | None:
@@ -50,11 +58,37 @@ def _wrong_name(call: Call, caller: Caller) -> Refusal | None:
 
 def _wrong_policy(call: Call) -> Refusal | None:
     if len(call.parameters.get("Policy") or "") > _LONGEST_POLICY:
-        return Refusal("invalid", f"Packed size of session policy exceeds the limit of {_LONGEST_POLICY} characters")
+        constraint = f"Member must have length less than or equal to {_LONGEST_POLICY}"
+        return Refusal("invalid", f"1 validation error detected: Value at 'policy' failed to satisfy constraint: {constraint}")
     try:
         session_policies(call)
     except ValueError:
         return Refusal("invalid", "Session policy: the policy is not in the valid JSON format.")
+    return None
+
+
+def _wrong_tags(call: Call) -> Refusal | None:
+    tags = call.parameters.get("Tags") or []
+    for tag in tags:
+        if not _TAG_KEY.fullmatch(str(tag.get("Key", ""))) or not _TAG_VALUE.fullmatch(str(tag.get("Value", ""))):
+            return Refusal("invalid", "1 validation error detected: Value at 'tags' failed to satisfy constraint")
+    keys = [str(tag["Key"]).lower() for tag in tags]
+    if len(keys) > _MOST_TAGS or len(set(keys)) < len(keys):
+        return Refusal("invalid", f"Tags are {_MOST_TAGS} at most, each key once.")
+    return None
+
+
+def packed_size(call: Call) -> int:
+    """How much of the room for a session's policies and tags an AssumeRole takes, in percent."""
+    inline = json.dumps(json.loads(call.parameters.get("Policy") or "{}"), separators=(",", ":"))
+    arns = sum(len(entry.get("arn", "")) for entry in call.parameters.get("PolicyArns") or [])
+    tags = sum(len(tag["Key"]) + len(tag["Value"]) for tag in call.parameters.get("Tags") or [])
+    return -(-100 * (len(inline) + arns + tags) // _LARGEST_PACKED)
+
+
+def _too_large(call: Call) -> Refusal | None:
+    if packed_size(call) > 100:
+        return Refusal("packed", f"Packed size of session tags consumes {packed_size(call)}% of allotted space.")
     return None
 
 

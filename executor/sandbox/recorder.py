@@ -154,7 +154,7 @@ class Recorder:
 
     def _answer(self, asked: _Verified, environ: dict[str, Any]) -> HttpResponse:
         call, caller = asked.call, asked.caller
-        wrong = fault(call, caller)
+        wrong = fault(call, caller) or _only_rehearsed(call)
         if wrong:
             return refused(wrong, call.protocol, call.model.service_model, asked.request_id)
         passed, body = without_waiting(call, asked.request.body) if is_receive(call) else (call, asked.request.body)
@@ -191,6 +191,13 @@ class Recorder:
         if not is_data_event(call.model):
             self._records.append(record)
             self._delivery.accept(record)
+
+
+def _only_rehearsed(call: Call) -> Refusal | None:
+    """EC2's answer to a permitted call with DryRun, for every operation alike; moto knows it for some."""
+    if call.service == "ec2" and call.parameters.get("DryRun") is True:
+        return Refusal("rehearsed", "Request would have succeeded, but DryRun flag is set.")
+    return None
 
 
 def _likely(signature: Signature) -> ServiceModel | None:

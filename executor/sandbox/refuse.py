@@ -47,6 +47,7 @@ _CODES: Mapping[str, Mapping[str, Code]] = {
         "unknown operation": ("InvalidAction", 400),
         "invalid": ("ValidationError", 400),
         "in use": ("ResourceInUse", 400),
+        "packed": ("PackedPolicyTooLarge", 400),
         "broken": ("InternalFailure", 500),
     },
     "ec2": {
@@ -58,6 +59,7 @@ _CODES: Mapping[str, Mapping[str, Code]] = {
         "unknown operation": ("InvalidAction", 400),
         "invalid": ("InvalidParameterValue", 400),
         "in use": ("IncorrectState", 400),
+        "rehearsed": ("DryRunOperation", 412),
         "broken": ("InternalError", 500),
     },
     "rest-json": {

@@ -18,7 +18,7 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from executor.sandbox import one_judge, unwrap
+from executor.sandbox import one_judge, table_ids, unwrap
 from executor.sandbox.deliver import Faults
 from executor.sandbox.record import Record
 from executor.sandbox.recorder import Recorder
@@ -80,6 +80,7 @@ class LocalAws:
         """Clears moto's state, seeds it with the facts and serves. Raises OSError when the port is taken."""
         BackendDict.reset()
         unwrap.install()
+        table_ids.install()
         one_judge.install()
         self.keys = seed(self.facts, self.keys)
         moto = DomainDispatcherApplication(create_backend_app)

@@ -11,6 +11,7 @@ from approvals.models import Attempt, Execution, Notice, Proof
 from approvals.operations import words
 from portal.admin.base import Cell, Detail, ReadOnlyAdmin, Section
 from portal.listing import url_of
+from portal.put_off import put_off_of
 from portal.templatetags.portal import moment, status
 
 
@@ -58,6 +59,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         """Clocks, outcome, and every call on the wire."""
         request = found.revision.request
         attempts = found.attempts.select_related("proof__record").order_by("step", "number")
+        later = put_off_of(found)
         return Detail(
             title=f"Execution {self.short_id(found)}",
             sections=[
@@ -76,6 +78,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
                         ("Claimed", Cell(found.claimed_at, "time")),
                         ("Claimed by", Cell(found.worker or "nobody yet")),
                         ("Fencing token", Cell(found.token)),
+                        ("Tried again", Cell(later.until if later else None, "time")),
                         ("Ended", Cell(found.ended_at, "time")),
                     ],
                 ),
@@ -90,7 +93,7 @@ def _attempt(attempt: Attempt) -> Section:
     proven = f"event {proof.record.event_id} ({proof.record.event_name})" if proof else "not yet: CloudTrail shows none"
     error = f"{attempt.error_code}: {attempt.error_message}" if attempt.error_code else "none"
     return Section(
-        f"Step {attempt.step + 1}, call {attempt.number}: {attempt.operation}",
+        f"Step {attempt.step + 1}, {'rehearsal' if attempt.rehearsal else 'call'} {attempt.number}: {attempt.operation}",
         facts=[
             ("State", Cell(attempt.state, "status")),
             ("Region", Cell(attempt.region)),
@@ -99,7 +102,9 @@ def _attempt(attempt: Attempt) -> Section:
             ("Settled", Cell(attempt.settled_at, "time")),
             ("Access key of the session", Cell(attempt.access_key_id, "code")),
             ("AWS request id", Cell(attempt.aws_request_id or "none", "code")),
+            ("Token that AWS knows a repeat by", Cell(attempt.client_token or "none", "code")),
             ("Error", Cell(error)),
+            ("Tried again", Cell("yes, as a new call" if attempt.may_repeat else "no")),
             ("AWS's answer", Cell(attempt.answer or "none yet", "code")),
             ("Proof", Cell(proven)),
         ],

@@ -39,5 +39,7 @@ def stage(
     monkeypatch.setattr("executor.target.PATIENCE", QUICK)
     with LocalAws(facts, settle_seconds=0.2) as started:
         settings.QUEUE_URL = DEMO.queue_url(started.endpoint_url)
-        yield Stage(cast, started, cloned_database, role_url)
+        stage = Stage(cast, started, cloned_database, role_url)
+        cast.before_signing = stage.read
+        yield stage
     aws.forget()

@@ -1,15 +1,18 @@
-"""A wire between boto3 and the local AWS that counts what passes and breaks, on purpose, for one operation."""
+"""A wire between boto3 and the local AWS that counts what passes and breaks, on purpose, for chosen requests."""
 
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import struct
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 # What the wire does to the chosen operation. The second word says whether AWS got the request before.
 FAULTS = (
@@ -17,6 +20,7 @@ FAULTS = (
     "close after",
     "reset before",
     "reset after",
+    "reset in the answer after",
     "hang before",
     "hang after",
     "500 before",
@@ -27,16 +31,27 @@ FAULTS = (
     "malformed after",
     "truncated after",
     "empty after",
+    "nothing after",
     "error without code before",
 )
+# Faults after which it is certain that nothing happened: AWS itself says so.
+REJECTED = ("throttle before", "refuse before")
+# Of these the one that passes.
+PASSING = ("throttle before",)
+Answered = tuple[int, dict[str, str], bytes]
 
 
 class Wire:
-    """`received` counts the requests of the chosen operation that came over the wire, whatever became of them."""
+    """`received` counts the requests of the chosen operation that came over the wire, `seen` those of every one.
 
-    def __init__(self, behind: str, operation: str, fault: str) -> None:
+    The first `times` of them are broken, all where it is 0. An operation is chosen by its name; `DryRun` beside it
+    ("TerminateInstances/DryRun") chooses EC2's rehearsals, and the bare name then means the calls that are none.
+    """
+
+    def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0) -> None:
         self.received = 0
-        self._behind, self._operation, self._fault = urlsplit(behind), operation, fault
+        self.seen: Counter[str] = Counter()
+        self._behind, self._operation, self._fault, self._times = urlsplit(behind), operation, fault, times
         wire = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,11 +60,7 @@ class Wire:
             def do_POST(self) -> None:
                 wire._answer(self)
 
-            def do_GET(self) -> None:
-                wire._answer(self)
-
-            def do_PUT(self) -> None:
-                wire._answer(self)
+            do_DELETE = do_PUT = do_GET = do_HEAD = do_POST  # noqa: N815 - the names that http.server calls
 
             def log_message(self, *args: Any) -> None:
                 return
@@ -73,7 +84,10 @@ class Wire:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
-        if not handler.headers.get("x-amz-target", "").endswith(f".{self._operation}"):
+        name = operation_of(handler.command, handler.path, dict(handler.headers.items()), body)
+        self.seen[name] += 1
+        if name != self._operation or (self._times and self.received >= self._times):
+            self.received += name == self._operation
             self._send(handler, *self._forward(handler, body))
             return
         self.received += 1
@@ -81,7 +95,7 @@ class Wire:
         answer = self._forward(handler, body) if when == "after" else (200, {}, b"")
         self._break(handler, kind, answer)
 
-    def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> Answered:
         connection = http.client.HTTPConnection(self._behind.hostname or "", self._behind.port, timeout=30)
         connection.request(handler.command, handler.path, body, dict(handler.headers.items()))
         response = connection.getresponse()
@@ -98,30 +112,77 @@ class Wire:
         handler.end_headers()
         handler.wfile.write(body[: len(body) - cut])
 
-    def _break(self, handler: BaseHTTPRequestHandler, kind: str, answer: tuple[int, dict[str, str], bytes]) -> None:
-        headers = {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": "WIRE"}
+    def _break(self, handler: BaseHTTPRequestHandler, kind: str, answer: Answered) -> None:
+        form = _Form(dict(handler.headers.items()))
         handler.close_connection = True
         match kind:
             case "hang":
                 time.sleep(3)
             case "reset":
-                # No lingering: the kernel answers with RST instead of FIN.
-                handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                handler.connection.close()
-            case "500" | "503":
-                self._send(handler, int(kind), headers, b'{"__type":"InternalServerError","message":"try again"}')
-            case "throttle":
-                self._send(handler, 400, headers, b'{"__type":"com.amazon#ThrottlingException","message":"Rate exceeded"}')
-            case "refuse":
-                self._send(handler, 400, headers, b'{"__type":"com.amazon#ValidationException","message":"no such thing"}')
-            case "error without code":
-                self._send(handler, 400, {"content-type": "text/html"}, b"<html>a proxy's own page</html>")
-            case "malformed":
-                self._send(handler, 200, headers, b'{"TableDescription": {"Table')
+                _reset(handler)
+            case "reset in the answer":
+                self._send(handler, *answer, cut=min(20, len(answer[2])))
+                handler.wfile.flush()
+                _reset(handler)
             case "truncated":
-                self._send(handler, *answer, cut=20)
+                self._send(handler, *answer, cut=min(20, len(answer[2])))
             case "empty":
-                self._send(handler, 200, headers, b"{}     ", cut=7)
+                self._send(handler, 200, form.headers, b"{}     ", cut=7)
+            case _:
+                self._send(handler, *form.said(kind))
 
 
-REJECTED = ("throttle before", "refuse before")
+_ELSEWHERE = "<Arn>arn:aws:sts::999988887777:assumed-role/Other/x</Arn><UserId>A:x</UserId><Account>999988887777</Account>"
+
+
+class _Form:
+    """How the protocol of a request writes errors."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        headers = {name.lower(): value for name, value in headers.items()}
+        json_spoken = bool(headers.get("x-amz-target")) or "json" in (headers.get("content-type") or "")
+        self._json = json_spoken
+        self.throttling = "ThrottlingException" if json_spoken else "Throttling"
+        kind = "application/x-amz-json-1.0" if json_spoken else "text/xml"
+        self.headers = {"content-type": kind, "x-amzn-requestid": "WIRE"}
+
+    def said(self, kind: str) -> Answered:
+        """The answer that AWS never gave."""
+        if kind == "error without code":
+            return 400, {"content-type": "text/html"}, b"<html>a proxy's own page</html>"
+        status, body = {
+            "500": (500, self.error("InternalServerError", "try again")),
+            "503": (503, self.error("InternalServerError", "try again")),
+            "throttle": (400, self.error(self.throttling, "Rate exceeded")),
+            "refuse": (400, self.error("ValidationException", "no such thing")),
+            "malformed": (200, b'{"TableDescription": {"Table' if self._json else b"<Answer><Result><Tab"),
+            "nothing": (200, b""),
+            "yes": (200, b"{}" if self._json else b"<Response/>"),
+            "stranger": (200, f"<Answer><GetCallerIdentityResult>{_ELSEWHERE}</GetCallerIdentityResult></Answer>".encode()),
+        }[kind]
+        return status, self.headers, body
+
+    def error(self, code: str, message: str) -> bytes:
+        if self._json:
+            return json.dumps({"__type": f"com.amazon#{code}", "message": message}).encode()
+        # EC2's form and the query protocol's in one: each parser finds its own.
+        inner = f"<Code>{code}</Code><Message>{message}</Message>"
+        one = f"<Error><Type>Sender</Type>{inner}</Error>"
+        return f"<ErrorResponse>{one}<Errors>{one}</Errors></ErrorResponse>".encode()
+
+
+def operation_of(method: str, path: str, headers: Mapping[str, str], body: bytes) -> str:
+    """The operation's name where the protocol writes it down, `METHOD /first/of/path` for REST."""
+    target = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "")
+    if target:
+        return target.rpartition(".")[2]
+    form = parse_qs(body.decode("latin-1"))
+    if "Action" in form:
+        return form["Action"][0] + ("/DryRun" if form.get("DryRun") == ["true"] else "")
+    return f"{method} {urlsplit(path).path}"
+
+
+def _reset(handler: BaseHTTPRequestHandler) -> None:
+    # No lingering: the kernel answers with RST instead of FIN.
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()

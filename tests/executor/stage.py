@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +18,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from approvals.models import Alert, Attempt, AuditEntry, Execution
+from approvals.models import Alert, ApprovalRequest, Attempt, AuditEntry, Execution, Revision
 from config.environment import _database
-from executor import aws, tasks
+from executor import aws, inspect, tasks
 from executor.sandbox.server import LocalAws
 from executor.sandbox.world import DEMO
 from executor.target import Patience
@@ -42,13 +44,14 @@ class Stage:
     owner_url: str
     role_url: Callable[[str], str]
     endpoint: str = ""
+    _acts_as: str = ""
     _environ: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
     def acting(self, process: str, *, keys_of: str = "") -> Iterator[None]:
         """As feed, delivery or execution: its database role, its IAM user's keys, its environment."""
         key = self.aws.keys[keys_of or USERS[process]]
-        before = dict(os.environ)
+        before, acted_as = dict(os.environ), self._acts_as
         os.environ.update(
             AWS_ENDPOINT_URL=self.endpoint or self.aws.endpoint_url,
             AWS_ACCESS_KEY_ID=key["access_key_id"],
@@ -56,12 +59,14 @@ class Stage:
             AWS_DEFAULT_REGION=DEMO.region,
         )
         aws.forget()
-        connect_to(self.role_url(process))
+        self._acts_as = self.role_url(process)
+        connect_to(self._acts_as)
         try:
             yield
         finally:
             aws.forget()
-            connect_to(self.owner_url)
+            self._acts_as = acted_as
+            connect_to(acted_as or self.owner_url)
             os.environ.clear()
             os.environ.update(before)
 
@@ -69,6 +74,15 @@ class Stage:
         """The execution worker does what is due."""
         with self.acting("execution"):
             tasks.execute_due()
+
+    def read(self, request: ApprovalRequest) -> None:
+        """The execution worker reads the targets of the current revision, unless it has, and freezes an unsigned draft."""
+        revision = Revision.objects.select_related("request__account").get(
+            request=request, number=ApprovalRequest.objects.get(pk=request.pk).revision_number
+        )
+        if not revision.observations.exists():
+            with self.acting("execution"):
+                inspect.freeze(revision, inspect.observe(revision))
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """As the owner of the tables, in a session of its own."""
@@ -113,13 +127,15 @@ class Stage:
         self, code: str = "from executor import tasks; tasks.execute_due()", *, stop_at: str = ""
     ) -> subprocess.Popen[str]:
         """A real process of the execution worker, with the environment that it would have, running `code`."""
+        return self._process(["-c", f"import django; django.setup(); {code}"], {"COUNTERSIGN_STOP_AT": stop_at})
+
+    def _process(self, argv: list[str], more: dict[str, str]) -> subprocess.Popen[str]:
         key = self.aws.keys[DEMO.execution_user]
         environ = {
             "PATH": os.environ["PATH"],
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "COUNTERSIGN_PROCESS": "execution",
             "COUNTERSIGN_DEMO": "1",
-            "COUNTERSIGN_STOP_AT": stop_at,
             "COUNTERSIGN_ORIGIN": "https://localhost",
             "COUNTERSIGN_GENESIS": self.cast.genesis,
             "COUNTERSIGN_CLAIMS_BUCKET": DEMO.claims_bucket,
@@ -130,9 +146,10 @@ class Stage:
             "AWS_SECRET_ACCESS_KEY": key["secret_access_key"],
             "AWS_DEFAULT_REGION": DEMO.region,
             "AWS_EC2_METADATA_DISABLED": "true",
+            **more,
         }
         return subprocess.Popen(
-            [sys.executable, "-c", f"import django; django.setup(); {code}"],
+            [sys.executable, *argv],
             env=environ,
             cwd=PROJECT,
             stdout=subprocess.PIPE,
@@ -141,10 +158,36 @@ class Stage:
         )
 
     def killed_at(self, point: str) -> None:
-        """A worker that kills itself with -9 at the point."""
-        worker = self.worker(stop_at=f"kill:{point}")
-        said, _ = worker.communicate(timeout=60)
-        assert worker.returncode == -signal.SIGKILL, said
+        """A worker, forked off this process, that kills itself with -9 at the point (`sent`, or `sent:2` the second time)."""
+        # A connection that two processes share would be closed under the one by the other.
+        connections.close_all()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the threads of the local AWS hold no lock that a worker needs
+            pid = os.fork()
+        if pid == 0:
+            with suppress(BaseException):
+                settings.STOP_AT = f"kill:{point}"
+                self.execute()
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        assert os.WIFSIGNALED(status), f"it did not get to {point}"
+        assert os.WTERMSIG(status) == signal.SIGKILL
+
+    @contextmanager
+    def celery(self, broker: str, *, stop_at: str = "") -> Iterator[subprocess.Popen[str]]:
+        """A real Celery worker of the execution queue, with the environment of a deployment; stopped at the end."""
+        argv = ["-m", "celery", "--quiet", "--app", "config.celery", "worker", "--queues", "execution", "--concurrency", "1"]
+        log = {"COUNTERSIGN_LOG_LEVEL": "INFO"}
+        worker = self._process(argv, {"REDIS_URL": broker, "COUNTERSIGN_STOP_AT": stop_at, **log})
+        try:
+            yield worker
+        finally:
+            worker.terminate()
+            try:
+                worker.communicate(timeout=15)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.communicate()
 
     @contextmanager
     def frozen_at(self, point: str) -> Iterator[Callable[[], str]]:

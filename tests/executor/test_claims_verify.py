@@ -108,10 +108,10 @@ def test_a_deleted_a_replaced_and_a_foreign_claim_are_named(stage: Stage) -> Non
 
 
 def test_an_attempt_that_was_changed_is_named(stage: Stage) -> None:
-    """The row says another token than the claim that it was made under."""
+    """The row says an older token than the claim that it was made under."""
     stage.cast.approved()
     stage.execute()
-    stage.forge(("UPDATE approvals_attempt SET token = 7", ()))
+    stage.forge(("UPDATE approvals_attempt SET token = 0", ()))
     status, said = verified(stage)
     assert (status, "its attempt in the database is another" in said) == (1, True)
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from approvals.models import Alert, Attempt, AuditEntry, Execution, OutboxMessage, Proof, TrailRecord
-from executor import aws, calling, claim, delivery, feed, reconcile
+from executor import aws, calling, claim, delivery, feed, readying, reconcile
 from executor.opening import Opened
 from executor.outside import Held
 from executor.sandbox.world import DEMO
@@ -101,11 +101,11 @@ def test_a_second_call_with_the_very_session_is_an_alert(stage: Stage, settings:
         cleared = claim.take(execution.pk)
         assert isinstance(cleared, claim.Cleared)
         step = cleared.plan.steps[0]
-        session = calling.assume(cleared, 0, step)
+        session = readying.assume(cleared, 0, step)
         assert isinstance(session, aws.Session)
         with session:
             attempt = calling.sent(cleared, 0, step, session, Held(1, ""))
-            answer = calling.call(cleared.claim, step, session, Opened(step.parameters))
+            answer = calling.call(cleared.claim, step, session, Opened(step.parameters), attempt)
             again = session.mutate(step.service, step.operation, step.parameters)
             calling.answered(cleared, attempt, step, answer)
     learn(stage)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from approvals import audit
 from approvals.models import Attempt, Execution
 from approvals.states import AttemptState, ExecutionState
-from executor import calling, claim, endings, reconcile, run
+from executor import calling, claim, endings, readying, reconcile, run
 from executor.answers import Accepted, Rejected
 from executor.outside import Held
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -45,7 +45,7 @@ def sent(stage: Stage, execution: Execution) -> tuple[claim.Cleared, Attempt]:
     cleared = claim.take(execution.pk)
     assert isinstance(cleared, claim.Cleared)
     step = cleared.plan.steps[0]
-    session = calling.assume(cleared, 0, step)
+    session = readying.assume(cleared, 0, step)
     assert not isinstance(session, claim.Later | None)
     session.close()
     return cleared, calling.sent(cleared, 0, step, session, Held(1, ""))

@@ -2,53 +2,227 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
 import pytest
 
 from approvals import audit
-from approvals.models import Attempt
-from executor import delivery, feed, points, reconcile, tasks
+from approvals.models import Attempt, Execution
+from approvals.plan import Step
+from executor import aws, delivery, feed, points, reconcile, tasks
+from executor.points import Point
 from executor.sandbox.world import DEMO
+from tests.cast import Cast, seal
+from tests.executor.proxy import Wire
 from tests.executor.stage import QUICK, Stage, attempts, fresh
+from tests.executor.test_steps import approved
 
-# The point, the state after the sweep alone, and how many calls were made before the worker died.
-LOST = [
-    ("judged", "succeeded", 0),
-    ("claimed", "succeeded", 0),
-    ("assumed", "succeeded", 0),
-    ("outside", "unknown", 0),
-    ("sent", "unknown", 0),
-    ("called", "unknown", 1),
-    ("answered", "succeeded", 1),
-    ("settled", "succeeded", 1),
-    ("finished", "succeeded", 1),
+# How often each loss is played: once in the suite, a hundred times by `make soak`.
+ROUNDS = int(os.environ.get("SOAK_KILLS", "1"))
+UNTIL_SENT, LOST, MADE = "taken over", "unknown", "settled"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """At which point (the second time with `:2`) a worker is lost, and what becomes of the call that it was about.
+
+    `taken over`: another makes it. `unknown`: it is never made again. `settled`: it was made, and another sees to its end.
+    """
+
+    point: str
+    then: str
+    called: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.point.partition(":")[0]
+
+
+ONE_STEP = [
+    *(Loss(point, UNTIL_SENT) for point in ("taken", "judged", "claimed", "prepared", "step", "assumed", "identified")),
+    *(Loss(point, UNTIL_SENT) for point in ("opened", "claiming")),
+    *(Loss(point, LOST) for point in ("claimed-outside", "sent", "fenced")),
+    Loss("called", LOST, called=True),
+    *(Loss(point, MADE, called=True) for point in ("answered", "looking", "looking:2", "seen", "settled", "finished")),
 ]
+# The second step, of EC2, is rehearsed: the second claim, fence and look are the rehearsal's, the third are the call's.
+SECOND_STEP = [
+    *(Loss(point, UNTIL_SENT) for point in ("step:2", "assumed:2", "identified:2", "opened:2", "claiming:2")),
+    Loss("claimed-outside:2", LOST),
+    *(Loss(point, UNTIL_SENT) for point in ("rehearsal-sent", "fenced:2", "rehearsal-called", "rehearsed")),
+    Loss("claiming:3", UNTIL_SENT),
+    *(Loss(point, LOST) for point in ("claimed-outside:3", "sent:2", "fenced:3")),
+    Loss("called:2", LOST, called=True),
+    *(Loss(point, MADE, called=True) for point in ("answered:2", "looking:3", "seen:2", "settled:2", "finished")),
+]
+PUT_OFF = [Loss("put-off", UNTIL_SENT)]
+CHANGE = Step("dynamodb", "UpdateTable", {"TableName": "prod-orders", "TableClass": "STANDARD_INFREQUENT_ACCESS"})
 
 
-def sweep(stage: Stage) -> None:
+@pytest.fixture
+def cast(cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
+    """The whole demo, tables and instances."""
+    return seal(tmp_path, settings, whole=True)
+
+
+def sweep(stage: Stage, times: int = 3) -> None:
     """What the execution worker that comes next does."""
-    for _ in range(3):
+    for _ in range(times):
         stage.lapse()
         with stage.acting("execution"):
             reconcile.sweep(patience=QUICK)
             tasks.execute_due()
 
 
-def test_every_point_is_tried() -> None:
-    """A new point of the code needs a row here."""
-    assert [point for point, _, _ in LOST] == [str(point) for point in points.Point]
+def one_step(stage: Stage, number: int = 0) -> tuple[Execution, str]:
+    """A table to delete; after the first round one of its own."""
+    table = f"prod-soak-{number}" if number else "prod-orders"
+    if number:
+        with stage.acting("feed", keys_of="mallory"):
+            made = aws.client("dynamodb", DEMO.region)
+            key: Any = {"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}
+            key["KeySchema"] = [{"AttributeName": "id", "KeyType": "HASH"}]
+            made.create_table(TableName=table, BillingMode="PAY_PER_REQUEST", **key)
+            made.close()
+    return stage.cast.approved(TableName=table), "DeleteTable"
 
 
-@pytest.mark.parametrize(("point", "state", "before"), LOST)
-def test_a_worker_killed_is_taken_over_or_leaves_unknown(stage: Stage, point: str, state: str, before: int) -> None:
-    """Before the claim outside somebody else takes over; from there to the answer it is unknown; afterwards it is settled."""
-    execution = stage.cast.approved()
-    stage.killed_at(point)
-    assert len(stage.calls()) == before
-    sweep(stage)
-    assert fresh(execution).state == state
-    assert len(stage.calls()) == (before if state == "unknown" else 1)
-    assert Attempt.objects.filter(execution=execution).count() == (0 if point == "outside" else 1)
+def two_steps(stage: Stage, number: int = 0) -> tuple[Execution, str]:
+    """A change of a table, and then an instance to terminate; after the first round an instance of its own."""
+    instance = DEMO.instance_id("prod-web")
+    change = CHANGE
+    if number:
+        with stage.acting("feed", keys_of="mallory"):
+            made = aws.client("ec2", DEMO.region)
+            image = made.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]["ImageId"]
+            instance = made.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+            made.close()
+        table_class = "STANDARD" if number % 2 else "STANDARD_INFREQUENT_ACCESS"
+        change = replace(CHANGE, parameters={"TableName": "prod-orders", "TableClass": table_class})
+    return approved(stage, change, Step("ec2", "TerminateInstances", {"InstanceIds": [instance]})), "TerminateInstances"
+
+
+def wire_calls(stage: Stage, execution: Execution, operation: str, *, with_effect: bool = False) -> int:
+    """How many requests of this execution AWS saw; with an effect, those that it carried out."""
+    return len(
+        [
+            one
+            for one in stage.calls(operation)
+            if one["userIdentity"]["sessionContext"]["sourceIdentity"] == str(execution.pk)
+            and not (with_effect and "errorCode" in one)
+        ]
+    )
+
+
+def must_hold(stage: Stage, execution: Execution, operation: str) -> None:
+    """Never two effects, never two requests for a row, never without an owner, and the trail holds."""
+    assert wire_calls(stage, execution, operation, with_effect=True) <= 1
+    rows = Attempt.objects.filter(execution=execution, operation__endswith=f":{operation}")
+    assert wire_calls(stage, execution, operation) <= rows.count()
+    assert fresh(execution).state in {"succeeded", "failed", "unknown"}
     assert audit.verify().holds
+
+
+def must_have_become(stage: Stage, execution: Execution, operation: str, loss: Loss) -> None:
+    """The table's word for the loss, after the sweeps."""
+    must_hold(stage, execution, operation)
+    expected = "unknown" if loss.then == LOST else "succeeded"
+    assert fresh(execution).state == expected, fresh(execution).outcome
+    effects = 1 if loss.called or loss.then == UNTIL_SENT else 0
+    assert wire_calls(stage, execution, operation, with_effect=True) == effects
+    calls = Attempt.objects.filter(execution=execution, rehearsal=False, operation__endswith=f":{operation}")
+    # Lost between its claim outside and its row: nothing inside the database says that there was one.
+    states = [] if loss.name == "claimed-outside" else ["unknown" if loss.then == LOST else "succeeded"]
+    assert list(calls.values_list("state", flat=True)) == states
+
+
+def played(stage: Stage, loss: Loss, plan: Callable[[Stage, int], tuple[Execution, str]]) -> None:
+    for number in range(ROUNDS):
+        execution, operation = plan(stage, number)
+        stage.killed_at(loss.point)
+        assert wire_calls(stage, execution, operation, with_effect=True) == loss.called
+        sweep(stage)
+        must_have_become(stage, execution, operation, loss)
+
+
+def test_every_point_is_tried() -> None:
+    """A new point of the code needs a row here; there are more than twenty, in their order."""
+    tried = {loss.name for loss in (*ONE_STEP, *SECOND_STEP, *PUT_OFF)}
+    assert tried == {str(point) for point in points.Point}
+    assert len(points.Point) >= 20
+
+
+@pytest.mark.parametrize("loss", ONE_STEP, ids=lambda loss: loss.point)
+def test_a_worker_killed_is_taken_over_or_leaves_unknown(stage: Stage, loss: Loss) -> None:
+    """Before the claim outside somebody else takes over; from there to the answer it is unknown; afterwards it is settled."""
+    played(stage, loss, one_step)
+
+
+@pytest.mark.parametrize("loss", SECOND_STEP, ids=lambda loss: loss.point)
+def test_a_worker_killed_in_the_second_step_is_treated_alike(stage: Stage, loss: Loss) -> None:
+    """The same for the second step, of which EC2 is asked first: a lost rehearsal changes nothing and is made again."""
+    played(stage, loss, two_steps)
+
+
+@pytest.mark.parametrize("loss", PUT_OFF, ids=lambda loss: loss.point)
+def test_a_worker_killed_with_a_call_put_off_is_taken_over(stage: Stage, loss: Loss) -> None:
+    """AWS throttled, the worker said that it comes back and died: another makes the call, as a new attempt, at its time."""
+    for number in range(ROUNDS):
+        execution, operation = one_step(stage, number)
+        with Wire(stage.aws.endpoint_url, operation, "throttle before", times=1) as wire:
+            stage.endpoint = wire.url
+            stage.killed_at(loss.point)
+            assert attempts(execution) == ["rejected"]
+            sweep(stage)
+            stage.endpoint = ""
+            assert wire.received == 2
+        must_hold(stage, execution, operation)
+        assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["rejected", "succeeded"])
+
+
+@pytest.mark.parametrize("point", [str(point) for point in Point])
+def test_a_worker_of_celery_killed_is_treated_alike(stage: Stage, valkey_url: str, point: str) -> None:
+    """The same in a real Celery worker with a real broker: its child is killed with -9 and somebody else sees to the end."""
+    second = point.startswith("rehears")
+    loss = next(one for one in (SECOND_STEP if second else [*ONE_STEP, *PUT_OFF]) if one.point == point)
+    execution, operation = (two_steps if second else one_step)(stage)
+    with Wire(stage.aws.endpoint_url, operation, "throttle before", times=point == "put-off" or 99) as wire:
+        stage.endpoint = wire.url if point == "put-off" else ""
+        with stage.celery(valkey_url, stop_at=f"kill:{point}") as worker:
+            nudge(valkey_url)
+            assert lost_child(worker), f"the worker did not get to {point}"
+        sweep(stage)
+        stage.endpoint = ""
+    must_hold(stage, execution, operation)
+    if point == "put-off":
+        assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["rejected", "succeeded"])
+    else:
+        must_have_become(stage, execution, operation, loss)
+
+
+def nudge(broker: str) -> None:
+    """What beat sends: the name of a task, and nothing else."""
+    from kombu import Connection
+
+    from config.celery import app
+
+    with Connection(broker) as connection, connection.Producer() as producer:
+        app.send_task("executor.tasks.execute_due", producer=producer, queue="execution")
+
+
+def lost_child(worker: Any) -> bool:
+    """Whether Celery says, within a minute, that a child of it was killed with -9."""
+    assert worker.stdout
+    watch = threading.Timer(60, worker.kill)
+    watch.start()
+    try:
+        return any("SIGKILL" in line or "signal 9" in line for line in worker.stdout)
+    finally:
+        watch.cancel()
 
 
 def test_the_record_of_the_call_settles_what_was_unknown(stage: Stage) -> None:
@@ -88,16 +262,31 @@ def test_nothing_is_concluded_from_silence(stage: Stage) -> None:
     assert stage.alerts() == ["unknown"]
 
 
-@pytest.mark.parametrize("point", ["claimed", "assumed"])
-def test_a_frozen_worker_that_thaws_after_a_take_over_makes_no_call(stage: Stage, point: str) -> None:
+@pytest.mark.parametrize("point", ["claimed", "assumed", "identified", "opened", "claimed-outside", "rehearsed"])
+def test_row_38_a_frozen_worker_that_thaws_after_a_take_over_makes_no_call(stage: Stage, point: str) -> None:
     """It stood still before `sent`, its lease ran out, another carried it out: the token is not its own any more."""
-    execution = stage.cast.approved()
+    execution, operation = (two_steps if point == "rehearsed" else one_step)(stage)
     with stage.frozen_at(point) as thaw:
         sweep(stage)
-        assert (fresh(execution).state, len(stage.calls())) == ("succeeded", 1)
+        assert (fresh(execution).state, wire_calls(stage, execution, operation, with_effect=True)) == ("succeeded", 1)
+        before = wire_calls(stage, execution, operation)
         said = thaw()
     assert "taken over" in said
-    assert (fresh(execution).state, fresh(execution).token, len(stage.calls())) == ("succeeded", 2, 1)
+    assert (fresh(execution).state, fresh(execution).token) == ("succeeded", 2)
+    assert wire_calls(stage, execution, operation) == before
+
+
+@pytest.mark.parametrize("point", ["rehearsal-sent", "rehearsal-called"])
+def test_row_38_a_worker_frozen_in_a_rehearsal_makes_no_call_afterwards(stage: Stage, point: str) -> None:
+    """Another rehearsed anew and made the call; the one that thaws records nothing over it and calls nothing."""
+    execution, operation = two_steps(stage)
+    with stage.frozen_at(point) as thaw:
+        sweep(stage)
+        assert fresh(execution).state == "succeeded", fresh(execution).outcome
+        before = wire_calls(stage, execution, operation)
+        thaw()
+    assert wire_calls(stage, execution, operation) == before
+    must_hold(stage, execution, operation)
 
 
 def test_a_worker_frozen_after_sent_does_not_call_when_it_was_given_up(stage: Stage) -> None:
@@ -131,7 +320,6 @@ def test_the_stop_points_do_not_exist_outside_the_demo() -> None:
         "COUNTERSIGN_ORIGIN": "https://countersign.example.com",
         "COUNTERSIGN_STOP_AT": "kill:sent",
         "COUNTERSIGN_GENESIS": "0" * 64,
-        "COUNTERSIGN_CLAIMS_BUCKET": "countersign-claims",
         "DATABASE_URL": "postgresql://a:b@localhost/c",
         "REDIS_URL": "redis://localhost/0",
         "AWS_REGION": DEMO.region,

@@ -167,7 +167,7 @@ def test_what_was_sent_back_and_approved_anew_is_run_by_its_newer_approval_alone
     stage.sql("UPDATE approvals_outboxmessage SET due_at = now() WHERE kind = 'execute'")
     stage.execute()
     request.refresh_from_db()
-    assert (fresh(former).state, request.state, request.revision_number) == ("aborted", "approved", 2)
+    assert (fresh(former).state, request.state, request.revision_number) == ("aborted", "approved", 4)
     assert Notice.objects.get().digest == request.current_revision().digest
     assert not OutboxMessage.objects.filter(topic="execution.finished").exists()
 

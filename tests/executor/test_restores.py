@@ -16,7 +16,7 @@ from django.db import connections
 from approvals import audit, decisions
 from approvals.models import ApprovalRequest, Attempt, Execution
 from approvals.states import AttemptState
-from executor import aws, calling, claim, endings, reconcile, tasks
+from executor import aws, calling, claim, endings, holding, readying, reconcile, tasks
 from executor.opening import Opened
 from executor.outside import Held
 from tests.databases import Cluster
@@ -206,15 +206,16 @@ def tried(stage: Stage, cleared: claim.Cleared, *, throttled: bool) -> bool:
     """One attempt at the first step by the worker that holds the claim; whether it got as far as the call."""
     step = cleared.plan.steps[0]
     with stage.acting("execution"):
-        session = calling.assume(cleared, 0, step)
+        session = readying.assume(cleared, 0, step)
         assert isinstance(session, aws.Session)
         with session:
-            held = calling.claimed_outside(cleared, 0)
+            held = holding.claimed_outside(cleared, 0)
             if not isinstance(held, Held):
                 return False
             attempt = calling.sent(cleared, 0, step, session, held)
             if not throttled:
-                calling.answered(cleared, attempt, step, calling.call(cleared.claim, step, session, Opened(step.parameters)))
+                answer = calling.call(cleared.claim, step, session, Opened(step.parameters), attempt)
+                calling.answered(cleared, attempt, step, answer)
             else:
                 with audit.recorded() as trail:
                     state = AttemptState.REJECTED

@@ -13,7 +13,7 @@ from approvals import audit, decisions
 from approvals.authority import KnownAccount
 from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, Observation, OutboxKind, OutboxMessage
 from approvals.states import RequestState, Status, Verdict
-from executor import answers, aws, calling, claim, inspect, run, tasks
+from executor import answers, aws, claim, inspect, readying, run, tasks
 from executor.errors import AwsRefused, WrongAccount
 from executor.sandbox.world import DEMO
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -75,7 +75,7 @@ def test_the_session_in_hand_can_do_nothing_else(stage: Stage) -> None:
     with stage.acting("execution"):
         cleared = claim.take(execution.pk)
         assert isinstance(cleared, claim.Cleared)
-        session = calling.assume(cleared, 0, cleared.plan.steps[0])
+        session = readying.assume(cleared, 0, cleared.plan.steps[0])
         assert isinstance(session, aws.Session)
         with session:
             other = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
@@ -93,7 +93,7 @@ def test_only_the_execution_process_can_become_the_executor(stage: Stage, user: 
     with stage.acting("execution", keys_of=user):
         tasks.execute_due()
     found = fresh(execution)
-    assert (found.state, attempts(execution), stage.calls()) == ("failed", [], [])
+    assert (found.state, attempts(execution), stage.calls()) == ("aborted", [], [])
     assert "AccessDenied" in found.outcome
 
 
@@ -106,7 +106,7 @@ def test_a_wrong_external_id_is_refused(stage: Stage) -> None:
 def test_a_session_of_another_account_is_not_used(stage: Stage) -> None:
     """STS gives a session that is not of the account and role that were signed: refused before any call is made with it."""
     with stage.acting("execution"), pytest.raises(WrongAccount, match="Nothing was done with it"):
-        aws.assume(replace(ACCOUNT, partition="aws-cn"), "x-1", NOTHING, region=DEMO.region, name="step-1")
+        aws.assume(replace(ACCOUNT, id="999988887777"), "x-1", NOTHING, region=DEMO.region, name="step-1")
 
 
 def test_nothing_is_called_before_the_hold_has_ended(stage: Stage, tmp_path: Any, settings: Any) -> None:
@@ -127,7 +127,8 @@ def test_a_right_lost_after_the_approval_stops_it_and_sends_it_back(stage: Stage
     found, request = fresh(execution), ApprovalRequest.objects.get()
     assert (found.state, stage.calls()) == ("aborted", [])
     assert "no longer suffice" in found.outcome
-    assert (request.state, request.revision_number) == (RequestState.DRAFT, 2)
+    # Filed, frozen with what was read, opened again, and frozen anew.
+    assert (request.state, request.revision_number) == (RequestState.DRAFT, 4)
     assert request.current_revision().plan.steps == execution.revision.plan.steps
     assert stage.alerts() == []
 
@@ -247,15 +248,17 @@ def test_the_target_is_read_before_review_and_after_the_call(stage: Stage) -> No
     """The table as it is when the plan is made and when it is confirmed, and afterwards that it is gone, in words."""
     request = stage.cast.filed()
     stage.execute()
+    request.refresh_from_db()
     before = request.current_revision().observations.get()
     assert (before.moment, before.problem) == ("review", "")
     assert '"TableStatus": "ACTIVE"' in before.text
-    stage.cast.sign_confirm(request)
+    request = stage.cast.sign_confirm(request)
     stage.cast.sign_review(request)
     stage.execute()
+    assert request.current_revision().observations.filter(moment="claim").count() == 1
     after = request.current_revision().observations.get(moment="after")
     assert "ResourceNotFoundException" in after.problem
-    assert AuditEntry.objects.filter(kind="target.observed").count() == 3
+    assert AuditEntry.objects.filter(kind="target.observed").count() == 4
 
 
 def test_the_target_of_an_incomplete_draft_is_read_too(stage: Stage) -> None:

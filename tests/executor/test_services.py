@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from approvals import decisions
 from approvals.models import ApprovalRequest, Execution, Observation, Proof, TrailRecord
 from approvals.states import Completeness, Status
-from executor import answers, aws, calling, claim, feed, same_call
+from executor import answers, aws, claim, feed, readying, same_call
 from executor.same_call import Likeness
 from executor.sandbox.world import DEMO, DemoWorldFacts
 from tests.cast import Cast, seal
@@ -261,7 +261,7 @@ def test_a_session_of_any_service_can_do_nothing_else(stage: Stage) -> None:
         with stage.acting("execution"):
             cleared = claim.take(execution.pk)
             assert isinstance(cleared, claim.Cleared)
-            session = calling.assume(cleared, 0, cleared.plan.steps[0])
+            session = readying.assume(cleared, 0, cleared.plan.steps[0])
             assert isinstance(session, aws.Session)
             with session:
                 there = session.mutate(case.service, case.name, elsewhere)

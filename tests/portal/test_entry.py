@@ -291,6 +291,16 @@ class TestDeployChecks:
         setattr(settings, name, value)
         assert f"portal.{number}" in [message.id for message in dangerous_settings(None)]
 
+    def test_an_executor_that_claims_nothing_outside_is_refused(self, settings):
+        """A deployment's execution process without a bucket of claims would execute a restored backup again."""
+        from portal.checks import dangerous_settings
+
+        settings.PROCESS, settings.GENESIS, settings.CLAIMS_BUCKET = "execution", "0" * 64, ""
+        found = {message.id: message for message in dangerous_settings(None)}
+        assert "COUNTERSIGN_CLAIMS_BUCKET" in (found["portal.E051"].hint or "")
+        settings.CLAIMS_BUCKET = "countersign-claims"
+        assert "portal.E051" not in {message.id for message in dangerous_settings(None)}
+
     def test_the_command_itself_refuses_the_demo(self, settings):
         """What CI and the container run fails."""
         settings.DEMO = True

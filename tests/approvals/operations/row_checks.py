@@ -233,6 +233,7 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
             return
         for expression in facts.describe.identity:
             yield from over("describe: identity", expression, state)
+        yield from _transient(facts, state)
     yield from _settled(service, facts, model, reader, state)
     if facts.untouched is not None:
         if reader is None:
@@ -244,6 +245,29 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
             yield from over("untouched", expression, state)
     if facts.partial:
         yield from over("partial", facts.partial, model.output_shape)
+
+
+def _transient(facts: Facts, state: Any) -> Iterator[str]:
+    """While a target is in one of these, a call waits: none may be where the call settles, or what shows it untouched."""
+    describe = facts.describe
+    assert describe is not None
+    if bool(describe.status) != bool(describe.transient):
+        yield "describe: status and transient values come together"
+        return
+    if not describe.status:
+        return
+    try:
+        found = resolved(describe.status, state)
+    except Bad as error:
+        yield f"describe: status: {error}"
+        return
+    leaf = found.of if isinstance(found, Many) else found
+    for value in describe.transient:
+        if isinstance(leaf, Shape) and (wrong := unfit(leaf, value)):
+            yield f"describe: transient: {wrong}"
+        at_rest = (rule for rule in (facts.settled, facts.untouched) if rule is not None and rule.expression == describe.status)
+        if any(rule.value == value for rule in at_rest):
+            yield f"describe: transient: {value!r} is where the call settles, or where it was not made"
 
 
 def _settled(service: str, facts: Facts, model: OperationModel, reader: OperationModel | None, state: Any) -> Iterator[str]:

@@ -1,0 +1,90 @@
+"""Where a target's described state tells what a member of a call would change.
+
+AWS's describe calls name members otherwise than its requests do (`BillingModeSummary` for `BillingMode`). A row of ours says
+where to look (`untouched.unless`); else AWS's habits of naming are followed. What cannot be found so is not laid beside the call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from approvals.operations import catalog
+from approvals.operations.catalog import Operation
+
+MISSING: Final[Any] = object()
+# The parts of an expression such as `Reservations[0].Instances[0]`.
+_PART: Final = re.compile(r"@|\w+|\[[^\]]*\]")
+
+
+def of(operation: Operation, state: Any, path: Sequence[str]) -> Any:
+    """What the state tells of the value at this path of the call's parameters; MISSING where it tells nothing."""
+    if not isinstance(state, Mapping) or not state:
+        return MISSING
+    first, *rest = path
+    value = _by_the_row(operation, state, first)
+    if value is MISSING:
+        value = _member(state, first)
+    for part in rest:
+        value = value.get(part, MISSING) if isinstance(value, Mapping) else MISSING
+    return value
+
+
+def searched(expression: str, state: Any) -> Any:
+    """A row's expression over a state; None where the state is not of the form that the row expects."""
+    try:
+        return jmespath.search(expression, state)
+    except JMESPathError:
+        return None
+
+
+def names(name: str) -> list[str]:
+    """How AWS calls a member of a request in the answers to its describe calls."""
+    found = [name, name.removesuffix("Specification") + "Description", f"{name}Description"]
+    if name.endswith("Updates"):
+        found += [name.removesuffix("Updates") + ending for ending in ("s", "es")]
+    return found
+
+
+def described(operation: Operation) -> dict[str, Any]:
+    """The members that the described state can have, as botocore shapes; empty where the expression is no plain path."""
+    describe = operation.facts.describe
+    if describe is None:
+        return {}
+    name = describe.operation if ":" in describe.operation else f"{operation.service}:{describe.operation}"
+    shape: Any = catalog.get(name).model.output_shape
+    for part in _PART.findall(describe.result) if not describe.result.startswith("{") else ("{",):
+        if part == "@":
+            continue
+        shape = getattr(shape, "member", None) if part.startswith("[") else getattr(shape, "members", {}).get(part)
+    return dict(getattr(shape, "members", {}))
+
+
+def may_tell(operation: Operation, name: str) -> bool:
+    """Whether the described state has a place for this member of the call, filled or not."""
+    untouched = operation.facts.untouched
+    if untouched is not None and name in untouched.unless:
+        return True
+    known = described(operation)
+    return any(one in known for one in (*names(name), f"{name}Summary"))
+
+
+def _by_the_row(operation: Operation, state: Mapping[str, Any], name: str) -> Any:
+    untouched = operation.facts.untouched
+    if untouched is None or name not in untouched.unless:
+        return MISSING
+    found = searched(untouched.unless[name], state)
+    return MISSING if found is None else found
+
+
+def _member(state: Mapping[str, Any], name: str) -> Any:
+    if name in state:
+        return state[name]
+    summary = state.get(f"{name}Summary")
+    if isinstance(summary, Mapping) and name in summary:
+        return summary[name]
+    return next((state[renamed] for renamed in names(name) if renamed in state), MISSING)

@@ -1,0 +1,311 @@
+"""What must still hold of a target when its call is made: what identifies it, and what the call changes.
+
+A precondition is made of what the executor read, is part of the plan that people sign, and is held against what it reads at the
+claim. Values are those of the JSON that an observation keeps; what is hidden as a secret is neither kept nor compared.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from approvals import canonical
+from approvals.canonical import Sealed
+from approvals.errors import BadCanonicalForm
+from approvals.operations import catalog, counterparts, sensitive
+from approvals.operations.catalog import Operation
+from approvals.plan import Plan, Step
+
+# What a text or a group may take of a plan that people are to read; of a larger one its digest is kept.
+LONGEST: Final = 1000
+# How the executor says that AWS refused to tell: its code stands in front.
+_CODE: Final = re.compile(r"AWS says ([^\s:]+)")
+_NO_SUCH: Final = re.compile(r"NotFound|NoSuch|DoesNotExist|NonExistent|NotExist|^404$")
+# Inside a group that a call changes, AWS counts and reports too: that is no change of what was decided on.
+_COUNTED: Final = re.compile(r"(Status|State|ItemCount|SizeBytes|SizeInBytes|Progress|Backfilling|Last(Modified|Update)\w*)$")
+# What no other value can be taken for.
+_NOTHING: Final = object()
+
+Fact = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What AWS said of a step's target: its state as JSON text, or why there is none, in the words of the executor."""
+
+    text: str = ""
+    problem: str = ""
+
+    @property
+    def code(self) -> str:
+        """AWS's code, where it refused to tell."""
+        found = _CODE.match(self.problem)
+        return found[1] if found else ""
+
+    @property
+    def state(self) -> Any:
+        """The state; None where there is none, or it is no JSON."""
+        try:
+            return json.loads(self.text) if self.text else None
+        except ValueError:
+            return None
+
+    def says_absent(self, operation: Operation) -> bool:
+        """Whether AWS said that there is no such target."""
+        if self.problem:
+            return bool(self.code) and (self.code in operation.facts.settled.gone or bool(_NO_SUCH.search(self.code)))
+        # What the row takes out of AWS's answer is not in it: a list of none, filtered by the name.
+        return self.text == "null"
+
+    def says_something(self) -> bool:
+        """Whether it is an answer of AWS's at all, and not a failure to ask."""
+        return bool(self.text) or bool(self.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it was: what, in AWS's names; what it was and what it is, in words."""
+
+    what: str
+    was: str
+    now: str
+
+    def __str__(self) -> str:
+        return f"{self.what} was {self.was} and is {self.now}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`drift` forbids the call, a `transient` status delays it. `unread`: why what was read before cannot be read."""
+
+    drift: tuple[Difference, ...] = ()
+    transient: str = ""
+    unread: str = ""
+
+
+def of(index: int, step: Step, reading: Reading) -> Fact | None:
+    """The precondition of a step; None where nothing tells how its target is read, or nothing was told.
+
+    `{"step": 0, "identity": {expression: value}, "fields": {path: value}}`, `{"step": 0, "absent": true}` where AWS said that
+    there is none, or `{"step": 0, "unread": code}` where AWS refused to tell.
+    """
+    operation = catalog.get(step.name)
+    if operation.facts.describe is None or not reading.says_something():
+        return None
+    if reading.says_absent(operation):
+        return {"step": index, "absent": True}
+    if reading.code:
+        return {"step": index, "unread": canonical.storable(reading.code)}
+    return {"step": index, "identity": _identity(operation, reading.state), "fields": _fields(operation, step, reading.state)}
+
+
+def signed_of(plan: Plan, index: int) -> Fact | None:
+    """What a plan says must hold of a step's target; None where it says nothing."""
+    facts: Sequence[Any] = plan.preconditions
+    return next((fact for fact in facts if isinstance(fact, dict) and fact.get("step") == index), None)
+
+
+def identity_of(fact: Fact) -> Fact:
+    """The same without the fields: which target it is, whatever may have changed of it."""
+    return {name: value for name, value in fact.items() if name != "fields"}
+
+
+def is_described(step: Step) -> bool:
+    """Whether it is known how the step's target is read."""
+    return catalog.get(step.name).facts.describe is not None
+
+
+def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequence[Step] = ()) -> Comparison:
+    """What was expected of a step's target, held against what is read of it now.
+
+    `done` are the steps of the same plan that were carried out before: what they changed on the same target is no drift.
+    """
+    operation = catalog.get(step.name)
+    if "unread" in expected:
+        return Comparison(transient=status_of(step, now))
+    earlier = [one for one in done if _asked(one) is not None and _asked(one) == _asked(step)]
+    remade = any(catalog.get(one.name).facts.settled.gone for one in earlier)
+    absent = now.says_absent(operation)
+    if now.problem and not absent:
+        return Comparison(unread=now.problem)
+    if "absent" in expected:
+        made = [] if absent or earlier else [Difference("the target", "not there", "there")]
+        return Comparison(tuple(made), status_of(step, now))
+    if absent:
+        return Comparison(() if remade else (Difference("the target", "there", "gone"),))
+    changed = {name for one in earlier for name in _set_by(one)}
+    found = {} if remade else _identity(operation, now.state)
+    was = {} if remade else _group(expected, "identity")
+    differ = [*_between(was, found, changed)]
+    differ += _between(_group(expected, "fields"), _fields(operation, step, now.state), changed)
+    return Comparison(tuple(differ), status_of(step, now))
+
+
+def status_of(step: Step, now: Reading) -> str:
+    """The status in which AWS is still changing the target, for people; empty when it is at rest, or nothing tells."""
+    describe = catalog.get(step.name).facts.describe
+    if describe is None or not describe.status:
+        return ""
+    found = counterparts.searched(describe.status, now.state)
+    several = found if isinstance(found, list) else [found]
+    return ", ".join(f"{describe.status} {_words(one)}" for one in several if any(one == wait for wait in describe.transient))
+
+
+def besides(step: Step, was: Reading, now: Reading, *, most: int = 12) -> tuple[Difference, ...]:
+    """Every other difference between two readings, to be shown: an item count, a size, a tag."""
+    if was.state is None or now.state is None:
+        return ()
+    old, new = dict(_flat("", was.state)), dict(_flat("", now.state))
+    operation = catalog.get(step.name)
+    told = {
+        path.replace("[", ".").replace("]", "")
+        for path in (*_identity(operation, now.state), *_fields(operation, step, now.state))
+    }
+    found = (
+        Difference(path, _words(old.get(path)), _words(new.get(path)))
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path, _NOTHING) != new.get(path, _NOTHING) and path not in told
+    )
+    return tuple(one for one, _ in zip(found, range(most), strict=False))
+
+
+def words_of(fact: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A precondition as (what, value) for people: first what identifies the target."""
+    if "absent" in fact:
+        return [("the target", "does not exist")]
+    if "unread" in fact:
+        return [("the target", f"could not be read: AWS says {fact['unread']}")]
+    return [(_named(path), _words(value)) for group in ("identity", "fields") for path, value in _group(fact, group).items()]
+
+
+def _group(fact: Mapping[str, Any], name: str) -> Fact:
+    # The bytes were signed, and yet could be anything.
+    found = fact.get(name)
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _asked(step: Step) -> str | None:
+    """Which question reads the target: steps with the same one act on the same thing."""
+    operation = catalog.get(step.name)
+    describe = operation.facts.describe
+    if describe is None:
+        return None
+    asked = {name: counterparts.searched(one, step.parameters) for name, one in describe.parameters.items()}
+    return canonical.dumps([operation.service, describe.operation, canonical.encode(asked)])
+
+
+def _set_by(step: Step) -> Iterator[str]:
+    """The members of a described state that may be otherwise once this step was carried out."""
+    yield ""  # of an expression that has no member in front, nothing can be told
+    for member in step.parameters.keys() - set(catalog.get(step.name).facts.identifies):
+        yield from (*counterparts.names(member), f"{member}Summary")
+
+
+def _identity(operation: Operation, state: Any) -> Fact:
+    expressions = operation.facts.describe.identity if operation.facts.describe else ()
+    found = {expression: counterparts.searched(expression, state) for expression in expressions}
+    return {expression: sensitive.HIDDEN if _hides(value) else _kept(value) for expression, value in found.items()}
+
+
+def _fields(operation: Operation, step: Step, state: Any) -> Fact:
+    """What the state tells of the members that the call sets, by their path in the call."""
+    found: Fact = {}
+    for name, value in step.parameters.items():
+        if name in operation.facts.identifies:
+            continue
+        for path in _paths((name,), value):
+            told = counterparts.of(operation, state, path)
+            if told is counterparts.MISSING:
+                # Where AWS leaves it out today, it may stand there tomorrow.
+                if len(path) > 1 or not counterparts.may_tell(operation, name):
+                    continue
+                told = None
+            if not _hides(told):
+                found[".".join(path)] = _kept(_at_rest(told))
+    return found
+
+
+def _paths(path: tuple[str, ...], value: Any) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, Sealed):
+        return
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from _paths((*path, name), item)
+    else:
+        yield path
+
+
+def _at_rest(value: Any) -> Any:
+    """A group without what AWS counts in it, and a list in an order of its own: AWS tells them in any."""
+    if isinstance(value, dict):
+        return {name: _at_rest(item) for name, item in value.items() if not _COUNTED.search(name)}
+    if isinstance(value, list):
+        return sorted((_at_rest(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
+    return value
+
+
+def _kept(value: Any) -> Any:
+    """The value as a plan keeps it: nothing that cannot be stored, and of what is long its digest."""
+    plain = _plain(value)
+    try:
+        text = canonical.dumps(canonical.encode(plain))
+    except BadCanonicalForm:  # nested deeper than anybody reads
+        return {"sha256": canonical.digest(json.dumps(plain, sort_keys=True))}
+    return plain if len(text) <= LONGEST else {"sha256": canonical.digest(text)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return canonical.storable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # which equals itself
+    if isinstance(value, dict):
+        return {canonical.storable(str(name)): _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _hides(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_hides(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_hides(item) for item in value)
+    return bool(value == sensitive.HIDDEN)
+
+
+def _between(was: Fact, now: Fact, changed: set[str]) -> Iterator[Difference]:
+    for path in was:
+        if re.split(r"\W", path, maxsplit=1)[0] in changed:
+            continue
+        if path not in now or was[path] != now[path] or isinstance(was[path], bool) is not isinstance(now[path], bool):
+            yield Difference(_named(path), _words(was[path]), _words(now.get(path)))
+
+
+def _named(path: str) -> str:
+    # `@` is the whole of what was read; an expression that sorts a list is no name for people.
+    return path if re.fullmatch(r"[\w.\[\]]+", path) else "what was read"
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from _flat(f"{path}.{name}" if path else name, item)
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            yield from _flat(f"{path}.{index}", item)
+    else:
+        yield path, value
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "not told"
+    if isinstance(value, dict) and value.keys() == {"sha256"}:
+        return f"a longer value with SHA-256 {value['sha256'][:12]}…"
+    text = json.dumps(value, ensure_ascii=True, sort_keys=True)
+    return text if len(text) <= 200 else f"{text[:200]}… ({len(text)} characters)"

@@ -1,0 +1,63 @@
+"""The claim of an attempt outside the database, and what is done when it cannot be had. Step 5 of `executor.run` begins here."""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from approvals import audit
+from approvals.alerts import raise_alert
+from approvals.models import AlertKind, ApprovalRequest
+from approvals.states import ExecutionState
+from executor import again, endings, outside, stuck
+from executor.claim import LEASE, Cleared, Later
+from executor.endings import ACTOR, Claim
+from executor.errors import AwsError, ClaimedElsewhere, NoPlaceForClaims
+from executor.outside import Held
+
+log = logging.getLogger(__name__)
+
+
+def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
+    """The claim of the step's next attempt outside the database; it lies there before `sent` is committed.
+
+    None: somebody else's was found, so that the outcome is unknown and nothing is sent.
+    """
+    claim = cleared.claim
+    # Who was taken over meanwhile leaves no claim behind that nobody could account for.
+    endings.move(claim, lease_until=timezone.now() + LEASE)
+    try:
+        return outside.claim(claim, cleared.digest, index)
+    except ClaimedElsewhere as found:
+        _unknown(claim, found)
+        return None
+    except AwsError as error:
+        # Nothing was sent, and nothing is by this worker. Whoever comes next may find what we wrote, and calls it unknown.
+        log.warning("no claim outside the database, so no call: %s", error)
+        if isinstance(error, NoPlaceForClaims):
+            stuck.say_once("Nothing is executed: the bucket for claims cannot be used", str(error), actor=ACTOR)
+        why = f"The claim outside the database could not be written, so nothing was sent. {error}"
+        until = timezone.now() + again.delay(claim.token)
+        with audit.recorded() as trail:
+            again.put_off(trail, claim, until, why)
+        return Later(until, why)
+
+
+def _unknown(claim: Claim, found: ClaimedElsewhere) -> None:
+    outcome = (
+        f"It is not known whether this was carried out before: a claim that this database does not know of lies outside of it. "
+        f"{found.found} Nothing was sent now. Either this database was restored from a backup, or a worker was lost right before "
+        "the call. Look at the target, at CloudTrail and at the claim before anybody closes this or asks for it again."
+    )
+    with audit.recorded() as trail:
+        endings.end(trail, claim, ExecutionState.UNKNOWN, outcome)
+        request = ApprovalRequest.objects.get(pk=claim.request_id)
+        raise_alert(
+            trail,
+            AlertKind.CLAIMED,
+            title=f"Claimed outside this database: {request.operation} {request.target}",
+            detail=f"{found.key}: {found.found} The execution {claim.execution_id} was stopped before its call.",
+            actor=ACTOR,
+            request=request,
+        )

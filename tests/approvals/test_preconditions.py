@@ -1,0 +1,223 @@
+"""What must still hold of a target: made of what was read, signed, and held against what is read at the claim."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from approvals import plan, preconditions
+from approvals.canonical import Sealed
+from approvals.operations import facts
+from approvals.plan import Step
+from approvals.preconditions import Reading
+
+TABLE = {
+    "TableId": "11111111-2222-3333-4444-555555555555",
+    "CreationDateTime": "2026-01-01T00:00:00+00:00",
+    "TableStatus": "ACTIVE",
+    "ItemCount": 7,
+    "DeletionProtectionEnabled": True,
+    "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5, "NumberOfDecreasesToday": 0},
+    "GlobalSecondaryIndexes": [{"IndexName": "by-day", "ItemCount": 7}, {"IndexName": "by-name", "ItemCount": 2}],
+}
+DELETE = Step("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
+UNPROTECT = Step("dynamodb", "UpdateTable", {"TableName": "prod-orders", "DeletionProtectionEnabled": False})
+RESIZE = Step(
+    "dynamodb",
+    "UpdateTable",
+    {"TableName": "prod-orders", "ProvisionedThroughput": {"ReadCapacityUnits": 50, "WriteCapacityUnits": 50}},
+)
+GONE = Reading(problem="AWS says ResourceNotFoundException: Requested resource not found")
+DENIED = Reading(problem="AWS says AccessDeniedException: no")
+
+
+def read(**changes: Any) -> Reading:
+    return Reading(json.dumps(TABLE | changes))
+
+
+def fact(step: Step, reading: Reading) -> dict[str, Any]:
+    found = preconditions.of(0, step, reading)
+    assert found is not None
+    return found
+
+
+def differences(step: Step, was: Reading, now: Reading, **how: Any) -> list[str]:
+    return [str(one) for one in preconditions.compare(step, fact(step, was), now, **how).drift]
+
+
+def test_what_identifies_the_target_and_what_the_call_changes_is_kept():
+    """The row's identity, and of the members that the call sets what the state tells of them; nothing else of the state."""
+    assert fact(DELETE, read()) == {
+        "step": 0,
+        "identity": {"TableId": TABLE["TableId"], "CreationDateTime": TABLE["CreationDateTime"]},
+        "fields": {},
+    }
+    assert fact(UNPROTECT, read())["fields"] == {"DeletionProtectionEnabled": True}
+    assert fact(RESIZE, read())["fields"] == {
+        "ProvisionedThroughput.ReadCapacityUnits": 5,
+        "ProvisionedThroughput.WriteCapacityUnits": 5,
+    }
+
+
+def test_a_target_that_was_made_anew_under_its_name_has_drifted():
+    """Another TableId is another table, whatever it is called."""
+    assert differences(DELETE, read(), read(TableId="other")) == [f'TableId was "{TABLE["TableId"]}" and is "other"']
+
+
+def test_a_field_that_the_call_changes_has_drifted_and_another_has_not():
+    """What reviewers saw beside the call must still be so; an item count may be any, and is shown."""
+    assert differences(UNPROTECT, read(), read(DeletionProtectionEnabled=False)) == [
+        "DeletionProtectionEnabled was true and is false"
+    ]
+    assert differences(DELETE, read(), read(ItemCount=9, DeletionProtectionEnabled=False)) == []
+    said = [str(one) for one in preconditions.besides(DELETE, read(), read(ItemCount=9))]
+    assert said == ["ItemCount was 7 and is 9"]
+
+
+def test_a_field_that_aws_tells_only_when_it_is_set_has_drifted_when_it_appears():
+    """AWS leaves out what was never set: not told is a value like any other, where the state has a place for it."""
+    bare = Reading(json.dumps({name: value for name, value in TABLE.items() if name != "DeletionProtectionEnabled"}))
+    assert fact(UNPROTECT, bare)["fields"] == {"DeletionProtectionEnabled": None}
+    assert differences(UNPROTECT, bare, bare) == []
+    assert differences(UNPROTECT, bare, read()) == ["DeletionProtectionEnabled was not told and is true"]
+
+
+def test_a_group_that_the_call_changes_is_compared_without_what_aws_counts_in_it_and_in_any_order():
+    """Of the indexes that a call changes their definition is kept; their item counts and order are not."""
+    step = Step("dynamodb", "UpdateTable", {"TableName": "prod-orders", "GlobalSecondaryIndexUpdates": [{"Delete": {}}]})
+    indexes = [{"IndexName": "by-name", "ItemCount": 99}, {"IndexName": "by-day", "ItemCount": 1}]
+    assert differences(step, read(), read(GlobalSecondaryIndexes=indexes)) == []
+    assert differences(step, read(), read(GlobalSecondaryIndexes=indexes[:1])) != []
+
+
+def test_a_target_that_is_gone_or_has_come_has_drifted():
+    """What was there and is not, and what was not and is."""
+    assert differences(DELETE, read(), GONE) == ["the target was there and is gone"]
+    assert differences(DELETE, GONE, read()) == ["the target was not there and is there"]
+    assert differences(DELETE, GONE, GONE) == []
+
+
+def test_a_target_that_can_no_longer_be_read_is_said_to_be_so():
+    """AWS refuses to tell what it told before the review: neither the same nor another."""
+    found = preconditions.compare(DELETE, fact(DELETE, read()), DENIED)
+    assert (found.drift, found.unread) == ((), DENIED.problem)
+    unread = fact(DELETE, DENIED)
+    assert unread == {"step": 0, "unread": "AccessDeniedException"}
+    assert preconditions.compare(DELETE, unread, DENIED) == preconditions.Comparison()
+
+
+def test_nothing_is_expected_where_nothing_was_told():
+    """A read that failed says nothing of the target, and an operation without a row has no target that could be read."""
+    assert preconditions.of(0, DELETE, Reading(problem="AWS could not be reached")) is None
+    assert preconditions.of(0, Step("athena", "DeleteWorkGroup", {"WorkGroup": "x"}), read()) is None
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "waits"),
+    [
+        (DELETE, {"TableStatus": "UPDATING"}, 'TableStatus "UPDATING"'),
+        (DELETE, {"TableStatus": "ACTIVE"}, ""),
+        (Step("rds", "DeleteDBInstance", {"DBInstanceIdentifier": "x"}), {"DBInstanceStatus": "backing-up"}, "backing-up"),
+        (Step("opensearch", "DeleteDomain", {"DomainName": "x"}), {"Processing": True}, "Processing true"),
+        (
+            Step("ec2", "TerminateInstances", {"InstanceIds": ["i-1", "i-2"]}),
+            {"Instances": [{"State": {"Name": "running"}}, {"State": {"Name": "pending"}}]},
+            "pending",
+        ),
+    ],
+)
+def test_a_target_that_aws_is_still_changing_waits(step, state, waits):
+    """The row names the statuses that pass; of several targets one is enough."""
+    found = preconditions.status_of(step, Reading(json.dumps(state)))
+    assert waits in found if waits else found == ""
+
+
+def test_what_an_earlier_step_of_the_same_plan_changed_is_no_drift():
+    """Unprotect, then delete: once the first is done the second finds the protection off, and still the same table."""
+    expected = fact(UNPROTECT, read())
+    now = read(DeletionProtectionEnabled=False)
+    assert preconditions.compare(UNPROTECT, expected, now, done=[UNPROTECT]).drift == ()
+    assert preconditions.compare(DELETE, fact(DELETE, read()), read(TableId="other"), done=[UNPROTECT]).drift != ()
+    elsewhere = Step("dynamodb", "UpdateTable", {"TableName": "prod-customers", "DeletionProtectionEnabled": False})
+    assert preconditions.compare(UNPROTECT, expected, now, done=[elsewhere]).drift != ()
+
+
+def test_what_an_earlier_step_made_or_took_away_is_no_drift():
+    """A target that the plan itself makes, or deletes and makes anew, is expected to come and to go."""
+    assert preconditions.compare(UNPROTECT, fact(UNPROTECT, GONE), read(), done=[UNPROTECT]).drift == ()
+    assert preconditions.compare(DELETE, fact(DELETE, read()), GONE, done=[DELETE]).drift == ()
+    assert preconditions.compare(DELETE, fact(DELETE, read()), read(TableId="other"), done=[DELETE]).drift == ()
+
+
+def test_a_secret_is_neither_kept_nor_compared():
+    """A sealed member has no counterpart, and what the executor hides in a state is no value."""
+    sealed = Sealed("1." + "0" * 32 + ".AAAA")
+    step = Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "x", "MasterUserPassword": sealed})
+    shown = Reading(json.dumps({"DbiResourceId": "db-1", "MasterUserPassword": "(hidden)"}))
+    assert fact(step, shown)["fields"] == {}
+    named = Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "x", "EngineVersion": "8"})
+    assert fact(named, Reading(json.dumps({"DbiResourceId": "db-1", "EngineVersion": "(hidden)"})))["fields"] == {}
+
+
+def test_what_is_too_long_to_be_read_is_kept_as_its_digest():
+    """A plan is read by people: of a policy of pages its SHA-256 is signed, and one other letter is noticed."""
+    step = Step("s3", "PutBucketPolicy", {"Bucket": "b", "Policy": "{}"})
+    long, other = (Reading(json.dumps({"Policy": letter * 5000})) for letter in "ab")
+    (kept,) = fact(step, long)["identity"].values()
+    assert kept.keys() == {"sha256"}
+    assert differences(step, long, long) == []
+    assert differences(step, long, other) != []
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+_STEPS = st.sampled_from(
+    [
+        DELETE,
+        UNPROTECT,
+        RESIZE,
+        Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "x", "EngineVersion": "8", "VpcSecurityGroupIds": ["sg-1"]}),
+        Step("s3", "PutBucketPolicy", {"Bucket": "b", "Policy": "{}"}),
+        Step("ec2", "TerminateInstances", {"InstanceIds": ["i-1"]}),
+    ]
+)
+_NAMES = st.sampled_from(
+    [*TABLE, "BillingModeSummary", "DBInstanceStatus", "EngineVersion", "Policy", "Instances", "$float", "."]
+)
+
+
+@given(step=_STEPS, state=_JSON | st.dictionaries(_NAMES, _JSON, max_size=6))
+def test_whatever_aws_answers_is_the_same_as_itself_once_it_was_signed(step, state):
+    """Any JSON at all becomes a precondition that a plan can carry, is read back from its bytes, and has not drifted."""
+    reading = Reading(json.dumps(state))
+    made = preconditions.of(0, step, reading)
+    carried = plan.Plan("r", 1, "1", "aws", "eu-west-1", "x", (step,), (), 60, (made,) if made else ())
+    back = plan.parse(carried.text())
+    assert plan.parse(back.text()).text() == carried.text()
+    signed = preconditions.signed_of(back, 0)
+    assert signed is not None
+    assert preconditions.compare(step, signed, reading).drift == ()
+    assert preconditions.besides(step, reading, reading) == ()
+    assert all(what and value for what, value in preconditions.words_of(signed))
+
+
+@given(step=_STEPS, signed=_JSON | st.dictionaries(st.sampled_from(["identity", "fields", "absent", "step"]), _JSON), state=_JSON)
+def test_whatever_was_signed_can_be_compared(step, signed, state):
+    """The signed bytes may be those of a forger: anything in the place of a precondition is compared, and nothing breaks."""
+    found = preconditions.signed_of(plan.Plan("r", 1, "1", "aws", "e", "x", (step,), (), 60, (signed,)), 0)
+    if found is not None:
+        preconditions.compare(step, found, Reading(json.dumps(state)))
+        preconditions.words_of(found)
+
+
+def test_every_status_that_waits_belongs_to_a_target_that_is_read():
+    """Most rows whose target takes its time say so; a row without a status never waits."""
+    waiting = [name for name, row in facts.rows().items() if (row.get("describe") or {}).get("transient")]
+    assert len(waiting) > 150

@@ -1,0 +1,151 @@
+"""Every way in which a wire can fail, at every step of the way to AWS: the state it ends in, and one request for each row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.config import Config
+
+from approvals.models import Attempt, Execution
+from approvals.plan import Step
+from executor import aws, target
+from executor.sandbox.world import DEMO
+from tests.cast import Cast, seal
+from tests.executor.proxy import FAULTS, PASSING, REJECTED, Wire
+from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.test_steps import approved
+
+BUCKET = "prod-invoices-111122223333"
+TERMINATE = Step("ec2", "TerminateInstances", {"InstanceIds": [DEMO.instance_id("prod-web")]})
+DELETE = Step("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
+# Faults of S3's answers to calls that answer nothing: what is cut off an empty body, or stands in one unread, is a yes.
+NOTHING_TO_READ = ("truncated after", "reset in the answer after", "nothing after")
+ROUNDS = 3
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second instead of thirty: the same code waits less."""
+    monkeypatch.setattr(aws, "_ONCE", aws._ONCE.merge(Config(read_timeout=0.7)))
+    quick = Config(read_timeout=0.7, retries={"total_max_attempts": 1, "mode": "standard"})
+    monkeypatch.setattr(aws, "_AGAIN", aws._AGAIN.merge(quick))
+    monkeypatch.setattr(target, "PATIENCE", target.Patience(first=0.05, longest=0.2, bound=0.6, again_after=0.05))
+
+
+def broken(stage: Stage, operation: str, fault: str) -> Wire:
+    """A worker that comes back three times while the wire breaks every request of the operation."""
+    with Wire(stage.aws.endpoint_url, operation, fault) as wire:
+        stage.endpoint = wire.url
+        for _ in range(ROUNDS):
+            stage.execute()
+            stage.lapse()
+        stage.endpoint = ""
+    return wire
+
+
+def of_a_call(fault: str, *, reads: bool = True) -> tuple[str, list[str]]:
+    """The table: the execution's state and its attempts, after three rounds of a call that is broken each time."""
+    if fault in PASSING:
+        return "running", ["rejected"] * ROUNDS
+    if fault in REJECTED:
+        return "failed", ["rejected"]
+    if not reads and fault in NOTHING_TO_READ:
+        return "succeeded", ["succeeded"]
+    return "unknown", ["unknown"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_request_goes_out_and_the_outcome_is_named(stage: Stage, fault: str) -> None:
+    """Whatever the wire does, one request for each row; it failed only where AWS said so itself, and is unknown otherwise."""
+    execution = stage.cast.approved()
+    wire = broken(stage, "DeleteTable", fault)
+    state, rows = of_a_call(fault)
+    assert (fresh(execution).state, attempts(execution)) == (state, rows)
+    assert wire.received == len(rows)
+    assert len(stage.calls()) == (1 if fault.endswith("after") else 0)
+    assert stage.alerts() == ([state] if state != "running" else [])
+
+
+class TestOtherProtocols:
+    """REST in XML, by other methods of HTTP."""
+
+    @pytest.fixture
+    def cast(self, cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
+        return seal(tmp_path, settings, whole=True)
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_a_delete_by_rest(self, stage: Stage, fault: str) -> None:
+        """DELETE: one request for each row."""
+        execution = stage.cast.approved(operation="s3:DeleteBucket", Bucket=BUCKET)
+        wire = broken(stage, f"DELETE /{BUCKET}", fault)
+        state, rows = of_a_call(fault, reads=False) if fault != "malformed after" else ("succeeded", ["succeeded"])
+        assert (fresh(execution).state, attempts(execution)) == (state, rows), fresh(execution).outcome
+        assert wire.received == len(rows)
+        assert len(stage.calls("DeleteBucket")) == (1 if fault.endswith("after") else 0)
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_a_put_by_rest(self, stage: Stage, fault: str) -> None:
+        """PUT: one request for each row."""
+        rule = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
+        execution = stage.cast.approved(
+            operation="s3:PutBucketLifecycleConfiguration", Bucket=BUCKET, LifecycleConfiguration={"Rules": [rule]}
+        )
+        wire = broken(stage, f"PUT /{BUCKET}", fault)
+        state, rows = of_a_call(fault, reads=False)
+        assert (fresh(execution).state, attempts(execution)) == (state, rows), fresh(execution).outcome
+        assert wire.received == len(rows)
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    @pytest.mark.parametrize("step", ["AssumeRole", "GetCallerIdentity"])
+    def test_before_a_call_a_fault_ends_nothing(self, stage: Stage, step: str, fault: str) -> None:
+        """No session: nothing was sent, and somebody comes back; only a refusal of AWS's own ends it, without an attempt."""
+        execution = approved(stage, TERMINATE, DELETE)
+        wire = broken(stage, step, fault)
+        ended = fault in {"refuse before", "error without code before"}
+        assert (fresh(execution).state, attempts(execution)) == ("failed" if ended else "claimed", [])
+        assert wire.received >= 1
+        assert (wire.seen["TerminateInstances"], wire.seen["TerminateInstances/DryRun"], wire.seen["DeleteTable"]) == (0, 0, 0)
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_a_rehearsal_without_an_answer(self, stage: Stage, fault: str) -> None:
+        """One request for each row of it, never the call itself; it is repeated unless AWS says no."""
+        execution = approved(stage, TERMINATE, DELETE)
+        wire = broken(stage, "TerminateInstances/DryRun", fault)
+        expected = ("failed", 1) if fault == "refuse before" else ("running", ROUNDS)
+        rows = Attempt.objects.filter(execution=execution)
+        assert (fresh(execution).state, rows.count()) == expected, fresh(execution).outcome
+        assert all(one.rehearsal for one in rows)
+        assert wire.received == rows.count()
+        assert (wire.seen["TerminateInstances"], wire.seen["DeleteTable"]) == (0, 0)
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_a_first_call(self, stage: Stage, fault: str) -> None:
+        """One request for each row of the first step; the second step is never sent."""
+        execution = approved(stage, TERMINATE, DELETE)
+        wire = broken(stage, "TerminateInstances", fault)
+        state, rows = of_a_call(fault)
+        assert (fresh(execution).state, self._calls(execution, 0)) == (state, rows), fresh(execution).outcome
+        assert (wire.received, wire.seen["DeleteTable"]) == (len(rows), 0)
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_looks_at_a_target(self, stage: Stage, fault: str) -> None:
+        """AWS said yes and then cannot be asked: accepted, its end unknown, and the second step is never sent."""
+        execution = approved(stage, TERMINATE, DELETE)
+        wire = broken(stage, "DescribeInstances", fault)
+        assert (fresh(execution).state, self._calls(execution, 0)) == ("unknown", ["accepted"])
+        assert (wire.seen["TerminateInstances"], wire.seen["DeleteTable"]) == (1, 0)
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_a_second_call(self, stage: Stage, fault: str) -> None:
+        """The first step stands, once; one request for each row of the second."""
+        execution = approved(stage, TERMINATE, DELETE)
+        wire = broken(stage, "DeleteTable", fault)
+        state, rows = of_a_call(fault)
+        assert (fresh(execution).state, self._calls(execution, 1)) == (state, rows), fresh(execution).outcome
+        assert self._calls(execution, 0) == ["succeeded"]
+        assert (wire.received, wire.seen["TerminateInstances"]) == (len(rows), 1)
+
+    def _calls(self, execution: Execution, step: int) -> list[str]:
+        found = Attempt.objects.filter(execution=execution, step=step, rehearsal=False).order_by("number")
+        return list(found.values_list("state", flat=True))
