@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping
 
 from botocore.model import OperationModel, Shape, StringShape
 
-from approvals.operations import catalog
-from approvals.operations.facts import Facts, Protects, rows
+from approvals.operations import catalog, derived
+from approvals.operations.facts import Facts, Protects, Row, rows, with_row
 from tests.approvals.operations.row_checks import PLACEHOLDER, READING, full_name, model_of, over, state_of, unfit
 from tests.approvals.operations.row_expressions import Bad, Literal, Made, Many, resolved
 
 
-def problems(name: str) -> list[str]:
-    """Everything wrong with what the row of this full name protects and with its ways back, in words."""
+def problems(name: str, row: Row | None = None) -> list[str]:
+    """Everything wrong with what the row of this full name (or another in its place) protects, and its ways back, in words."""
     operation = catalog.get(name)
-    found = operation.facts.protects
-    protects = _protects(name, found, operation.facts, operation.model) if found is not None else ()
-    return [*protects, *_reverses(operation.facts, operation.model)]
+    facts = with_row(derived.facts(operation.service, operation.model), row) if row is not None else operation.facts
+    protects = _protects(name, facts.protects, facts, operation.model) if facts.protects is not None else ()
+    return [*protects, *_reverses(facts, operation.model)]
 
 
 def _protects(name: str, found: Protects, facts: Facts, model: OperationModel) -> Iterator[str]:
@@ -53,7 +53,7 @@ def _backup(name: str, found: Protects, model: OperationModel) -> Iterator[str]:
         yield from over("protects: made", expression, state)
     for ours, theirs in backup.same.items():
         yield from over("protects: same", ours, state)
-        for loss in found.losses:
+        for loss in found.losses.keys() & rows().keys():
             lost = catalog.get(loss)
             yield from over(f"protects: same of {loss}", theirs, state_of(lost.model, lost.facts))
 
