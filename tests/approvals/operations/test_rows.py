@@ -70,9 +70,9 @@ def test_every_backup_and_way_back_in_a_row_is_one_that_aws_has(name):
 )
 def test_a_wrong_backup_or_way_back_is_found(name, path, value):
     """Each wrong name, expression or value alone is a problem: the checks are not blind."""
-    row = copy.deepcopy(dict(rows()[name]))
+    row: Any = copy.deepcopy(dict(rows()[name]))
     *way, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
-    place = row
+    place: Any = row
     for part in way:
         place = place[part]
     place[last] = value
