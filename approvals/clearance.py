@@ -24,7 +24,7 @@ from approvals.errors import (
     WrongState,
 )
 from approvals.models import ApprovalRequest, Execution, Revision, Signature
-from approvals.operations import risk
+from approvals.operations import protection
 from approvals.plan import Plan
 from approvals.policies import Outcome, Resolution, Rules, Vote
 from approvals.signatures import RelyingParty
@@ -77,7 +77,7 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
     rules = (*signed.values(), *current.values())
     votes, by_verdict, moments = _votes(revision, authority, party, now)
     must_be_its_role(plan, authority)
-    irreversible = risk.irreversible(plan.steps)
+    irreversible = protection.is_final(plan.steps)
     hold = hold_of(rules, irreversible=irreversible)
     broken_by = by_verdict.get(Verdict.BREAK_GLASS)
     if broken_by is not None:

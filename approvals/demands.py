@@ -6,7 +6,7 @@ from approvals import canonical, policies
 from approvals.authority import Authority, KnownAccount
 from approvals.errors import BadAuthority, BadParameters, BadPlan, Refused, UnknownOperation
 from approvals.models import ApprovalRequest, Revision
-from approvals.operations import catalog, inputs, regions, resources, words
+from approvals.operations import catalog, inputs, protection, regions, resources, words
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step, parse
@@ -58,10 +58,12 @@ def guardrails_of(plan: Plan, authority: Authority) -> tuple[dict[str, Rules], d
         raise Refused("No guardrail protects this call any more; it needs no approval here.")
     for call in calls:
         named = any(policies.matches(one, call) for one in (*demanded.values(), *current.values()))
-        if catalog.get(call.operation).facts.irreversible and not named:
+        if protection.is_loss(call.operation, call.parameters) and not named:
             raise Refused(
                 f"No guardrail protects {call.operation} in this plan, and it cannot be undone. Review it again without it."
             )
+    for why in policies.unprotected([*demanded.values(), *current.values()], plan.steps, calls).values():
+        raise Refused(why)
     return demanded, current
 
 

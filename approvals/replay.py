@@ -15,6 +15,7 @@ from approvals import watch
 from approvals.caller import Caller
 from approvals.explanation import Explanation
 from approvals.lint.findings import Surroundings
+from approvals.operations import protection
 from approvals.operations.catalog import Operation
 from approvals.policies import Mode, Rules, reach
 from approvals.trail_event import TrailEvent
@@ -129,7 +130,9 @@ class Replay:
         return role is not None and event.caller.session_issuer_arn != role
 
     def _gate(self, rules: Rules, operation: Operation, requester: str) -> Gate:
-        irreversible = operation.facts.irreversible
+        # Where the guardrail demands a backup step, no plan without one comes to be signed.
+        demanded = rules.protective_step and bool(protection.protectors(operation.full_name))
+        irreversible = operation.facts.irreversible and not demanded
         need = rules.approvals_needed(irreversible=irreversible)
         holders = self._around.holders_of(rules.name)
         if holders is None:

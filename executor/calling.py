@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 # A call is only begun when its whole time-out fits into what is left of the lease.
 LONGEST_CALL: Final = timedelta(seconds=aws.CONNECT_TIMEOUT + aws.READ_TIMEOUT)
 NOT_SENT: Final = "NotSent"
+# Of what AWS did not do; its answer is stored whole beside.
+LONGEST_LIST: Final = 1500
 # Seconds between two tries to record an answer: a deadlock is over at once, a database restarts within some.
 PAUSES: Final = (0.1, 0.5, 2.0, 5.0)
 
@@ -197,10 +199,10 @@ def _recorded(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) ->
 
 def _accepted(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: Accepted) -> bool:
     text = target.answer_text(catalog.get(step.name), answer.answer)
-    if target.only_a_part(step, answer.answer):
+    if left := target.not_done(step, answer.answer):
         endings.answered(trail, claim, attempt, AttemptState.PARTIAL, request_id=answer.request_id, answer=text)
-        what = f"AWS carried out only a part of {step.operation}; its answer names the rest. No later step was made."
-        endings.end(trail, claim, ExecutionState.FAILED, what)
+        what = f"AWS carried out only a part of {step.operation}, and names the rest: {_short(left)} No later step was made."
+        endings.end(trail, claim, ExecutionState.FAILED, what, in_part=True)
         return False
     endings.answered(trail, claim, attempt, AttemptState.ACCEPTED, request_id=answer.request_id, answer=text)
     endings.move(claim, lease_until=timezone.now() + LEASE)
@@ -249,6 +251,10 @@ def _odd_rehearsal(trail: Trail, claim: Claim, attempt: Attempt, step: Step, ans
         return False
     silent = Rejected(additions.NO_ANSWER, f"A rehearsal changes nothing. {answer.what}", answer.request_id, passing=True)
     return _refused(trail, claim, attempt, step, silent)
+
+
+def _short(text: str) -> str:
+    return f"{text}." if len(text) <= LONGEST_LIST else f"{text[:LONGEST_LIST]}... (AWS's whole answer stands in the timeline)."
 
 
 def renew(claim: Claim) -> None:

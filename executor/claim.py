@@ -22,7 +22,7 @@ from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Re
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
-from executor import drift, endings, limits, notices, points, switch
+from executor import drift, endings, limits, notices, points, switch, target
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
 from executor.points import Point
@@ -77,7 +77,7 @@ def take(execution_id: UUID) -> Cleared | Later | None:
         if was is ExecutionState.RUNNING and _is_done(execution, attempts):
             # Nothing is left to permit: an approval that ran out meanwhile does not make a failure of what succeeded.
             claim = endings.claim_of(execution)
-            endings.end(trail, claim, ExecutionState.SUCCEEDED, "AWS carried out every step, and the target has settled.")
+            endings.end(trail, claim, ExecutionState.SUCCEEDED, target.end_in_words(execution.revision.plan.steps))
             return None
         done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
         try:

@@ -66,10 +66,11 @@ def claim_of(execution: Execution) -> Claim:
     return Claim(execution.pk, execution.revision.request_id, execution.token)
 
 
-def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell: bool = True) -> None:
+def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell: bool = True, in_part: bool = False) -> None:
     """End an execution, or say that its outcome is unknown, in the caller's transaction. Raises Superseded.
 
-    Tells the requester, writes the mirror, and raises an alert for `failed` and `unknown`.
+    Tells the requester, writes the mirror, and raises an alert for `failed` (`in_part`: something was done all the same)
+    and `unknown`.
     """
     _hold(claim)
     now = timezone.now()
@@ -81,7 +82,7 @@ def end(trail: Trail, claim: Claim, state: ExecutionState, outcome: str, *, tell
     request = ApprovalRequest.objects.get(pk=claim.request_id)
     trail.add(_KINDS[state], actor=ACTOR, request=request.pk, execution=str(claim.execution_id), outcome=outcome)
     if state in _ALERTS:
-        kind, title = _ALERTS[state]
+        kind, title = (AlertKind.PARTIAL, "Done in part: {0.operation} {0.target}") if in_part else _ALERTS[state]
         raise_alert(trail, kind, title=title.format(request), detail=outcome, actor=ACTOR, request=request)
     if tell:
         notifications.tell(notifications.FINISHED, request)
@@ -137,18 +138,18 @@ def answered(
     )
 
 
-def settled(claim: Claim, attempt: Attempt, *, how: str = "described") -> None:
-    """Record that the call's effect is complete. Raises Superseded."""
+def settled(claim: Claim, attempt: Attempt, *, how: str = "described", made: str = "") -> None:
+    """Record that the call's effect is complete, and the ARN of the backup that it made. Raises Superseded."""
     with audit.recorded() as trail:
-        settle(trail, claim, attempt, how=how)
+        settle(trail, claim, attempt, how=how, made=made)
 
 
-def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str) -> None:
+def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str, made: str = "") -> None:
     """The same in the caller's transaction."""
     _hold(claim)
     moved = Attempt.objects.filter(
         pk=attempt.pk, execution__token=claim.token, state__in=[AttemptState.ACCEPTED, AttemptState.UNKNOWN]
-    ).update(state=AttemptState.SUCCEEDED, settled_at=timezone.now())
+    ).update(state=AttemptState.SUCCEEDED, settled_at=timezone.now(), made=made)
     if not moved:
         raise Superseded("The attempt was settled, or its claim taken over, meanwhile.")
     trail.add(
@@ -159,6 +160,7 @@ def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str) -> None:
         step=attempt.step,
         number=attempt.number,
         how=how,
+        made=made or None,
     )
 
 
@@ -167,6 +169,28 @@ def _overtake(trail: Trail, claim: Claim) -> None:
     for waiting in Statement.objects.filter(execution_id=claim.execution_id, state=StatementState.OPEN):
         why = "The outcome became known by evidence before two persons had said it."
         statements.end(trail, waiting, StatementState.REFUSED, why, ACTOR, timezone.now())
+
+
+def fall_short(trail: Trail, claim: Claim, attempt: Attempt, why: str) -> None:
+    """A backup that AWS accepted will never be usable: the step is partial, and no later one is made. Raises Superseded."""
+    _hold(claim)
+    moved = Attempt.objects.filter(
+        pk=attempt.pk, execution__token=claim.token, state__in=[AttemptState.ACCEPTED, AttemptState.UNKNOWN]
+    ).update(state=AttemptState.PARTIAL, error_code="NotUsable", error_message=why)
+    if not moved:
+        raise Superseded("The attempt was settled, or its claim taken over, meanwhile.")
+    trail.add(
+        AuditKind.ATTEMPT_ANSWERED,
+        actor=ACTOR,
+        request=claim.request_id,
+        execution=str(claim.execution_id),
+        step=attempt.step,
+        number=attempt.number,
+        state=str(AttemptState.PARTIAL),
+        error=why[:2000],
+    )
+    what = f"The backup of step {attempt.step + 1} cannot be used, so nothing after it was made. {why}"
+    end(trail, claim, ExecutionState.FAILED, what)
 
 
 def _before(state: ExecutionState) -> list[ExecutionState]:

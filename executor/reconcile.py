@@ -41,10 +41,10 @@ from approvals.models import (
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.trail_event import INCONCLUSIVE, Outcome
-from executor import additions, aws, endings, looks, stuck, target
+from executor import additions, aws, backups, endings, looks, protecting, stuck, target
 from executor.claim import LEASE
 from executor.endings import Claim
-from executor.errors import Superseded
+from executor.errors import Superseded, WillNotSettle
 from executor.target import Patience
 
 log = logging.getLogger(__name__)
@@ -147,12 +147,19 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
             if record.error_code not in INCONCLUSIVE:
                 _refused(execution, claim, attempt, record, patience)
             return
-    trouble = _look(execution, attempt, partial(target.look_twice, patience=patience))
+    made: list[str] = []
+    try:
+        trouble = _look(execution, attempt, partial(_complete, attempt, execution, made, patience))
+    except WillNotSettle as error:
+        with audit.recorded() as trail:
+            endings.fall_short(trail, claim, attempt, str(error))
+        return
     if trouble:
         log.info("not settled yet: %s", trouble)
         _give_up_waiting(execution, claim, attempt, trouble, patience)
         return
-    _took_effect(execution, claim, attempt, f"CloudTrail event {proof.record.event_id}" if proof else "AWS's answer")
+    how = f"CloudTrail event {proof.record.event_id}" if proof else "AWS's answer"
+    _took_effect(execution, claim, attempt, how, "".join(made))
 
 
 def _without_record(execution: Execution, claim: Claim, attempt: Attempt, patience: Patience) -> None:
@@ -211,19 +218,19 @@ def _had_no_effect(claim: Claim, attempt: Attempt) -> None:
         endings.end(trail, claim, ExecutionState.FAILED, f"It had no effect. {message} File it again if it is still wanted.")
 
 
-def _took_effect(execution: Execution, claim: Claim, attempt: Attempt, how: str) -> None:
+def _took_effect(execution: Execution, claim: Claim, attempt: Attempt, how: str, made: str = "") -> None:
     """The call took effect and its target has settled: the next step, or the end."""
-    steps = len(execution.revision.plan.steps)
+    steps = execution.revision.plan.steps
     with audit.recorded() as trail:
-        endings.settle(trail, claim, attempt, how=how)
-        if attempt.step + 1 == steps:
-            endings.end(trail, claim, ExecutionState.SUCCEEDED, f"It took effect, by {how}, and the target has settled.")
+        endings.settle(trail, claim, attempt, how=how, made=made)
+        if attempt.step + 1 == len(steps):
+            endings.end(trail, claim, ExecutionState.SUCCEEDED, f"It took effect, by {how}. {target.end_in_words(steps)}")
         elif execution.execution_state is ExecutionState.UNKNOWN:
             endings.end(
                 trail,
                 claim,
                 ExecutionState.FAILED,
-                f"Step {attempt.step + 1} took effect, by {how}; the {steps - attempt.step - 1} after it were not made. "
+                f"Step {attempt.step + 1} took effect, by {how}; the {len(steps) - attempt.step - 1} after it were not made. "
                 "File them again.",
             )
         else:
@@ -276,10 +283,23 @@ def _look(execution: Execution, attempt: Attempt, how: Callable[[aws.Reads, Step
         plan = execution.revision.plan
         step = plan.steps[attempt.step]
         account = authority.walk(settings.GENESIS).accounts[plan.account]
-        policy = target.policy(step, target.where(plan), acting=False)
+        policy = target.reading_policy(step, target.where(plan), backups.stored(attempt.answer))
         return how(aws.reading(account, policy, region=plan.region), step)
+    except WillNotSettle as error:
+        if target.makes_a_backup(step):
+            raise
+        return str(error)
     except CountersignError as error:
         return str(error)
+
+
+def _complete(attempt: Attempt, execution: Execution, made: list[str], patience: Patience, session: aws.Reads, step: Step) -> str:
+    """Two looks at whether the call has settled, by AWS's answer as it was recorded; what it made is put into `made`."""
+    answer = backups.stored(attempt.answer)
+    if trouble := target.look_twice(session, step, patience, answer):
+        return trouble
+    made.append(protecting.name_of(session, step, target.where(execution.revision.plan), answer))
+    return ""
 
 
 def _give_up_waiting(execution: Execution, claim: Claim, attempt: Attempt, trouble: str, patience: Patience) -> None:
@@ -288,7 +308,11 @@ def _give_up_waiting(execution: Execution, claim: Claim, attempt: Attempt, troub
         _later(claim, attempt)
         return
     with audit.recorded() as trail:
-        if (attempt.answered_at or attempt.sent_at) + timedelta(seconds=patience.bound) <= timezone.now():
+        end = (attempt.answered_at or attempt.sent_at) + timedelta(seconds=patience.bound)
+        if target.makes_a_backup(execution.revision.plan.steps[attempt.step]):
+            # A large one takes hours; what it is for could not be made any more once the approval has run out.
+            end = max(end, execution.valid_until)
+        if end <= timezone.now():
             outcome = f"AWS accepted {attempt.operation}, but its end was not seen: {trouble}."
             endings.end(trail, claim, ExecutionState.UNKNOWN, outcome)
         else:

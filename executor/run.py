@@ -9,7 +9,8 @@
    condition that the token is still ours.
 6. Make one wire call. Nobody ever makes it again for this attempt.
 7. Commit the answer: accepted, rejected (no effect: failed, or put off and made again as a new attempt) or unknown.
-8. Look at the target until the call has settled; commit that.
+8. Look at the target until the call has settled, and a backup is usable; commit that, with the ARN of the backup. Before a step
+   that an earlier one's backup protects, that backup is looked at once more (`executor.protecting`).
 9. Commit the end; tell the requester, write the mirror, raise an alert where it did not go well.
 
 A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 7 leaves `unknown`; see `executor.reconcile`.
@@ -24,16 +25,16 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from approvals import correlation, outbox
+from approvals import audit, correlation, outbox
 from approvals.errors import AuditUnavailable
 from approvals.models import Attempt, OutboxMessage
 from approvals.plan import Step
 from approvals.states import ExecutionState
-from executor import aws, calling, endings, points, readying, target
+from executor import aws, backups, calling, endings, points, protecting, readying, target
 from executor.aws import Session
 from executor.claim import Cleared, Later, take
 from executor.endings import Claim
-from executor.errors import Superseded
+from executor.errors import Superseded, WillNotSettle
 from executor.opening import Opened
 from executor.points import Point
 from executor.target import Patience
@@ -86,31 +87,23 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
 
 
 def _steps(cleared: Cleared, patience: Patience) -> Later | None:
-    claim, last, enough = cleared.claim, "", time.monotonic() + patience.steps
+    claim, begun, enough = cleared.claim, False, time.monotonic() + patience.steps
     left = [(index, step) for index, step in enumerate(cleared.plan.steps) if index not in cleared.done]
     ready = readying.all_can_be_made(cleared, [step for _, step in left])
     if ready is not True:
         return ready or None
     for index, step in left:
-        if last and time.monotonic() > enough:
+        if begun and time.monotonic() > enough:
             return _handed_over(claim)
+        begun = True
         points.reached(Point.STEP)
         attempt = _one(cleared, index, step)
         if not isinstance(attempt, Attempt):
             return attempt
-        policy = target.policy(step, target.where(cleared.plan), acting=False)
-        reading = aws.reading(cleared.account, policy, region=cleared.plan.region)
-        trouble = target.wait_until_settled(reading, step, patience, still_mine=partial(_looking, claim))
-        if trouble:
-            endings.end_alone(
-                claim, ExecutionState.UNKNOWN, f"AWS accepted {step.operation}, but its end was not seen: {trouble}."
-            )
+        if not _settled(cleared, attempt, step, patience):
             return None
-        points.reached(Point.SEEN)
-        endings.settled(claim, attempt)
         points.reached(Point.SETTLED)
-        last = step.operation
-    endings.end_alone(claim, ExecutionState.SUCCEEDED, f"AWS carried out {last or 'every step'}, and the target has settled.")
+    endings.end_alone(claim, ExecutionState.SUCCEEDED, target.end_in_words(cleared.plan.steps))
     return None
 
 
@@ -134,7 +127,34 @@ def _one(cleared: Cleared, index: int, step: Step) -> Attempt | Later | None:
             passed = calling.made(cleared, index, step, session, opened, rehearsal=True)
             if not isinstance(passed, Attempt):
                 return passed
+        if (stands := protecting.still_protected(cleared, index, step)) is not True:
+            return stands or None
         return calling.made(cleared, index, step, session, opened)
+
+
+def _settled(cleared: Cleared, attempt: Attempt, step: Step, patience: Patience) -> bool:
+    """Look until the call's effect is complete and commit that. False: that is not known, and nothing after it is made now."""
+    claim, place = cleared.claim, target.where(cleared.plan)
+    answer = backups.stored(Attempt.objects.values_list("answer", flat=True).get(pk=attempt.pk))
+    reading = aws.reading(cleared.account, target.reading_policy(step, place, answer), region=cleared.plan.region)
+    try:
+        trouble = target.wait_until_settled(reading, step, patience, still_mine=partial(_looking, claim), answer=answer)
+        made = "" if trouble else protecting.name_of(reading, step, place, answer)
+    except WillNotSettle as error:
+        with audit.recorded() as trail:
+            endings.fall_short(trail, claim, attempt, str(error))
+        return False
+    if trouble and target.makes_a_backup(step):
+        # It takes as long as it takes. The sweep looks on, and hands the rest to whoever is free once it is usable.
+        log.info("the backup is not usable yet: %s", trouble)
+        endings.move(claim, lease_until=timezone.now())
+        return False
+    if trouble:
+        endings.end_alone(claim, ExecutionState.UNKNOWN, f"AWS accepted {step.operation}, but its end was not seen: {trouble}.")
+        return False
+    points.reached(Point.SEEN)
+    endings.settled(claim, attempt, how=target.how_it_settled(step), made=made)
+    return True
 
 
 def _looking(claim: Claim) -> None:

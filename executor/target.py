@@ -14,17 +14,18 @@ from typing import Any, Final
 import jmespath
 from botocore.model import Shape
 
-from approvals.operations import catalog, resources, sensitive
+from approvals.operations import catalog, partial, protection, resources, sensitive
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Describe, Untouched
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step
-from executor import aws, settling
+from executor import aws, backups, settling
 from executor.aws import Reads
 from executor.errors import AwsError, AwsRefused, NotDescribed, WillNotSettle
 
 HIDDEN: Final = sensitive.HIDDEN
 ANYTHING: Final = ("*",)
+NO_ANSWER: Final[Mapping[str, Any]] = {}
 _MEMBER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -62,9 +63,18 @@ def policy(step: Step, place: Where, *, acting: bool) -> str:
         also = ((one.action, _named(one.resources, step, place)) for one in needed)
         statements.extend(([action], named) for action, named in also if named)
         return aws.session_policy(statements)
-    for reading, parameters in _readings(operation, step):
-        statements.append(([reading.facts.iam_action], resources.arns(reading, parameters, place) or ANYTHING))
-    return aws.session_policy(statements)
+    return reading_policy(step, place)
+
+
+def reading_policy(step: Step, place: Where, answer: Mapping[str, Any] = NO_ANSWER) -> str:
+    """The session policy for what reads a step's target, and the backup that it makes; AWS's answer may tell the backup's name.
+
+    Raises PolicyTooLarge.
+    """
+    readings = _readings(catalog.get(step.name), step, answer)
+    return aws.session_policy(
+        [([reading.facts.iam_action], resources.arns(reading, parameters, place) or ANYTHING) for reading, parameters in readings]
+    )
 
 
 def _named(templates: Sequence[str], step: Step, place: Where) -> list[str]:
@@ -75,18 +85,22 @@ def _named(templates: Sequence[str], step: Step, place: Where) -> list[str]:
     return [template.format(**given) for template in templates if set(_MEMBER.findall(template)) <= given.keys()]
 
 
-def _readings(operation: Operation, step: Step) -> Iterator[tuple[Operation, dict[str, Any]]]:
+def _readings(
+    operation: Operation, step: Step, answer: Mapping[str, Any] = NO_ANSWER
+) -> Iterator[tuple[Operation, dict[str, Any]]]:
     """The reading operations that tell the target's state, with their parameters; each once."""
     describe, settled = operation.facts.describe, operation.facts.settled
     asked = [(reader_of(operation, describe.operation), describe.parameters)] if describe else []
     if settled.waiter:
         waiter = settling.waiter_of(operation.service, settled.waiter)
         asked.append((reader_of(operation, waiter.operation), settled.parameters))
+    found = [(reading, _evaluated(expressions, step, answer)) for reading, expressions in asked]
+    backup = backups.of(step)
     seen = set()
-    for reading, expressions in asked:
-        if reading.full_name not in seen:
-            seen.add(reading.full_name)
-            yield reading, _evaluated(expressions, step)
+    for reading, parameters in (*found, *([backups.question(step, backup, answer)] if backup is not None else [])):
+        if (reading.full_name, repr(parameters)) not in seen:
+            seen.add((reading.full_name, repr(parameters)))
+            yield reading, parameters
 
 
 def reader_of(operation: Operation, name: str) -> Operation:
@@ -94,8 +108,9 @@ def reader_of(operation: Operation, name: str) -> Operation:
     return catalog.get(name if ":" in name else f"{operation.service}:{name}")
 
 
-def _evaluated(expressions: Mapping[str, str], step: Step) -> dict[str, Any]:
-    found = {name: jmespath.search(expression, step.parameters) for name, expression in expressions.items()}
+def _evaluated(expressions: Mapping[str, str], step: Step, answer: Mapping[str, Any] = NO_ANSWER) -> dict[str, Any]:
+    given = {**step.parameters, "answer": answer}
+    found = {name: jmespath.search(expression, given) for name, expression in expressions.items()}
     # A member that the call leaves out is left out of the question too: boto3 takes no None.
     return {name: value for name, value in found.items() if value is not None}
 
@@ -122,18 +137,25 @@ def read_text(session: Reads, step: Step) -> str:
     return json.dumps(shown, sort_keys=True, ensure_ascii=True)
 
 
-def has_settled(session: Reads, step: Step) -> bool:
-    """Whether the call's effect is complete, by the table's rule.
+def has_settled(session: Reads, step: Step, answer: Mapping[str, Any] = NO_ANSWER) -> bool:
+    """Whether the call's effect is complete, by the table's rule; of a backup step, and of a last snapshot, that it is usable.
 
-    Raises AwsError when AWS cannot be asked, WillNotSettle when the target shows that it will never be.
+    `answer` is AWS's. Raises AwsError when AWS cannot be asked, WillNotSettle when the target shows that it will never be.
     """
+    protects = protection.protecting(step)
+    if protects is None:
+        return _is_complete(session, step, answer)
+    return (not protects.itself or _is_complete(session, step, answer)) and backups.is_usable(session, step, answer)
+
+
+def _is_complete(session: Reads, step: Step, answer: Mapping[str, Any]) -> bool:
     operation = catalog.get(step.name)
     settled = operation.facts.settled
     if settled.at_once:
         return True
     if settled.waiter:
         waiter = settling.waiter_of(operation.service, settled.waiter)
-        return settling.has_come(session, waiter, operation.service, _evaluated(settled.parameters, step))
+        return settling.has_come(session, waiter, operation.service, _evaluated(settled.parameters, step, answer))
     try:
         state = read(session, step)
     except AwsRefused as error:
@@ -231,18 +253,23 @@ def _holds(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-def wait_until_settled(session: Reads, step: Step, patience: Patience, *, still_mine: Callable[[], None]) -> str:
+def wait_until_settled(
+    session: Reads, step: Step, patience: Patience, *, still_mine: Callable[[], None], answer: Mapping[str, Any] = NO_ANSWER
+) -> str:
     """Look until the call has settled, twice in a row; return "" then, or in words why it is not known to have settled.
 
-    `still_mine` is called before every look: it keeps the claim, and raises when it is lost.
+    Raises WillNotSettle for a backup step whose backup will never be usable. `still_mine` is called before every look: it keeps
+    the claim, and raises when it is lost.
     """
     end = time.monotonic() + patience.bound
     pause, seen, trouble = patience.first, False, ""
     while True:
         still_mine()
         try:
-            now, trouble = has_settled(session, step), ""
+            now, trouble = has_settled(session, step, answer), ""
         except WillNotSettle as error:
+            if makes_a_backup(step):
+                raise
             return str(error)
         except AwsError as error:
             now, trouble = False, str(error)
@@ -266,18 +293,43 @@ def look_untouched(session: Reads, step: Step, patience: Patience) -> str:
     return "the target does not show that the call had no effect"
 
 
-def look_twice(session: Reads, step: Step, patience: Patience) -> str:
+def look_twice(session: Reads, step: Step, patience: Patience, answer: Mapping[str, Any] = NO_ANSWER) -> str:
     """Two looks and no waiting for a change: "" when both say that it has settled, else why not. Raises AwsError."""
-    if not has_settled(session, step):
+    if not has_settled(session, step, answer):
         return "the target is still changing"
     time.sleep(patience.again_after)
-    return "" if has_settled(session, step) else "the target changes again"
+    return "" if has_settled(session, step, answer) else "the target changes again"
 
 
-def only_a_part(step: Step, answer: Mapping[str, Any]) -> bool:
-    """Whether AWS's yes hides that it did only a part, by the table's expression over its answer."""
-    partial = catalog.get(step.name).facts.partial
-    return bool(partial) and bool(jmespath.search(partial, answer))
+def makes_a_backup(step: Step) -> bool:
+    """Whether the step does nothing but make a backup: what cannot be used then is no unknown outcome, and nothing is lost."""
+    protects = protection.protecting(step)
+    return protects is not None and not protects.itself
+
+
+def not_done(step: Step, answer: Mapping[str, Any]) -> str:
+    """What AWS's answer names as not done although it said yes, as JSON text without secrets; empty for nothing."""
+    operation = catalog.get(step.name)
+    found = partial.not_done(operation, without_secrets(operation.model.output_shape, answer))
+    return json.dumps(found, sort_keys=True, ensure_ascii=True) if found is not None else ""
+
+
+def how_it_settled(step: Step) -> str:
+    """What shows that the call's effect is complete, for the trail."""
+    facts = catalog.get(step.name).facts
+    if facts.protects is not None or not facts.settled.at_once:
+        return "described"
+    return "AWS's answer" if facts.curated else "AWS's answer alone: the operations table does not know the call"
+
+
+def end_in_words(steps: Sequence[Step]) -> str:
+    """How an execution ended all of whose steps did."""
+    unknown = [step.operation for step in steps if not catalog.get(step.name).facts.curated]
+    done = f"AWS carried out {steps[-1].operation}"
+    if not unknown:
+        return f"{done}, and the target has settled."
+    names = ", ".join(dict.fromkeys(unknown))
+    return f"{done}. Of {names} only AWS's answer says so: whether its effect is complete is looked at by nobody here."
 
 
 def answer_text(operation: Operation, answer: Mapping[str, Any]) -> str:

@@ -13,9 +13,10 @@ from approvals import decisions
 from approvals.decisions import checks
 from approvals.errors import BadParameters, NothingMatches, UnknownOperation
 from approvals.operations import catalog
+from approvals.operations.catalog import Operation
 from approvals.states import RequestState
-from portal import choosing, operation_page
-from portal.choosing import Way
+from portal import choosing, form_data, operation_page, undoing
+from portal.choosing import Place, Way
 from portal.listing import url_of
 from portal.scene import Scene
 from portal.sealer import Sealer
@@ -43,27 +44,45 @@ def file(http: HttpRequest, viewer: Viewer, frame: dict[str, Any]) -> HttpRespon
             raise
         return choosing.page(http, context, way, place, errors={"operation": [str(error)]})
     context |= {"save": "File this request", "choose_url": way.to(service=operation.service)}
+    back = undoing.chosen(viewer.person, given.get("reverse", ""), operation)
+    if back is not None:
+        context |= {"reverse": back, "fixed": {"reverse": back.key}}
     if http.method != "POST":
-        return operation_page.page(http, context, operation, {})
+        told = back.way.steps[0].parameters if back is not None else {}
+        return operation_page.page(http, context, operation, form_data.written(operation.model.input_shape, told))
+    return _filed(http, viewer, context, operation, back, place)
+
+
+def _filed(
+    http: HttpRequest,
+    viewer: Viewer,
+    context: dict[str, Any],
+    operation: Operation,
+    back: undoing.Reversed | None,
+    place: Place | None,
+) -> HttpResponse:
+    """What a POST of the form does: its own buttons, or a draft. A reverse brings the steps behind its first along."""
     # Without a place there is nothing that a secret could be sealed to; the place is asked for again.
     sealer = Sealer(viewer.person, operation, place.account, place.region) if place is not None else None
     posted = operation_page.posted(http, operation, sealer)
     if posted.again is not None:
         return operation_page.page(http, context, operation, posted.again)
-    problems = posted.problems
-    account_id, _, region = chosen["place"].partition("/")
+    problems, said = posted.problems, ""
+    account_id, _, region = context["chosen"]["place"].partition("/")
     if not problems:
-        asked = [(operation.full_name, posted.reading.parameters)]
+        asked = [(operation.full_name, posted.reading.parameters), *(back.more if back is not None else [])]
+        reason = back.reason if back is not None else ""
         try:
-            request = decisions.file(viewer.person, account_id=account_id, region=region, steps=asked)
+            request = decisions.file(viewer.person, account_id=account_id, region=region, steps=asked, reason=reason)
         except BadParameters as error:
-            problems = posted.laid(error)
+            problems = {} if error.step else posted.laid(error)
+            said = f"Step {error.step + 1} does not fit: {error}" if error.step else ""
         except NothingMatches as error:
             return operation_page.page(http, context, operation, posted.data, problems=posted.about_target(error), status=409)
         else:
             messages.success(http, "The draft is filed. Add steps if it needs more; then read it once more, confirm and sign it.")
             return HttpResponseRedirect(url_of(request))
-    return operation_page.page(http, context, operation, posted.data, problems=problems, status=400)
+    return operation_page.page(http, context, operation, posted.data, problems=problems, said=said, status=400)
 
 
 def withdraw(scene: Scene) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from approvals import terms
 from approvals.models import ApprovalRequest, Execution, Notice, OutboxKind, OutboxMessage, Revision
-from approvals.operations import risk
+from approvals.operations import protection
 from approvals.policies import Rules
 from approvals.states import ExecutionState, RequestState
 
@@ -41,7 +41,7 @@ def held_of(request: ApprovalRequest, revision: Revision, rules: Collection[Rule
         or execution.execution_state is not ExecutionState.READY
     ):
         return None
-    hold = terms.hold_of(rules, irreversible=risk.irreversible(revision.plan.steps))
+    hold = terms.hold_of(rules, irreversible=protection.is_final(revision.plan.steps))
     notice = Notice.objects.filter(execution=execution).first()
     told_at = notice.delivered_at if notice else None
     over_at = told_at + timedelta(seconds=max(hold, notice.hold)) if notice and told_at else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from approvals.models import ApprovalRequest, Person, Revision
-from approvals.operations import risk
+from approvals.operations import protection
 from approvals.policies import Resolution, Rules
 from approvals.states import RequestState
 
@@ -51,7 +51,7 @@ def quorum_of(
     handles = {str(person.pk): person.handle for person in Person.objects.filter(pk__in=ids)}
     # A draft is not confirmed yet, and will be before anybody reviews it: show what will be asked then.
     draft = request.request_state is RequestState.DRAFT
-    irreversible = bool(revision.text) and risk.irreversible(revision.plan.steps)
+    irreversible = bool(revision.text) and protection.is_final(revision.plan.steps)
     return tuple(
         Quorum(
             progress.guardrail,

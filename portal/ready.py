@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from approvals.operations import catalog, ready, words
+from approvals.operations import catalog, protection, ready, words
 from approvals.operations.ready import Offered
 from approvals.plan import Step
 from portal.live_state import LiveState
@@ -27,15 +27,19 @@ class ReadyMade:
     missing: tuple[str, ...]
 
 
-def made_for(steps: Sequence[Step], index: int, live: LiveState) -> tuple[ReadyMade, ...]:
-    """The ready-made steps for one step of a plan, the needed ones first; none for a target that is gone."""
+def made_for(steps: Sequence[Step], index: int, live: LiveState, *, asked: bool = False) -> tuple[ReadyMade, ...]:
+    """The ready-made steps for one step of a plan, the needed ones first; none for a target that is gone.
+
+    `asked`: a guardrail asks for a backup step, so that each that would do counts as needed.
+    """
+    backups = protection.protectors(steps[index].name) if asked else frozenset()
     found = [
         ReadyMade(
             value=f"{index + 1}.{offered.number}",
             label=f"{offered.ready.title}, then {_verb(steps[index])}",
             why=offered.ready.why,
-            needed=offered.ready.needed,
-            asked_for=live.was_read and bool(offered.ready.when),
+            needed=offered.ready.needed or offered.ready.operation in backups,
+            asked_for=(live.was_read and bool(offered.ready.when)) or offered.ready.operation in backups,
             missing=offered.missing,
         )
         for offered in _offers(steps, index, live)

@@ -27,14 +27,14 @@ from approvals.models import (
     Source,
     TrailRecord,
 )
-from approvals.operations import catalog, risk, words
+from approvals.operations import catalog, partial, protection, risk, words
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Danger
 from approvals.operations.facts import rows as described_operations
 from approvals.plan import Step
 from approvals.policies import Rules
 from approvals.states import ExecutionState, RequestState, Status, status_of
-from portal import as_signed, live_state, ready, recorded
+from portal import as_signed, live_state, ready, recorded, undoing
 from portal.as_signed import Pinned, Stopped
 from portal.held import Held, held_of
 from portal.listing import asker_of, clock_of
@@ -85,6 +85,10 @@ class ShownStep:
     after: LiveState
     pinned: Pinned
     refused_now: str
+    # The steps whose backups protect from its loss, whether a last snapshot of its own does, and which guardrail asks for one.
+    kept_by: tuple[int, ...]
+    keeps_itself: bool
+    asked_for: str
     ready: tuple[ReadyMade, ...]
     command: str
 
@@ -122,6 +126,8 @@ class ReviewPage:
     nobodys: str
     held: Held | None
     thread: tuple[Comment, ...]
+    # The ways back of what was done.
+    undo: tuple[undoing.Offer, ...]
     # The review of a break-glass, open or closed.
     glass: Alert | None
     # What stopped the last approval, while it is to be signed anew.
@@ -141,9 +147,11 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     resolution = decisions.resolution_of(revision, rules)
     reviews = tuple(revision.reviews.select_related("person"))
     region = revision.plan.region if revision.text else request.region
+    asked = checks.unprotected(request, revision, rules.values())
     plan = revision.plan if revision.text else None
     pins = [as_signed.pinned_of(plan, index, step, seen) for index, (step, seen) in enumerate(zip(steps, looks, strict=True))]
-    shown = tuple(_step(steps, index, seen, pins[index], region, place) for index, seen in enumerate(looks))
+    shown = tuple(_step(steps, index, seen, pins[index], region, place, asked.get(index, "")) for index, seen in enumerate(looks))
+    final = protection.is_final(steps)
     confirmed = revision.signatures.filter(verdict__in=["confirm", "breakglass"]).select_related("person").first()
     return ReviewPage(
         request=request,
@@ -167,11 +175,12 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
         identities=_identities(request),
         record=request.records.order_by("received_at", "id").first(),
         left_open=recorded.of(request) if request.source == Source.EVENT else (),
-        irreversible=any(step.irreversible for step in shown),
-        typed_name=any(step.irreversible for step in shown) and any(rule.irreversible.typed_name for rule in rules.values()),
+        irreversible=final,
+        typed_name=final and any(rule.irreversible.typed_name for rule in rules.values()),
         unconfirmed=request.unconfirmed and confirmed is None,
         nobodys=_nobodys(request),
         held=held_of(request, revision, list(rules.values())),
+        undo=undoing.offers(request, revision, steps, looks),
         thread=tuple(request.comments.select_related("person", "revision")),
         glass=glass_of(request),
         stopped=as_signed.stopped_of(request, revision) if status in (Status.DRAFT, Status.WAITING) else None,
@@ -219,12 +228,13 @@ def _when_read(status: Status) -> str:
     return "When it was read"
 
 
-def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, region: str, place: str) -> ShownStep:
+def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, region: str, place: str, asked: str) -> ShownStep:
     step = steps[index]
     operation = catalog.get(step.name)
     facts = operation.facts
     identifying = facts.identifies
     live, after = looks.before, looks.after
+    kept = protection.covered(steps).get(index, ())
     rows = tuple(
         Shown(
             path,
@@ -246,7 +256,7 @@ def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, region: s
         operation=step.name,
         resource=", ".join(words.named(step.parameters, name) for name in identifying),
         destroys=facts.destroys,
-        irreversible=facts.irreversible,
+        irreversible=protection.is_loss(step.name, step.parameters),
         undo=facts.undo,
         lost=facts.lost,
         curated=facts.curated,
@@ -264,14 +274,17 @@ def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, region: s
                 if name not in step.parameters and not _is_chosen(danger) and not _is_wanted(name, danger, step)
             )
         ),
-        in_parts=bool(facts.partial),
+        in_parts=partial.can_be(operation),
         also_needs=tuple((one.action, one.why) for one in facts.also_needs if _holds(one.when, step)),
         same_loss=_same_loss(operation),
         live=live,
         after=after,
         pinned=pinned,
         refused_now=ready.in_the_way(steps, index, live),
-        ready=ready.made_for(steps, index, live),
+        kept_by=tuple(at + 1 for at in kept if at != index),
+        keeps_itself=index in kept,
+        asked_for=asked,
+        ready=ready.made_for(steps, index, live, asked=bool(asked)),
         command=words.cli(step, region),
     )
 

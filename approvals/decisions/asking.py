@@ -12,6 +12,7 @@ from django.utils import timezone
 from approvals import audit, notifications, outbox, permissions, policies
 from approvals.audit import Trail
 from approvals.decisions.checks import (
+    given_reason,
     must_be_adoptable,
     must_be_editable,
     must_be_in_time,
@@ -135,7 +136,7 @@ def _may_be_decided_unconfirmed(
     """Whether approvers may decide the recorded call before, or without, its caller's confirmation.
 
     The caller is an active human with a login, who could confirm or disown it; every guardrail allows it, asks for no ticket
-    (nobody gave a reason) and is one that the executor will demand of the plan.
+    (nobody gave a reason) and no backup step that is not there, and is one that the executor will demand of the plan.
     """
     rules = [version.rules for version in versions]
     if requester is None or not policies.unconfirmed_may_be_decided(rules) or any(one.ticket for one in rules):
@@ -145,8 +146,12 @@ def _may_be_decided_unconfirmed(
     operations = [catalog.get(step.name) for step in steps]
     if not regions.are_used(region, account.regions, operations, account.partition):
         return False
+    calls = calls_of(steps, account, region)
+    if policies.unprotected(rules, steps, calls):
+        # A person puts the backup step in, and then stands behind the plan.
+        return False
     try:
-        return {version.pk for version in matching(calls_of(steps, account, region))} == {version.pk for version in versions}
+        return {version.pk for version in matching(calls)} == {version.pk for version in versions}
     except NothingMatches:
         return False
 
@@ -173,9 +178,12 @@ def file(
     operation: str = "",
     parameters: Parameters | None = None,
     steps: Sequence[Asked] = (),
+    reason: str = "",
     now: datetime | None = None,
 ) -> ApprovalRequest:
     """Make a draft without any event; the person is its requester and author. What is asked is `steps`, or one operation.
+
+    `reason` is what the form of the confirmation begins with; it counts once it is signed.
 
     Raises BadParameters by field (`account`, `region`, `operation` or a parameter's path), NothingMatches when no guardrail
     protects any of the calls (then they need no approval), and TooMany when the person has enough open.
@@ -193,6 +201,9 @@ def file(
     with audit.recorded() as trail:
         may_file(person, now)
         request = new_request(Source.FILED, account, region, made, person, versions, now, about=about)
+        if reason:
+            ApprovalRequest.objects.filter(pk=request.pk).update(reason=given_reason(reason))
+            request.reason = reason
         why = "Filed in the portal with every parameter entered."
         revision = revise(request, made, person, Completeness.EXACT, why, now, versions=versions)
         trail.add(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from approvals import permissions
+from approvals import permissions, policies
 from approvals.decisions.quorum import editors_of, guardrails_of
+from approvals.decisions.writing import calls_of
 from approvals.errors import (
     AlreadyReviewed,
     Expired,
@@ -25,7 +26,7 @@ from approvals.models import (
     Revision,
     Source,
 )
-from approvals.operations import risk, words
+from approvals.operations import protection, words
 from approvals.policies import Rules, tickets
 from approvals.states import REVIEWABLE_STATES, RequestState, Verdict, may_move
 
@@ -106,6 +107,7 @@ def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Pe
         raise WrongState("You have confirmed this plan already; it waits for its reviewers.")
     if not revision.digest:
         raise Refused(f"The plan is not complete, so there is nothing to sign yet. {revision.why}")
+    must_be_protected(request, revision, guardrails_of(revision).values())
 
 
 def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
@@ -180,11 +182,25 @@ def must_be_breakable(request: ApprovalRequest, revision: Revision, person: Pers
     outside = [name for name, one in sorted(rules.items()) if one.break_glass and not groups & set(one.break_glass.groups)]
     if outside:
         raise NotAllowed(f"You are in none of the groups that may break the glass of guardrail {', '.join(outside)}.")
-    if risk.irreversible(revision.plan.steps):
+    if protection.is_final(revision.plan.steps):
         raise Refused(
             "This cannot be undone, and no step of it backs up what would be lost: the glass is never broken for it. It takes "
             "its usual approvals."
         )
+
+
+def must_be_protected(request: ApprovalRequest, revision: Revision, rules: Collection[Rules]) -> None:
+    """A backup goes before what cannot be undone, wherever a guardrail asks for it and one is known. Raises Refused."""
+    for why in unprotected(request, revision, rules).values():
+        raise Refused(f"{why} The page of the plan's steps offers it ready made.")
+
+
+def unprotected(request: ApprovalRequest, revision: Revision, rules: Collection[Rules]) -> dict[int, str]:
+    """By step, counted from 0, the backup that a guardrail asks for and the plan lacks; nothing while there is no plan."""
+    if not revision.text or not any(one.protective_step for one in rules):
+        return {}
+    steps = revision.plan.steps
+    return policies.unprotected(rules, steps, calls_of(steps, request.account, request.region))
 
 
 def must_name_its_ticket(reason: str, rules: Collection[Rules]) -> None:
@@ -205,7 +221,7 @@ def must_be_current(revision: Revision, digest: str) -> None:
 
 def must_have_typed(typed: str, request: ApprovalRequest, revision: Revision, guardrails: dict[str, Rules]) -> None:
     """The target's name was typed where a guardrail asks for it. Raises Refused."""
-    asked_for = risk.irreversible(revision.plan.steps) and any(rules.irreversible.typed_name for rules in guardrails.values())
+    asked_for = protection.is_final(revision.plan.steps) and any(rules.irreversible.typed_name for rules in guardrails.values())
     if asked_for and typed.strip() != request.target:
         raise Refused(f"This cannot be undone. Type the name of what it acts on, {request.target}, to approve it.")
 

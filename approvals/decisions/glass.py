@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from approvals import audit, notifications, outbox, permissions
 from approvals.alerts import raise_alert
-from approvals.decisions.checks import given_reason, must_be_breakable, must_be_current
+from approvals.decisions.checks import given_reason, must_be_breakable, must_be_current, must_be_protected
 from approvals.decisions.quorum import editors_of, guardrails_of
 from approvals.decisions.signing import consume, sign
 from approvals.decisions.writing import actor_of, calls_of, locked, matching, move
@@ -47,6 +47,7 @@ def break_glass(
             raise Refused(
                 "A guardrail changed since this plan was frozen. Save the parameters again, read the new plan and sign that."
             )
+        must_be_protected(request, revision, [version.rules for version in versions])
         signature = sign(revision, person, Verdict.BREAK_GLASS, nonce, assertion, now)
         start = max(now, signature.created_at)
         until = start + timedelta(seconds=revision.plan.valid_for)

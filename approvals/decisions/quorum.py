@@ -10,7 +10,7 @@ from approvals.models import (
     ApprovalRequest,
     Revision,
 )
-from approvals.operations import risk
+from approvals.operations import protection
 from approvals.policies import Outcome, Resolution, Rules, Vote
 from approvals.states import RequestState, Verdict
 
@@ -39,7 +39,7 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
         guardrails=guardrails,
         confirmed_by=str(standing) if standing else None,
         barred=frozenset(str(person) for person in behind_it),
-        irreversible=bool(revision.text) and risk.irreversible(revision.plan.steps),
+        irreversible=bool(revision.text) and protection.is_final(revision.plan.steps),
     )
     if found.outcome is Outcome.APPROVED and standing is None and not may_stay_unconfirmed(request, revision):
         return replace(found, outcome=Outcome.OPEN)

@@ -16,6 +16,7 @@ from approvals.decisions.checks import (
     given_reason,
     must_be_confirmable,
     must_be_current,
+    must_be_protected,
     must_be_returnable,
     must_be_reviewable,
     must_have_typed,
@@ -46,7 +47,7 @@ from approvals.models import (
     Review,
     Revision,
 )
-from approvals.operations import risk
+from approvals.operations import protection
 from approvals.policies import Outcome, Resolution, Rules
 from approvals.signatures import Assertion
 from approvals.states import RequestState, Verdict
@@ -76,6 +77,7 @@ def confirm(
         guardrails = {version.guardrail.name: version.rules for version in versions}
         given_reason(reason, needed=asks_for_a_reason(guardrails.values()))
         must_name_its_ticket(reason, guardrails.values())
+        must_be_protected(request, revision, guardrails.values())
         sign(revision, person, Verdict.CONFIRM, nonce, assertion, now)
         was = request.request_state
         if was is RequestState.DRAFT:
@@ -136,6 +138,7 @@ def review(
                 raise WrongState("This request is approved already. You can still deny it until it runs.")
             if request.requester_id not in permissions.active_among([request.requester_id] if request.requester_id else []):
                 raise Refused("The requester was switched off, so nobody stands behind this any more. It can only be denied.")
+            must_be_protected(request, revision, guardrails.values())
             must_have_typed(typed_name, request, revision, guardrails)
         signature = sign(revision, person, verdict, nonce, assertion, now)
         try:
@@ -211,7 +214,7 @@ def _approve(
     now: datetime,
 ) -> None:
     plan, rules = revision.plan, list(guardrails.values())
-    hold = terms.hold_of(rules, irreversible=risk.irreversible(plan.steps))
+    hold = terms.hold_of(rules, irreversible=protection.is_final(plan.steps))
     # The clocks of several web processes differ: the hold begins with the newest signature, as the executor counts it.
     signed = revision.signatures.aggregate(newest=Max("created_at"))["newest"]
     term = terms.term_of(rules, resolved=max(now, signed), hold=hold, valid_for=plan.valid_for)

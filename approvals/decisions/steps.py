@@ -13,7 +13,7 @@ from typing import Any, Final
 from approvals import policies
 from approvals.errors import BadParameters, UnknownOperation
 from approvals.models import Account, ApprovalRequest, GuardrailVersion, Source
-from approvals.operations import catalog, inputs, quirks, resources, sensitive, words
+from approvals.operations import catalog, inputs, protection, quirks, resources, sensitive, words
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.policies import Call
@@ -65,7 +65,7 @@ def foremost(steps: Sequence[Step], calls: Sequence[Call], versions: Sequence[Gu
     protected = [
         index for index, call in enumerate(calls) if any(policies.matches(version.rules, call) for version in versions)
     ] or list(range(len(steps)))
-    final = [index for index in protected if catalog.get(steps[index].name).facts.irreversible]
+    final = [index for index in protected if protection.is_loss(steps[index].name, steps[index].parameters)]
     return final[-1] if final else protected[0]
 
 

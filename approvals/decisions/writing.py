@@ -19,7 +19,7 @@ from approvals.models import (
     RevisionGuardrail,
     Source,
 )
-from approvals.operations import catalog, regions, resources, words
+from approvals.operations import catalog, protection, regions, resources, words
 from approvals.operations.resources import Where
 from approvals.plan import GuardrailPin, Plan, Step
 from approvals.policies import Call, Mode, call_of, index_of
@@ -73,7 +73,7 @@ def matching(calls: Sequence[Call]) -> list[GuardrailVersion]:
 def _nothing_rides_along(calls: Sequence[Call], versions: Sequence[GuardrailVersion]) -> None:
     """What cannot be undone is reviewed by those whom its own guardrail names, never on the back of another step's."""
     for index, call in enumerate(calls):
-        if catalog.get(call.operation).facts.irreversible and not any(policies.matches(one.rules, call) for one in versions):
+        if protection.is_loss(call.operation, call.parameters) and not any(policies.matches(one.rules, call) for one in versions):
             raise NothingMatches(
                 f"No guardrail protects step {index + 1}, {call.operation}, and it cannot be undone: nobody is named who may "
                 "approve it. Take it out of this plan."

@@ -93,6 +93,7 @@ def _asks_no_more(one: Rules, other: Rules) -> bool:
         and (not one.windows or set(one.windows) >= set(other.windows) != set())
         and set(one.freezes) <= set(other.freezes)
         and (one.delegation or not other.delegation)
+        and (not one.protective_step or other.protective_step)
         and other.break_glass in (None, one.break_glass)
         and one.clocks.draft >= other.clocks.draft
         and one.clocks.pending >= other.clocks.pending

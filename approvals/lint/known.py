@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from approvals.lint.findings import Finding, Kind, Surroundings, meant, nearest
-from approvals.operations import catalog, facts, regions, sources
+from approvals.operations import catalog, facts, protection, regions, sources
 from approvals.policies import Rules, patterns
 from approvals.policies.naming import operations_named
 from approvals.policies.shapes import Path
@@ -32,7 +32,7 @@ def findings(index: int, rules: Rules, around: Surroundings) -> Iterator[Finding
     ):
         for kind, path, text in said:
             yield Finding(kind, index, rules.name, path, text)
-    for kind, path, text in _families(rules):
+    for kind, path, text in (*_families(rules), *_protective_step(rules)):
         yield Finding(kind, index, rules.name, path, text)
 
 
@@ -158,3 +158,9 @@ def _families(rules: Rules) -> Said:
         elif not any(patterns.any_fits(rules.operations, name) for name in families[family]):
             some = ", ".join(sorted(families[family])[:3])
             yield Kind.NOTHING, ("families", number), f"The guardrail names no operation of the family {family} (such as {some})."
+
+
+def _protective_step(rules: Rules) -> Said:
+    if rules.protective_step and not any(patterns.any_fits(rules.operations, name) for name in protection.protected()):
+        said = "No backup is known of what the guardrail's operations take away, so no plan is ever asked for one."
+        yield Kind.NOTHING, ("protective_step",), said

@@ -101,6 +101,8 @@ def facts(service: str, model: OperationModel) -> Facts:
         secret=(),
         demands={},
         changes=False,
+        protects=None,
+        reverse=(),
         curated=False,
     )
 

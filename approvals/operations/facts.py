@@ -118,6 +118,58 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """How it is known that a backup is usable, and what AWS calls it.
+
+    `operation`, `parameters` and `result` are as in Describe, with AWS's answer beside the call's parameters as `answer`. The
+    backup is usable when `usable` over its state equals `value`, and never will be once it is one of `failed`. `made` gives its
+    ARN: an expression over the state, or a template over its members that begins with `arn:`. `same` maps expressions over its
+    state to those over the state of what it protects: where both are known they are equal.
+    """
+
+    operation: str
+    parameters: Mapping[str, str]
+    result: str
+    usable: str
+    value: Any
+    made: str
+    failed: tuple[Any, ...] = ()
+    same: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Protects:
+    """What a call keeps from being lost for good, as long as the backup that it makes is usable.
+
+    `losses` maps the operations that it protects from to what names the same target: this call's members, each with the member
+    of theirs that has the same value, or None where this call must not have it. `itself` says that the call destroys, and that
+    its own parameters make AWS take a last snapshot before. All of it holds while `when`, an expression over the call's
+    parameters, is empty or truthy.
+    """
+
+    backup: Backup
+    losses: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    when: str = ""
+    itself: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """A request that takes a call back as far as it can be, offered once the call was made.
+
+    `steps` are its calls: each an operation with expressions for its members. They and `when` are over `call` (the parameters
+    of the call), `answer` (what AWS answered), `made` (the ARN of the backup that protected it, where there is one) and `before`
+    (the target's state as it was read before the call, where it was). What an expression finds nothing for a person enters.
+    `lost` is what it does not bring back.
+    """
+
+    title: str
+    steps: tuple[tuple[str, Mapping[str, str]], ...]
+    lost: str
+    when: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """One operation's facts.
 
@@ -126,7 +178,8 @@ class Facts:
     {account} and members; `identifies` the members that name the target; `patterns` what AWS accepts in them. `partial` is an
     expression over AWS's answer that is truthy when only a part was done. `secret` are members that are secrets although
     botocore does not say so; `demands` members that AWS takes as optional and we do not, with the reason. `changes` says that a
-    call with nothing but its target changes nothing.
+    call with nothing but its target changes nothing. `protects` is what the call keeps from being lost, `reverse` the requests
+    that take it back.
     """
 
     does: str
@@ -150,6 +203,8 @@ class Facts:
     secret: tuple[str, ...]
     demands: Mapping[str, str]
     changes: bool
+    protects: Protects | None
+    reverse: tuple[Reverse, ...]
     curated: bool
 
 
@@ -213,6 +268,17 @@ def _before(value: list[dict[str, Any]]) -> tuple[Ready, ...]:
     return tuple(Ready(**said) for said in value)
 
 
+def _protects(value: dict[str, Any]) -> Protects:
+    backup = {**value["backup"], "failed": tuple(value["backup"].get("failed", ()))}
+    return Protects(**{**value, "backup": Backup(**backup)})
+
+
+def _reverse(value: list[dict[str, Any]]) -> tuple[Reverse, ...]:
+    return tuple(
+        Reverse(**{**said, "steps": tuple((step["operation"], step["parameters"]) for step in said["steps"])}) for said in value
+    )
+
+
 _READERS: Final[Mapping[str, Any]] = {
     "resources": _texts,
     "identifies": _texts,
@@ -223,5 +289,7 @@ _READERS: Final[Mapping[str, Any]] = {
     "untouched": _untouched,
     "also_needs": _also_needs,
     "before": _before,
+    "protects": _protects,
+    "reverse": _reverse,
 }
 _KEYS: Final = frozenset(one.name for one in fields(Facts)) - {"curated"}

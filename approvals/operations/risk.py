@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from approvals.operations import catalog, iam
+from approvals.operations import iam
 from approvals.operations.catalog import Operation
-from approvals.plan import Step
 
 # The class that the end of a family's name stands for.
 _OF_FAMILY: Final = {
@@ -54,11 +53,6 @@ def classes(operation: Operation) -> frozenset[str]:
         found.add("destructive")
     found |= {name for end, name in _OF_FAMILY.items() if facts.family == end or facts.family.endswith(f"-{end}")}
     return frozenset(found)
-
-
-def irreversible(steps: tuple[Step, ...]) -> bool:
-    """Whether any step of a plan cannot be undone."""
-    return any(of(catalog.get(step.name)).irreversible for step in steps)
 
 
 def ordered(operation: Operation, parameters: dict[str, Any]) -> list[tuple[str, Any, str]]:

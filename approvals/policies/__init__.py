@@ -7,6 +7,7 @@ from approvals.policies.calls import call_of, resources_in, unknown_in
 from approvals.policies.index import Index, index_of
 from approvals.policies.matching import Call, matches
 from approvals.policies.patterns import any_fits, overlap
+from approvals.policies.protective import unprotected
 from approvals.policies.quorum import (
     GroupProgress,
     Outcome,
@@ -57,4 +58,5 @@ __all__ = [
     "rules_from_text",
     "unconfirmed_may_be_decided",
     "unknown_in",
+    "unprotected",
 ]

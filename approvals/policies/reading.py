@@ -84,6 +84,7 @@ def _read(found: dict[str, Any]) -> Rules:
         freezes=tuple(_freeze(item, ("freezes", index)) for index, item in enumerate(found.get("freezes", ()))),
         break_glass=_break_glass(found.get("break_glass")),
         delegation=found.get("delegation", True),
+        protective_step=found.get("protective_step", False),
     )
 
 

@@ -123,7 +123,8 @@ class Rules:
     `families` narrow to classes and families of the operations table; empty means any. Every one of `conditions` must hold.
     `groups` are (name, k): at least k of the approvers are of that group. `ticket` is a pattern (see `tickets`) that the reason
     must name. `unconfirmed`: an event that nobody confirmed may be decided, by two approvers at least. `windows` and `freezes`
-    only delay. `break_glass` is off when absent; `delegation`: whether a grant under it may be delegated.
+    only delay. `break_glass` is off when absent; `delegation`: whether a grant under it may be delegated. `protective_step`: what
+    cannot be undone runs only behind a backup of its target, wherever the table knows how one is made.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Rules:
     freezes: tuple[Freeze, ...] = ()
     break_glass: BreakGlass | None = None
     delegation: bool = True
+    protective_step: bool = False
 
     def text(self) -> str:
         """Canonical text; its SHA-256 is the version's hash, which plans pin.
@@ -193,6 +195,8 @@ class Rules:
             found["unconfirmed"] = True
         if not self.delegation:
             found["delegation"] = False
+        if self.protective_step:
+            found["protective_step"] = True
         if self.break_glass is not None:
             found["break_glass"] = {
                 "groups": list(self.break_glass.groups),

@@ -141,6 +141,11 @@ GUARDRAIL: Final = Object(
         ),
         "clocks": Field(_CLOCKS, "how long things live, in seconds"),
         "irreversible": Field(_IRREVERSIBLE, "what a plan that cannot be undone needs on top"),
+        "protective_step": Field(
+            Flag(),
+            "whether what cannot be undone needs a backup of its target as a step before it, wherever one is known",
+            default=False,
+        ),
         "windows": Field(ListOf(WINDOW, what="window"), "carried out only inside one of these; they only delay"),
         "freezes": Field(ListOf(FREEZE, what="freeze"), "nothing is carried out meanwhile; they only delay"),
         "break_glass": Field(BREAK_GLASS, "lets eligible persons act at once in an emergency; off when absent"),

@@ -114,9 +114,11 @@ def _needs(operation: Operation, guardrail: ProtectedOperations) -> Iterator[tup
 
 
 def _readings(operation: Operation) -> Iterator[Operation]:
-    """The operations by which the target's state is read and its settling is seen."""
-    describe, settled = operation.facts.describe, operation.facts.settled
+    """The operations by which the target's state is read and its settling is seen, and the backup that the call makes."""
+    describe, settled, protects = operation.facts.describe, operation.facts.settled, operation.facts.protects
     names = [describe.operation] if describe else []
+    if protects is not None:
+        names.append(protects.backup.operation)
     if settled.waiter:
         waiters = catalog.loader().load_service_model(operation.service, "waiters-2")["waiters"]
         known = {xform_name(name): waiter["operation"] for name, waiter in waiters.items()}

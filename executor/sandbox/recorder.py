@@ -178,7 +178,7 @@ class Recorder:
         passed, body = without_waiting(call, asked.request.body) if is_receive(call) else (call, asked.request.body)
         response = self._settling.answer(call, caller)
         if response is None:
-            response = self._settling.deleted(call, caller, self._ask_moto(asked, passed, environ, body))
+            response = self._settling.begun(call, caller, self._ask_moto(asked, passed, environ, body))
         if is_assume_role(call) and response.status == 200:
             inherited = caller.session.source_identity if caller.session else None
             response = with_source_identity(response, call.parameters.get("SourceIdentity") or inherited)

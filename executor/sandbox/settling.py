@@ -1,7 +1,7 @@
-"""Deleted DynamoDB tables that are still there: AWS answers DeleteTable at once and is done later.
+"""What AWS answers at once and is done with later: deleted DynamoDB tables that are still there, backups that are being made.
 
-moto removes the table within the call. For a moment afterwards the sandbox describes it as DELETING and refuses to create
-or change a table of that name, as AWS does.
+moto removes a table within the call. For a moment afterwards the sandbox describes it as DELETING and refuses to create
+or change a table of that name, as AWS does. A backup is CREATING for as long, and cannot be used.
 """
 
 import json
@@ -21,16 +21,34 @@ Key = tuple[str, str, str]
 
 
 class Settling:
-    """The tables whose deletion is not over, for `seconds` after DeleteTable."""
+    """The tables whose deletion is not over, for `seconds` after DeleteTable, and the backups that are not done."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._deleting: dict[Key, tuple[float, dict[str, Any]]] = {}
+        self._making: dict[str, float] = {}
 
-    def deleted(self, call: Call, caller: Caller, response: HttpResponse) -> HttpResponse:
-        """The answer of a successful DeleteTable with the status that AWS gives; the table is remembered."""
-        if self._seconds <= 0 or (call.service, call.operation) != ("dynamodb", "DeleteTable") or response.status != 200:
+    def begun(self, call: Call, caller: Caller, response: HttpResponse) -> HttpResponse:
+        """moto's answer to a successful call, with the status that AWS gives; what is not done yet is remembered."""
+        if self._seconds <= 0 or call.service != "dynamodb" or response.status != 200:
             return response
+        if call.operation == "DeleteTable":
+            return self._deleted(call, caller, response)
+        if call.operation in ("CreateBackup", "DescribeBackup"):
+            return self._being_made(call, response)
+        return response
+
+    def _being_made(self, call: Call, response: HttpResponse) -> HttpResponse:
+        found = json.loads(response.body)
+        details = found.get("BackupDescription", found)["BackupDetails"]
+        if call.operation == "CreateBackup":
+            self._making[details["BackupArn"]] = time.monotonic() + self._seconds
+        if time.monotonic() >= self._making.get(details["BackupArn"], 0.0):
+            return response
+        details["BackupStatus"] = "CREATING"
+        return HttpResponse(response.status, response.headers, json.dumps(found).encode())
+
+    def _deleted(self, call: Call, caller: Caller, response: HttpResponse) -> HttpResponse:
         description = json.loads(response.body)["TableDescription"] | {"TableStatus": "DELETING"}
         self._deleting[_key(call, caller)] = (time.monotonic() + self._seconds, description)
         body = json.dumps({"TableDescription": description}).encode()

@@ -27,7 +27,7 @@ _GUARDRAILS = (
     DemoGuardrail(
         "dynamodb-production",
         "Production tables: changing or deleting one takes a second person.",
-        ("dynamodb:DeleteTable", "dynamodb:UpdateTable"),
+        ("dynamodb:DeleteTable", "dynamodb:RestoreTableFromBackup", "dynamodb:UpdateTable"),
         ("arn:{partition}:dynamodb:{region}:{account}:table/prod-*",),
     ),
     DemoGuardrail(
@@ -39,7 +39,7 @@ _GUARDRAILS = (
     DemoGuardrail(
         "kms-production",
         "Every key of this account: without it, what it encrypted cannot be read.",
-        ("kms:DisableKey", "kms:ScheduleKeyDeletion"),
+        ("kms:CancelKeyDeletion", "kms:DisableKey", "kms:EnableKey", "kms:ScheduleKeyDeletion"),
         # Keys have ids, not names, so no pattern tells production's from others.
         ("arn:{partition}:kms:{region}:{account}:key/*",),
     ),
@@ -59,7 +59,7 @@ _GUARDRAILS = (
     DemoGuardrail(
         "secrets-production",
         "Production secrets: deleting one takes a second person.",
-        ("secretsmanager:DeleteSecret",),
+        ("secretsmanager:DeleteSecret", "secretsmanager:RestoreSecret"),
         ("arn:{partition}:secretsmanager:{region}:{account}:secret:prod/*",),
     ),
 )

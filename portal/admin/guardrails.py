@@ -163,6 +163,7 @@ def _in_words(rules: Rules) -> list[tuple[str, Cell]]:
         ("A pending request lives", Cell(duration(rules.clocks.pending))),
         ("An approval is good for", Cell(duration(rules.clocks.approval))),
         ("What cannot be undone waits", Cell(duration(hold) if hold else "not at all")),
+        ("A backup goes before it", Cell("yes, where one is known" if rules.protective_step else "no")),
         ("Its name must be typed", Cell("yes" if rules.irreversible.typed_name else "no")),
         ("A reason must be given", Cell("yes" if rules.reason else "no")),
         ("A grant may be delegated", Cell("yes" if rules.delegation else "no")),

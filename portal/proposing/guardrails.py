@@ -44,7 +44,7 @@ class _RulesProposal(Proposal):
             "In patterns * stands for any characters and ? for one.",
         ),
         Part("How it is decided", ("approvals", "groups", "reason_needed", "ticket", "unconfirmed", "delegation")),
-        Part("What cannot be undone needs on top", ("extra_approvals", "typed_name", "hold")),
+        Part("What cannot be undone needs on top", ("extra_approvals", "typed_name", "hold", "protective_step")),
         Part("Clocks", ("draft_lives", "pending_lives", "approval_lives"), "Spans such as 7 days, 1 hour 30 minutes."),
         Part("When it may be carried out", ("windows", "freezes"), "Windows and freezes only delay; they decide nothing."),
         Part(
@@ -113,6 +113,11 @@ class _RulesProposal(Proposal):
     extra_approvals = forms.IntegerField(label="Further approvals", min_value=0)
     typed_name = forms.BooleanField(label="Approvers type the target's name", required=False)
     hold = Span(label="Hold before it is carried out", help_text="Anybody concerned can stop it meanwhile. 0 seconds: none.")
+    protective_step = forms.BooleanField(
+        label="A backup goes before it",
+        required=False,
+        help_text="A step of the plan, signed like the rest. With it the plan counts as one that can be undone.",
+    )
     draft_lives = Span(label="A draft lives")
     pending_lives = Span(label="A pending request lives")
     approval_lives = Span(label="An approval is good for", help_text="From the last signature, or to the close of its window.")
@@ -162,6 +167,7 @@ class _RulesProposal(Proposal):
         found |= {name: said[name] for name in ("description", "ticket", "risk") if said[name]}
         found |= {"name": self.guardrail_name(), "mode": said["mode"], "approvals": said["approvals"]}
         found |= {"reason": said["reason_needed"], "unconfirmed": said["unconfirmed"], "delegation": said["delegation"]}
+        found["protective_step"] = said["protective_step"]
         for (group, field), name in _PLACES.items():
             if group != "break_glass":
                 found.setdefault(group, {})[field] = said[name]
@@ -272,6 +278,7 @@ def _values(found: dict[str, Any]) -> dict[str, Any]:
     values |= {name: found.get(name, []) for name in (*_LISTS, "risk")}
     values |= {"mode": found.get("mode", "enforce"), "reason_needed": found.get("reason", True)}
     values |= {"unconfirmed": found.get("unconfirmed", False), "delegation": found.get("delegation", True)}
+    values["protective_step"] = found.get("protective_step", False)
     clocks, final = Clocks(**found.get("clocks", {})), Irreversible(**found.get("irreversible", {}))
     values |= {"draft_lives": clocks.draft, "pending_lives": clocks.pending, "approval_lives": clocks.approval}
     values |= {"extra_approvals": final.extra_approvals, "typed_name": final.typed_name, "hold": final.hold}

@@ -44,6 +44,7 @@ class TestChoosing:
         protected = {service.name: service.operations for service in answer.context["protected"]}
         assert [(one.name, one.does, one.final) for one in protected["dynamodb"]] == [
             ("DeleteTable", "delete table …", True),
+            ("RestoreTableFromBackup", "restore a backup as table …", False),
             ("UpdateTable", "change table …", False),
         ]
         assert "lambda" not in protected

@@ -234,3 +234,22 @@ def test_every_kind_is_documented(kind):
 def test_every_field_is_documented(name):
     """docs/guardrails.md names each field, class and operator that can be written."""
     assert re.search(rf"`{name}[:`]", DOCUMENT.read_text())
+
+
+def test_a_backup_step_that_nothing_could_be_asked_for_is_found():
+    """Of a queue no backup is known; of a table one is, and of a pattern that names both as well."""
+    queue = {"operations": ["sqs:PurgeQueue"], "resources": ["arn:aws:sqs:*:*:prod-*"], "protective_step": True}
+    one = said(queue)
+    assert (one.kind, one.path) == (Kind.NOTHING, ("protective_step",))
+    assert found({"protective_step": True}) == []
+
+
+def test_a_guardrail_that_demands_a_backup_is_not_superfluous_beside_one_that_does_not():
+    """It asks for more, so neither shadows the other the wrong way round."""
+    found_of = {
+        one.guardrail
+        for one in lint.check(
+            [rules_from(PLAIN), rules_from(PLAIN | {"name": "kept", "protective_step": True})], Surroundings(), NOW
+        )
+    }
+    assert found_of == {"tables"}

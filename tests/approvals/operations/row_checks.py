@@ -96,7 +96,7 @@ KINDS: Final[Mapping[str, tuple[type, ...]]] = {
 def problems(name: str, row: Row) -> list[str]:
     """Everything wrong with the row of this full name (`service:Operation`), in words; empty when it is sound."""
     service, _, operation = name.partition(":")
-    model = _model(service, operation)
+    model = model_of(service, operation)
     if model is None:
         return [f"there is no operation {name}"]
     if missing := [key for key in SAID if key not in row]:
@@ -219,7 +219,7 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
     state: Any = None
     reader: OperationModel | None = None
     if facts.describe is not None:
-        reader = _model(*_full(service, facts.describe.operation))
+        reader = model_of(*full_name(service, facts.describe.operation))
         if reader is None:
             yield f"describe: there is no operation {facts.describe.operation}"
             return
@@ -232,19 +232,19 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
             yield f"describe: result: {error}"
             return
         for expression in facts.describe.identity:
-            yield from _over("describe: identity", expression, state)
+            yield from over("describe: identity", expression, state)
         yield from _transient(facts, state)
     yield from _settled(service, facts, model, reader, state)
     if facts.untouched is not None:
         if reader is None:
             yield "untouched: nothing says how the target is read"
-        yield from _over("untouched", facts.untouched.expression, state, facts.untouched.value, judged=True)
+        yield from over("untouched", facts.untouched.expression, state, facts.untouched.value, judged=True)
         for name, expression in facts.untouched.unless.items():
             if model.input_shape is None or name not in model.input_shape.members:
                 yield f"untouched: no member {name}"
-            yield from _over("untouched", expression, state)
+            yield from over("untouched", expression, state)
     if facts.partial:
-        yield from _over("partial", facts.partial, model.output_shape)
+        yield from over("partial", facts.partial, model.output_shape)
 
 
 def _transient(facts: Facts, state: Any) -> Iterator[str]:
@@ -293,7 +293,7 @@ def _settled(service: str, facts: Facts, model: OperationModel, reader: Operatio
             if code not in known:
                 yield f"settled: {reader.name} has no error {code} on the wire"
     if settled.expression:
-        yield from _over("settled", settled.expression, state, settled.value, judged=True)
+        yield from over("settled", settled.expression, state, settled.value, judged=True)
 
 
 def _asked(where: str, given: Mapping[str, str], reader: OperationModel, model: OperationModel) -> Iterator[str]:
@@ -315,7 +315,7 @@ def _asked(where: str, given: Mapping[str, str], reader: OperationModel, model: 
             yield f"{where}: {name} is a {members[name].type_name}, and {expression} gives a {kind}"
 
 
-def _over(where: str, expression: str, shape: Any, value: Any = None, *, judged: bool = False) -> Iterator[str]:
+def over(where: str, expression: str, shape: Any, value: Any = None, *, judged: bool = False) -> Iterator[str]:
     """Problems of an expression over a shape; when `judged`, also of the value that it is compared with."""
     try:
         found = resolved(expression, shape)
@@ -358,7 +358,7 @@ def _rights(facts: Facts, model: OperationModel) -> Iterator[str]:
         yield from _action("also_needs", one.action)
         yield from _templates("also_needs", one.action, one.resources, shape)
         if one.when:
-            yield from _over("also_needs: when", one.when, shape)
+            yield from over("also_needs: when", one.when, shape)
 
 
 def _action(where: str, action: str) -> Iterator[str]:
@@ -441,7 +441,7 @@ def _details(action: str) -> Any:
 def _offers(facts: Facts, model: OperationModel) -> Iterator[str]:
     members = model.input_shape.members if model.input_shape is not None else {}
     for ready in facts.before:
-        offered = _model(*_full("", ready.operation))
+        offered = model_of(*full_name("", ready.operation))
         if offered is None or offered.input_shape is None:
             yield f"before: there is no operation {ready.operation}"
             continue
@@ -465,7 +465,7 @@ def _offers(facts: Facts, model: OperationModel) -> Iterator[str]:
         if ready.needed and not ready.when:
             yield f"before: {ready.operation}: needed, and nothing says when"
         if ready.when:
-            yield from _over("before: when", ready.when, _state(model, facts))
+            yield from over("before: when", ready.when, state_of(model, facts))
         # What is being made takes a while, and the next step must not overtake it.
         if offered.name.startswith("Create") and ready.operation not in rows():
             yield f"before: {ready.operation} has no row, so nothing tells when it is done"
@@ -494,23 +494,25 @@ def _sample(shape: Shape) -> Any:
     return {"boolean": True, "map": {}, "blob": b"", "timestamp": "2026-01-01T00:00:00Z"}.get(shape.type_name, 1)
 
 
-def _state(model: OperationModel, facts: Facts) -> Any:
+def state_of(model: OperationModel, facts: Facts) -> Any:
+    """What reading the target gives, as a shape; None where that is not told."""
     if facts.describe is None:
         return None
-    reader = _model(*_full(model.service_model.service_name, facts.describe.operation))
+    reader = model_of(*full_name(model.service_model.service_name, facts.describe.operation))
     try:
         return resolved(facts.describe.result, reader.output_shape) if reader is not None else None
     except Bad:
         return None
 
 
-def _full(service: str, operation: str) -> tuple[str, str]:
+def full_name(service: str, operation: str) -> tuple[str, str]:
     """(service, operation) of an operation that is named with or without its service."""
     named, colon, name = operation.partition(":")
     return (named, name) if colon else (service, operation)
 
 
-def _model(service: str, operation: str) -> OperationModel | None:
+def model_of(service: str, operation: str) -> OperationModel | None:
+    """botocore's model of an operation; None when there is none."""
     try:
         model = catalog.service_model(service)
     except UnknownOperation:

@@ -12,6 +12,7 @@ import pytest
 from approvals.errors import BadParameters
 from approvals.operations import catalog, inputs
 from approvals.operations.facts import rows
+from tests.approvals.operations import row_ways_back
 from tests.approvals.operations.row_checks import NOT_MODELLED, problems
 from tests.approvals.operations.row_expressions import ANSWERED_OTHERWISE
 
@@ -26,6 +27,56 @@ LISTED = (
 def test_every_name_in_a_row_is_one_that_aws_has(name):
     """Members, operations, expressions, waiters, error codes, IAM actions and ARNs of a row stand in AWS's own tables."""
     assert problems(name, rows()[name]) == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name, row in rows().items() if row.keys() & {"protects", "reverse"}))
+def test_every_backup_and_way_back_in_a_row_is_one_that_aws_has(name):
+    """Expressions of what protects and of what takes a call back give what botocore's models take."""
+    assert row_ways_back.problems(name) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("dynamodb:CreateBackup", "protects.losses", {"dynamodb:DropTable": {"TableName": "TableName"}}),
+        ("dynamodb:CreateBackup", "protects.losses", {"dynamodb:UpdateTable": {"TableName": "TableName"}}),
+        ("dynamodb:CreateBackup", "protects.losses", {"dynamodb:DeleteTable": {"Table": "TableName"}}),
+        ("dynamodb:CreateBackup", "protects.losses", {"dynamodb:DeleteTable": {"TableName": "Name"}}),
+        ("dynamodb:CreateBackup", "protects.losses", {"dynamodb:DeleteTable": {"BackupName": None}}),
+        ("dynamodb:CreateBackup", "protects.losses", {"ec2:TerminateInstances": {"TableName": "InstanceIds"}}),
+        ("dynamodb:CreateBackup", "protects.losses", {}),
+        ("dynamodb:CreateBackup", "protects.itself", True),
+        ("dynamodb:CreateBackup", "protects.when", "Backup == `null`"),
+        ("dynamodb:CreateBackup", "protects.backup.operation", "DeleteBackup"),
+        ("dynamodb:CreateBackup", "protects.backup.parameters", {}),
+        ("dynamodb:CreateBackup", "protects.backup.parameters", {"BackupArn": "answer.BackupArn"}),
+        ("dynamodb:CreateBackup", "protects.backup.result", "Backup"),
+        ("dynamodb:CreateBackup", "protects.backup.usable", "BackupStatus"),
+        ("dynamodb:CreateBackup", "protects.backup.value", "USABLE"),
+        ("dynamodb:CreateBackup", "protects.backup.failed", ["GONE"]),
+        ("dynamodb:CreateBackup", "protects.backup.made", "BackupDetails.Arn"),
+        ("ec2:CreateSnapshot", "protects.backup.made", "arn:{partition}:ec2:{region}::snapshot/{Snapshot}"),
+        ("dynamodb:CreateBackup", "protects.backup.same", {"SourceTableDetails.TableId": "Id"}),
+        ("rds:DeleteDBInstance", "protects.when", ""),
+        ("dynamodb:DeleteTable", "reverse.0.lost", "everything"),
+        ("dynamodb:DeleteTable", "reverse.0.title", "Restore it."),
+        ("dynamodb:DeleteTable", "reverse.0.when", "call.Table"),
+        ("dynamodb:DeleteTable", "reverse.0.steps", []),
+        ("dynamodb:DeleteTable", "reverse.0.steps.0.operation", "dynamodb:RestoreTable"),
+        ("dynamodb:DeleteTable", "reverse.0.steps.0.parameters", {"TableName": "call.TableName"}),
+        ("dynamodb:DeleteTable", "reverse.0.steps.0.parameters", {"TargetTableName": "call.Name"}),
+        ("dynamodb:DeleteTable", "reverse.0.steps.0.parameters", {"TargetTableName": "[call.TableName]"}),
+    ],
+)
+def test_a_wrong_backup_or_way_back_is_found(name, path, value):
+    """Each wrong name, expression or value alone is a problem: the checks are not blind."""
+    row: Any = copy.deepcopy(dict(rows()[name]))
+    *way, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
+    place: Any = row
+    for part in way:
+        place = place[part]
+    place[last] = value
+    assert row_ways_back.problems(name, row)
 
 
 def test_every_listed_service_has_rows():

@@ -1,0 +1,41 @@
+"""Whether AWS's yes hides that it did only a part, and what it names as not done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jmespath
+
+from approvals.operations.catalog import Operation
+
+# What members of answers are called that list what was not done, over all of botocore's models.
+_NOT_DONE: Final = re.compile(r"(?i:errors?(entries)?|failures?|failed\w*|unprocessed\w*|unsuccessful\w*|rejected\w*)\Z")
+# Answers that describe a thing, with the errors that it has had: they say nothing of the call.
+_OF_THE_THING: Final = re.compile(r"(rds|redshift):\w+Integration\Z")
+
+
+def not_done(operation: Operation, answer: Mapping[str, Any]) -> Any:
+    """What AWS's answer names as not done: by the table's expression, else by what its members are called. None for nothing.
+
+    Of an operation without such an expression every member counts that is called so and holds anything: rather an alert too many.
+    """
+    if operation.facts.partial:
+        return jmespath.search(operation.facts.partial, answer) or None
+    if _OF_THE_THING.match(operation.full_name):
+        return None
+    found = {name: value for name, value in answer.items() if _NOT_DONE.match(name) and _says_something(value)}
+    return found or None
+
+
+def can_be(operation: Operation) -> bool:
+    """Whether the operation's answer can say that only a part was done."""
+    shape = operation.model.output_shape
+    named = any(_NOT_DONE.match(name) for name in getattr(shape, "members", {}))
+    return bool(operation.facts.partial) or (named and not _OF_THE_THING.match(operation.full_name))
+
+
+def _says_something(value: Any) -> bool:
+    # A text is the reason of something, and no list of what was left; a number counts.
+    return not isinstance(value, str) and bool(value)

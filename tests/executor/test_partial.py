@@ -1,0 +1,46 @@
+"""AWS says yes and did only a part: the step is partial, the page says what was left, an alert of its own is raised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from approvals.models import Alert, Attempt
+from approvals.plan import Step
+from executor.sandbox.world import DemoWorldFacts
+from tests.cast import ACCOUNT, REGION, Cast, seal
+from tests.executor import test_services
+from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.test_steps import approved
+
+DELETE = Step("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
+
+
+@pytest.fixture
+def facts() -> DemoWorldFacts:
+    """The demo's world with more operations protected."""
+    return test_services.FACTS
+
+
+@pytest.fixture
+def cast(cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
+    """The same guardrails, sealed."""
+    return seal(tmp_path, settings, whole=True, operations=list(test_services.FIRST.operations), resources=["arn:aws:*:*:*:*"])
+
+
+def test_what_was_left_is_said_and_alerted_and_stops_the_rest(stage: Stage) -> None:
+    """No later step is made; the outcome and the alert name what AWS named."""
+    from moto.ecr.models import ecr_backends
+
+    ecr_backends[ACCOUNT][REGION].create_repository("prod-web", None, {}, {}, "MUTABLE", [])
+    gone = {"repositoryName": "prod-web", "imageIds": [{"imageTag": "is-not-there"}]}
+    execution = approved(stage, Step("ecr", "BatchDeleteImage", gone), DELETE)
+    stage.execute()
+    assert (fresh(execution).state, attempts(execution)) == ("failed", ["partial"])
+    assert "ImageNotFound" in fresh(execution).outcome
+    alert = Alert.objects.get()
+    assert alert.kind == "partial"
+    assert "ImageNotFound" in alert.detail
+    assert "ImageNotFound" in Attempt.objects.get().answer
+    assert stage.calls() == []
