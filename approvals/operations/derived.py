@@ -100,11 +100,18 @@ def facts(service: str, model: OperationModel) -> Facts:
         patterns={},
         secret=(),
         demands={},
-        changes=False,
+        changes=_only_changes(model, found.identifies),
         protects=None,
         reverse=(),
         curated=False,
     )
+
+
+def _only_changes(model: OperationModel, identifies: tuple[str, ...]) -> bool:
+    """Whether a call with nothing but its target changes nothing, as far as its name and its members tell."""
+    members: Any = getattr(model.input_shape, "members", {})
+    further = [name for name, shape in members.items() if "idempotencyToken" not in shape.metadata and name != "DryRun"]
+    return bool(identifies) and model.name.startswith(("Authorize", "Modify", "Revoke")) and bool(set(further) - set(identifies))
 
 
 def _irreversible(name: str, level: Level) -> bool:

@@ -77,6 +77,7 @@ def test_an_emptied_member_that_the_call_needs_is_kept_and_named():
         "Hidden for privacy reasons",
         "<removed>",
         "...",
+        "XXXXXXXXXXX",
         "[ACCOUNT_ID_REDACTED]",
         "[MAIL-BODY-REDACTED]",
         '"<Redacted>"',
@@ -458,3 +459,16 @@ def test_tags_may_be_called_a_set():
     """Tags are a `tagSet` in services other than EC2 too."""
     found = read("sqs:CreateQueue", {"queueName": "q", "tagSet": {"team": "x"}})
     assert (found.parameters["tags"], found.unknown) == ({"team": "x"}, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded"),
+    [
+        ("ec2:AuthorizeSecurityGroupIngress", {"groupId": "sg-0123456789abcdef0"}),
+        ("ec2:ModifySnapshotAttribute", {"snapshotId": "snap-0123456789abcdef0"}),
+        ("ec2:ModifyVpcAttribute", {"vpcId": "vpc-0123456789abcdef0"}),
+    ],
+)
+def test_a_change_that_says_only_its_target_is_not_exact(name, recorded):
+    """A change of which nothing but the target is recorded would change nothing: what it was to change is missing."""
+    assert read(name, recorded).completeness is Completeness.INCOMPLETE
