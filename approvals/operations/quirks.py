@@ -24,7 +24,8 @@ from typing import Any, Final
 _HIDDEN: Final = re.compile(
     r"\*{3,}|\*{2,}\s*[\[(<{]?\s*(?:omitted|redacted|hidden|sensitive|masked)\w*\s*[\])>}]?\s*\**"
     r"|[<\[({]\s*(?:sensitive[ _-]?data[ _-]?removed|removed|redacted|hidden|omitted|masked|value[ _-]hidden)[^<>]{0,40}[>\])}]"
-    r"|(?:value[ _])?hidden[ _](?:due[ _]to|for|because[ _]of)[ _]\w{1,30}[ _]reasons\.?|REDACTED|SENSITIVE_DATA_REMOVED|\.{3}|[Xx]{8,}",
+    r"|(?:value[ _])?hidden[ _](?:due[ _]to|for|because[ _]of)[ _]\w{1,30}[ _]reasons\.?|REDACTED|SENSITIVE_DATA_REMOVED|\.{3}"
+    r"|[Xx]{8,}",
     re.IGNORECASE,
 )
 # What publishers of records put in the place of a part: `[ACCOUNT_ID_REDACTED]`, `"<Redacted>"`.
