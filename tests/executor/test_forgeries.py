@@ -10,7 +10,7 @@ from fido2.utils import websafe_encode
 
 from approvals import canonical, decisions, signatures
 from approvals.ceremonies import Ceremony
-from approvals.models import ApprovalRequest, Execution, Passkey, Person, Revision
+from approvals.models import ApprovalRequest, Execution, Observation, Passkey, Person, Revision
 from approvals.states import Verdict
 from executor.demo import people
 from executor.sandbox.world import DEMO
@@ -179,13 +179,14 @@ def another_genesis(stage: Stage, execution: Execution) -> None:
 )
 @pytest.mark.security_row(21)
 def test_a_forgery_executes_nothing_and_raises_the_alarm(stage: Stage, forgery: Forgery) -> None:
-    """No row that the executor's chain of authority does not bear out leads to a call, nor even to a session."""
+    """No row that the executor's chain of authority does not bear out leads to a call, nnor to a look at its target."""
     forgery(stage, stage.cast.approved())
     stage.execute()
     stage.lapse()
     stage.execute()
     assert stage.calls() == []
     assert not [record for record in stage.aws.records() if _acts(record)]
+    assert not Observation.objects.filter(moment="claim").exists()
     assert not Execution.objects.exclude(state="aborted").exists()
     assert stage.alerts() == ["forgery"]
 
@@ -220,7 +221,7 @@ def test_a_wrong_account_in_a_name_field_is_refused_before_anybody_signs(stage: 
 
 def _acts(record: dict[str, Any]) -> bool:
     parameters = record.get("requestParameters") or {}
-    return record["eventName"] == "AssumeRole" and not str(parameters.get("sourceIdentity", "")).startswith("inspect-")
+    return record["eventName"] == "AssumeRole" and not str(parameters.get("sourceIdentity", "")).startswith("read-")
 
 
 def _insert_review(

@@ -395,15 +395,21 @@ STEPS = [
 
 @pytest.mark.parametrize(("operation", "parameters"), STEPS)
 def test_a_steps_own_session_is_enough_for_it(judge: Judge, operation: str, parameters: dict[str, Any]) -> None:
-    """The generated role and the session policy of a step together allow the call, what it needs, and reading its target."""
+    """The generated role and a step's session policies: the acting one allows the call and no look, the reading one the looks."""
     step = Step(catalog.get(operation).service, operation.partition(":")[2], parameters)
-    document = json.loads(target.policy(step, Where(DEMO.account, DEMO.region, DEMO.partition), acting=True))
+    acting, reading = (_session_of(step, acting=acting) for acting in (True, False))
+    assert judge(acting, operation, **parameters) is None
+    assert judge(reading, operation, **parameters) is not None
+    for look, given in target._readings(catalog.get(operation), step):
+        assert judge(reading, look.full_name, **given) is None
+        assert judge(acting, look.full_name, **given) is not None
+
+
+def _session_of(step: Step, *, acting: bool) -> Caller:
+    document = json.loads(target.policy(step, Where(DEMO.account, DEMO.region, DEMO.partition), acting=acting))
     caller = executor()
     assert caller.session
-    caller = replace(caller, session=replace(caller.session, policies=(Policy(Kind.SESSION, document),)))
-    assert judge(caller, operation, **parameters) is None
-    for reading, given in target._readings(catalog.get(operation), step):
-        assert judge(caller, reading.full_name, **given) is None
+    return replace(caller, session=replace(caller.session, policies=(Policy(Kind.SESSION, document),)))
 
 
 def test_a_call_needs_its_other_actions_too(judge: Judge) -> None:
