@@ -38,10 +38,13 @@ from approvals.models import (
     Proof,
     TrailRecord,
 )
+from approvals.operations import catalog
+from approvals.operations import partial as partial_answers
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.trail_event import Outcome, decides_nothing
 from executor import additions, aws, backups, endings, looks, protecting, stuck, target
+from executor.calling import LONGEST_LIST
 from executor.claim import LEASE
 from executor.endings import Claim
 from executor.errors import Superseded, WillNotSettle
@@ -149,6 +152,8 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
             else:
                 _refused(execution, claim, attempt, record, patience)
             return
+        if _done_in_part(execution, claim, attempt, record):
+            return
     made: list[str] = []
     try:
         trouble = _look(execution, attempt, partial(_complete, attempt, execution, made, patience))
@@ -162,6 +167,21 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
         return
     how = f"CloudTrail event {proof.record.event_id}" if proof else "AWS's answer"
     _took_effect(execution, claim, attempt, how, "".join(made))
+
+
+def _done_in_part(execution: Execution, claim: Claim, attempt: Attempt, record: TrailRecord) -> bool:
+    """Whether the record of a success names what was not done, as AWS's lost answer did; then it ends so, with an alert."""
+    step = execution.revision.plan.steps[attempt.step]
+    operation = catalog.get(step.name)
+    answer = partial_answers.as_answered(operation, json.loads(record.raw).get("responseElements"))
+    if not (left := target.not_done(step, answer)):
+        return False
+    with audit.recorded() as trail:
+        text = target.answer_text(operation, answer)
+        endings.answered(trail, claim, attempt, AttemptState.PARTIAL, request_id=record.aws_request_id, answer=text)
+        what = f"AWS carried out only a part of {step.operation}, by CloudTrail event {record.event_id}, which names the rest: "
+        endings.end(trail, claim, ExecutionState.FAILED, f"{what}{left[:LONGEST_LIST]} No later step was made.", in_part=True)
+    return True
 
 
 def _without_record(
