@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from botocore import discovery
 from botocore import exceptions as said_by_botocore
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -62,6 +63,8 @@ NO_SUCH_CREDENTIALS: Final = frozenset(
 )
 # Raised before a byte of the request was sent: no connection, no credentials, nothing that could be made a request of.
 _NOT_CONNECTED: Final = (
+    # Timestream is asked for its endpoint before the call can be made a request of.
+    discovery.EndpointDiscoveryRefreshFailed,
     said_by_botocore.ConnectTimeoutError,
     said_by_botocore.EndpointConnectionError,
     said_by_botocore.ProxyConnectionError,
