@@ -282,7 +282,7 @@ def fate_of(event: TrailEvent, executor_role_arn: str) -> tuple[Becomes, str]:
     if event.outcome is Outcome.SUCCEEDED:
         return Becomes.ALERT, "The call succeeded outside the portal."
     if event.outcome is Outcome.FAILED:
-        if event.error_code in trail_event.INCONCLUSIVE:
+        if trail_event.decides_nothing(event.error_code):
             return Becomes.ALERT, f"{event.error_code} is also written for calls that had an effect."
         return Becomes.IGNORED, f"AWS refused the call for another reason than permission: {event.error_code}."
     if caller.type == "Root":

@@ -36,13 +36,20 @@ _DENIALS: Final = frozenset(
 _DENIED: Final = "is not authorized to perform: "
 # CloudTrail nests a dozen levels at most; what is deeper is meant to exhaust a reader.
 DEEPEST: Final = 64
-# CloudTrail writes these also for calls that had an effect before they failed.
-INCONCLUSIVE: Final = frozenset(
-    {"InternalFailure", "InternalServerError", "InternalError", "InternalServiceError", "ServiceUnavailable", "ServiceException"}
+# Codes of a service that broke, or waited too long, while it was at it; each service has its own spelling, EC2 in CloudTrail a
+# prefix (`Server.InternalError`). They are written also for calls that had an effect before they failed.
+_BROKE: Final = re.compile(
+    r"(?i)^server\.|^(kms)?internal|internal(server|service|error)|^server(internal)?(error|exception)|time(d)?-?out"
+    r"|(^|service)unavailable|badgateway|^service(exception|failure)|^unknown(error|exception)?$"
 )
 _ACCOUNT: Final = re.compile(r"\d{12}")
 # A number of 1e16 and above, as orjson writes it; a text that looks like it costs only the strict reading.
 _LARGE_NUMBER: Final = re.compile(rb"e\+?[0-9]{2,3}[,\]}]")
+
+
+def decides_nothing(code: str) -> bool:
+    """Whether an error of this code leaves open if the call had an effect."""
+    return _BROKE.search(code) is not None
 
 
 class Outcome(StrEnum):
@@ -88,7 +95,7 @@ class TrailEvent:
         """Denied, succeeded, or failed for another reason."""
         if not self.error_code:
             return Outcome.SUCCEEDED
-        denied = self.error_code in _DENIALS or (_DENIED in self.error_message and self.error_code not in INCONCLUSIVE)
+        denied = self.error_code in _DENIALS or (_DENIED in self.error_message and not decides_nothing(self.error_code))
         return Outcome.DENIED if denied else Outcome.FAILED
 
 

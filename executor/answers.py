@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from botocore import discovery
 from botocore import exceptions as said_by_botocore
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.db import connection
 
+from approvals.trail_event import decides_nothing
 from executor.errors import AwsRefused, AwsUnavailable
 
 # Said before any effect: too many calls at this moment. Sources: botocore.retries.standard, the `retryable` trait of botocore's
@@ -60,12 +61,10 @@ NO_SUCH_CREDENTIALS: Final = frozenset(
         "AuthFailure",
     }
 )
-# Codes that decide nothing, whatever the status: the service broke, or waited too long, while it was at it.
-_BROKE: Final = re.compile(
-    r"(?i)^(kms)?internal|time(d)?-?out|serviceunavailable|^service(exception|failure)|^unknown(error|exception)?$"
-)
 # Raised before a byte of the request was sent: no connection, no credentials, nothing that could be made a request of.
 _NOT_CONNECTED: Final = (
+    # Timestream is asked for its endpoint before the call can be made a request of.
+    discovery.EndpointDiscoveryRefreshFailed,
     said_by_botocore.ConnectTimeoutError,
     said_by_botocore.EndpointConnectionError,
     said_by_botocore.ProxyConnectionError,
@@ -184,7 +183,7 @@ def named(error: ClientError) -> Answer:
     """A ClientError of a mutation: definite only when a 4xx, or a 3xx that sends us elsewhere, carries a code of AWS's own."""
     code, message, status, request_id = _facts(error)
     throttled = code in THROTTLING and (400 <= status < 500 or status in {503, 509})
-    definite = 300 <= status < 500 and status != 408 and bool(code) and code != str(status) and not _BROKE.search(code)
+    definite = 300 <= status < 500 and status != 408 and bool(code) and code != str(status) and not decides_nothing(code)
     if throttled or definite:
         return Rejected(code, message, request_id, passing=throttled or passes(code))
     return Unknown(f"AWS answered {status} {code}: {message}".strip(), request_id)
@@ -233,7 +232,11 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
 
 def in_words(error: Exception) -> str:
     """An exception as a person may read it; botocore's texts carry no secret."""
-    return f"{type(error).__name__}: {error}"[:500]
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"[:500]
+    except Exception:  # noqa: BLE001 - a class may stumble over its own text, and the answer has to be named all the same
+        return name
 
 
 def no_open_transaction() -> None:

@@ -92,9 +92,10 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             elif not attempts:
                 notices.must_have_gone_out(execution, verified)
             clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution))
-            drift.must_be_as_signed(trail, execution, verified, seen, done, now)
             if was is ExecutionState.READY:
+                # First: what was read is kept with the trail, and not at every look of one that waits its turn.
                 limits.must_have_a_place(execution, verified, now)
+            drift.must_be_as_signed(trail, execution, verified, seen, done, now)
         except NotYet as reason:
             # By the clocks of what was signed, to the second. Nothing is ended by being early.
             return Later(min(max(reason.until or now + EARLY, now + AT_ONCE), now + LATEST), str(reason))

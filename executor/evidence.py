@@ -19,7 +19,7 @@ from approvals.alerts import raise_alert
 from approvals.errors import BadAuthority
 from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Proof, Statement, TrailRecord
 from approvals.states import AttemptState, StatementState
-from approvals.trail_event import INCONCLUSIVE, Outcome
+from approvals.trail_event import Outcome, decides_nothing
 from executor import same_call
 from executor.same_call import Likeness
 
@@ -66,7 +66,7 @@ def contradicted(trail: audit.Trail, attempt: Attempt, record: TrailRecord, *, a
         except BadAuthority:
             continue  # it was verified before it was put in force; rows that were changed since are the audit's to find
         took_effect = record.outcome == Outcome.SUCCEEDED
-        if said.attempt != (attempt.step, attempt.number) or record.error_code in INCONCLUSIVE:
+        if said.attempt != (attempt.step, attempt.number) or decides_nothing(record.error_code):
             continue
         if took_effect == (said.outcome is statements.Outcome.SUCCEEDED):
             continue

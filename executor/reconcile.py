@@ -38,10 +38,13 @@ from approvals.models import (
     Proof,
     TrailRecord,
 )
+from approvals.operations import catalog
+from approvals.operations import partial as partial_answers
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
-from approvals.trail_event import INCONCLUSIVE, Outcome
+from approvals.trail_event import Outcome, decides_nothing
 from executor import additions, aws, backups, endings, looks, protecting, stuck, target
+from executor.calling import LONGEST_LIST
 from executor.claim import LEASE
 from executor.endings import Claim
 from executor.errors import Superseded, WillNotSettle
@@ -144,8 +147,12 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
             return
         record = proof.record
         if record.outcome != Outcome.SUCCEEDED:
-            if record.error_code not in INCONCLUSIVE:
+            if decides_nothing(record.error_code):
+                _without_record(execution, claim, attempt, patience, record)
+            else:
                 _refused(execution, claim, attempt, record, patience)
+            return
+        if _done_in_part(execution, claim, attempt, record):
             return
     made: list[str] = []
     try:
@@ -162,16 +169,37 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
     _took_effect(execution, claim, attempt, how, "".join(made))
 
 
-def _without_record(execution: Execution, claim: Claim, attempt: Attempt, patience: Patience) -> None:
-    """CloudTrail shows nothing of the call so far: its log files are read, and then the target is asked, by the table's rule.
+def _done_in_part(execution: Execution, claim: Claim, attempt: Attempt, record: TrailRecord) -> bool:
+    """Whether the record of a success names what was not done, as AWS's lost answer did; then it ends so, with an alert."""
+    step = execution.revision.plan.steps[attempt.step]
+    operation = catalog.get(step.name)
+    answer = partial_answers.as_answered(operation, json.loads(record.raw).get("responseElements"))
+    if not (left := target.not_done(step, answer)):
+        return False
+    with audit.recorded() as trail:
+        text = target.answer_text(operation, answer)
+        endings.answered(trail, claim, attempt, AttemptState.PARTIAL, request_id=record.aws_request_id, answer=text)
+        what = f"AWS carried out only a part of {step.operation}, by CloudTrail event {record.event_id}, which names the rest: "
+        endings.end(trail, claim, ExecutionState.FAILED, f"{what}{left[:LONGEST_LIST]} No later step was made.", in_part=True)
+    return True
 
-    That no record came proves nothing. The target decides only where it was read at the claim, for then it is known to be the
-    very same one, and what it shows now to be new.
+
+def _without_record(
+    execution: Execution, claim: Claim, attempt: Attempt, patience: Patience, record: TrailRecord | None = None
+) -> None:
+    """CloudTrail shows nothing of the call so far, or only that the service broke while it was at it (`record`).
+
+    Its log files are read where no record came, which proves nothing; then the target is asked, by the table's rule. It decides
+    only where it was read at the claim, for then it is known to be the very same one, and what it shows now to be new.
     """
     if not looks.is_due(execution.pk, Look.Source.EVENTS, attempt.sent_at):
         return
-    looks.note(execution.pk, Look.Source.EVENTS, "No record of this call has come.")
-    _have_log_files_read(execution)
+    if record is None:
+        looks.note(execution.pk, Look.Source.EVENTS, "No record of this call has come.")
+        _have_log_files_read(execution)
+    else:
+        said = f"CloudTrail event {record.event_id} says {record.error_code}, which is written also for calls that took effect."
+        looks.note(execution.pk, Look.Source.EVENTS, said)
     told = attempt.sent_at + SIGNED_FOR
     if timezone.now() < told:
         said = f"Not looked at before {told:%H:%M:%S %Z}: until then AWS may take the call as it was signed."
@@ -259,18 +287,18 @@ def _fenced(execution: Execution) -> Claim:
 
 
 def _refused(execution: Execution, claim: Claim, attempt: Attempt, record: TrailRecord, patience: Patience) -> None:
-    """A record says that AWS refused the call. Where we have no request id of AWS's own, the target must agree.
+    """A record says that AWS refused the call; the target must agree.
 
-    Whoever can write to the queue can write such a record, and would hide behind it what was done.
+    Whoever can write to the queue can write such a record, and would hide behind it what was done. And where AWS's own answer is
+    known (its request id), it was one that decided nothing, whatever its code is called: no record of it decides more.
     """
-    if not attempt.aws_request_id:
-        trouble = "the call may still be on its way"
-        if attempt.sent_at + SIGNED_FOR <= timezone.now():
-            trouble = _look(execution, attempt, partial(target.look_untouched, patience=patience))
-        if trouble:
-            log.warning("a record says %s, and it is not believed yet: %s", record.error_code, trouble)
-            _later(claim, attempt)
-            return
+    trouble = "the call may still be on its way"
+    if attempt.sent_at + SIGNED_FOR <= timezone.now():
+        trouble = _look(execution, attempt, partial(target.look_untouched, patience=patience))
+    if trouble:
+        log.warning("a record says %s, and it is not believed yet: %s", record.error_code, trouble)
+        _later(claim, attempt)
+        return
     with audit.recorded() as trail:
         message = f"CloudTrail event {record.event_id} says that AWS refused the call."
         endings.answered(trail, claim, attempt, AttemptState.REJECTED, code=record.error_code, message=message)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import jmespath
+from botocore.model import Shape
 
 from approvals.operations.catalog import Operation
 
@@ -27,6 +28,27 @@ def not_done(operation: Operation, answer: Mapping[str, Any]) -> Any:
         return None
     found = {name: value for name, value in answer.items() if _NOT_DONE.match(name) and _says_something(value)}
     return found or None
+
+
+def as_answered(operation: Operation, recorded: Any) -> dict[str, Any]:
+    """What CloudTrail's `responseElements` say, under the names of boto3's answer; empty where they say nothing.
+
+    CloudTrail writes the first letter of a member small where the model has a capital, and leaves out what it pleases.
+    """
+    found = _named(operation.model.output_shape, recorded)
+    return found if isinstance(found, dict) else {}
+
+
+def _named(shape: Shape | None, value: Any) -> Any:
+    members: Mapping[str, Shape] = getattr(shape, "members", {})
+    if isinstance(value, Mapping):
+        known = {name.lower(): name for name in members}
+        inner = getattr(shape, "value", None)
+        return {
+            known.get(str(name).lower(), str(name)): _named(members.get(known.get(str(name).lower(), ""), inner), item)
+            for name, item in value.items()
+        }
+    return [_named(getattr(shape, "member", None), item) for item in value] if isinstance(value, list) else value
 
 
 def can_be(operation: Operation) -> bool:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import boto3
 import psycopg
@@ -270,11 +270,12 @@ def _statements_of(request_id: str, found: DemoWorld) -> list[list[tuple[str, An
 
     from django.conf import settings
     from django.db import connection, transaction
+    from django.utils import timezone
 
     from approvals import decisions
-    from approvals.models import Execution, Person
+    from approvals.models import ApprovalRequest, Execution, Person
     from approvals.states import Verdict
-    from executor import claim
+    from executor import claim, drift
     from portal import software_authenticator
 
     settings.GENESIS = found.owner_environ["COUNTERSIGN_GENESIS"]
@@ -290,6 +291,15 @@ def _statements_of(request_id: str, found: DemoWorld) -> list[list[tuple[str, An
         return note
 
     bob = Person.objects.get(handle="bob")
+    revision = ApprovalRequest.objects.get(pk=request_id).current_revision()
+    readings = _read_before(revision.plan, found)
+    looked = drift.look
+
+    # No call is made while a transaction is open, and this one is: what the claim goes by was read before it.
+    def seen(execution_id: UUID) -> drift.Look | None:
+        return drift.Look(revision.digest, timezone.now(), readings)
+
+    drift.look = seen
     try:
         with transaction.atomic():
             opened = decisions.begin(request_id, bob, Verdict.APPROVE)  # type: ignore[arg-type]
@@ -309,8 +319,32 @@ def _statements_of(request_id: str, found: DemoWorld) -> list[list[tuple[str, An
                 assert isinstance(claim.take(execution.pk), claim.Cleared)
             transaction.set_rollback(True)
     finally:
+        drift.look = looked
         connection.close()
     return said
+
+
+def _read_before(plan: Any, found: DemoWorld) -> dict[int, Any]:
+    """What AWS says of the plan's targets, read as the execution worker reads them."""
+    from executor import aws, drift
+
+    _as_the_worker(found)
+    account = drift.account_of(plan)
+    readings = {index: drift.read(plan, account, step) for index, step in enumerate(plan.steps)}
+    aws.forget()
+    return readings
+
+
+def _as_the_worker(found: DemoWorld) -> None:
+    """This process calls AWS with the execution worker's keys from here on."""
+    key = found.keys[DEMO.execution_user]
+    os.environ.update(
+        AWS_ENDPOINT_URL=found.aws_endpoint,
+        AWS_ACCESS_KEY_ID=key.access_key_id,
+        AWS_SECRET_ACCESS_KEY=key.secret_access_key,
+        AWS_DEFAULT_REGION=found.region,
+        AWS_EC2_METADATA_DISABLED="true",
+    )
 
 
 def _bare_calls(found: DemoWorld) -> dict[str, Callable[[], Any]]:
@@ -419,17 +453,10 @@ def _timed(part: Callable[[], object]) -> float:
 
 def _client_set_up(found: DemoWorld) -> str:
     """A look at a table as the executor makes it, every time anew from account, policy and step, beside a reused client."""
+    from approvals.authority import KnownAccount
     from executor import aws
 
-    key = found.keys[DEMO.execution_user]
-    os.environ.update(
-        AWS_ENDPOINT_URL=found.aws_endpoint,
-        AWS_ACCESS_KEY_ID=key.access_key_id,
-        AWS_SECRET_ACCESS_KEY=key.secret_access_key,
-        AWS_DEFAULT_REGION=found.region,
-        AWS_EC2_METADATA_DISABLED="true",
-    )
-    from approvals.authority import KnownAccount
+    _as_the_worker(found)
 
     account = KnownAccount(found.account, "aws", (found.region,), DEMO.executor_role_arn, DEMO.external_id)
     policy = aws.session_policy([(["dynamodb:DescribeTable"], [DEMO.table_arn(TABLE)])])

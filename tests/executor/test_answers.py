@@ -12,6 +12,7 @@ import botocore.exceptions
 import botocore.session
 import pytest
 import urllib3.exceptions
+from botocore.discovery import EndpointDiscoveryRefreshFailed
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
@@ -152,6 +153,13 @@ def test_what_was_never_sent_has_no_effect(name: str) -> None:
     assert (answer.code, answer.passing) == ("NotSent", name in NOT_CONNECTED)
 
 
+def test_an_endpoint_that_could_not_be_asked_for_had_no_call() -> None:
+    """Timestream's endpoint is asked for first; the error stands in a module of its own, and the call itself never went out."""
+    answer = of_error(EndpointDiscoveryRefreshFailed())
+    assert isinstance(answer, Rejected)
+    assert (answer.code, answer.passing) == ("NotSent", True)
+
+
 @pytest.mark.parametrize("name", sorted(DECIDE_NOTHING))
 def test_what_decides_nothing_is_unknown(name: str) -> None:
     """Raised with the request under way: nobody knows whether it took effect."""
@@ -213,6 +221,9 @@ def answer(code: str, status: int) -> Any:
         ("GatewayTimedOutException", "", False),
         ("ServiceUnavailable", "", False),
         ("ServiceException", "", False),
+        ("WAFInternalErrorException", "", False),
+        ("ServerException", "", False),
+        ("Unavailable", "", False),
         ("UnknownError", "", False),
         ("", "", False),
     ],

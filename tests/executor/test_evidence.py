@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from approvals.models import Alert, Attempt, AuditEntry, Execution, OutboxMessage, Proof, TrailRecord
+from approvals.models import Alert, Attempt, AuditEntry, Execution, Look, OutboxMessage, Proof, TrailRecord
 from executor import aws, calling, claim, delivery, feed, readying, reconcile
 from executor.opening import Opened
 from executor.outside import Held
 from executor.sandbox.world import DEMO
 from tests.cast import envelope, table_arn, trail_record
+from tests.executor.proxy import Wire
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_feed import put
 
@@ -296,6 +297,55 @@ def test_whether_an_update_had_no_effect_is_read_from_the_target(stage: Stage, m
     learn(stage)
     sweep(stage)
     assert fresh(execution).state == state
+
+
+BROKE = ["InternalServerError", "InternalServerException", "ServiceUnavailableException", "Server.InternalError"]
+
+
+@pytest.mark.parametrize("code", BROKE)
+@pytest.mark.parametrize(("fault", "state"), [("500 before", "failed"), ("500 after", "succeeded")])
+def test_a_record_that_the_service_broke_decides_nothing(stage: Stage, fault: str, state: str, code: str) -> None:
+    """AWS answered 500 and CloudTrail says no more than that, by whatever name: not failed by it; then the target decides."""
+    execution = stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", fault) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        stage.endpoint = ""
+    if fault == "500 after":
+        lose_what_is_queued(stage)
+    stage.forge(("UPDATE approvals_attempt SET aws_request_id = 'THEIRS'", ()))
+    call = trail_record(denied=False, userIdentity=executor_of(execution), requestID="THEIRS", responseElements=None)
+    put(stage, envelope(call | {"errorCode": code, "errorMessage": "try again"}))
+    learn(stage)
+    sweep(stage)
+    assert Proof.objects.get().record.outcome == "failed"
+    assert (fresh(execution).state, attempts(execution)) == ("unknown", ["unknown"])
+    said = Look.objects.get(execution=execution, source=Look.Source.EVENTS).said
+    assert f"says {code}" in said
+    twenty_minutes_later(stage)
+    stage.forge(
+        ("UPDATE approvals_observation SET taken_at = taken_at - interval '20 minutes'", ()),
+        ("UPDATE approvals_look SET looked_at = looked_at - interval '20 minutes'", ()),
+    )
+    sweep(stage)
+    assert fresh(execution).state == state
+
+
+def test_a_refusal_with_aws_s_request_id_has_to_be_borne_out_too(stage: Stage) -> None:
+    """AWS answered 500 under some code that we do not know, and the table is gone: the record of that answer is no refusal."""
+    execution = stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", "500 after") as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        stage.endpoint = ""
+    lose_what_is_queued(stage)
+    twenty_minutes_later(stage)
+    stage.forge(("UPDATE approvals_attempt SET aws_request_id = 'THEIRS'", ()))
+    call = trail_record(denied=False, userIdentity=executor_of(execution), requestID="THEIRS", responseElements=None)
+    put(stage, envelope(call | {"errorCode": "ResourceContention", "errorMessage": "no"}))
+    learn(stage)
+    sweep(stage)
+    assert (fresh(execution).state, attempts(execution)) == ("unknown", ["unknown"])
 
 
 def test_a_call_that_may_still_arrive_has_not_failed(stage: Stage) -> None:

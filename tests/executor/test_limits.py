@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals import terms
-from approvals.models import Execution, OutboxMessage
+from approvals.models import Execution, Observation, OutboxMessage
 from approvals.states import ExecutionState
 from executor import claim, limits, tasks
 from executor.claim import Cleared, Later
@@ -241,3 +241,18 @@ def test_as_many_get_a_place_as_are_free(found: Any, under_way: int, begun: dict
 def test_the_states_that_take_a_place(settings: Any) -> None:
     """What is claimed or running takes one; what is ready, ended or of unknown outcome does not."""
     assert set(limits._UNDER_WAY) == {ExecutionState.CLAIMED, ExecutionState.RUNNING}
+
+
+def test_who_waits_its_turn_leaves_no_trail(stage: Stage, settings: Any) -> None:
+    """It may look for a place every two seconds, for hours: what it reads of its target is kept with the claim, once."""
+    settings.EXECUTIONS_PER_ACCOUNT = 0
+    execution = stage.cast.approved(TableName="prod-orders")
+    seen = Observation.objects.filter(revision=execution.revision, moment=Observation.Moment.CLAIM)
+    for _ in range(3):
+        stage.lapse()
+        stage.execute()
+    assert (fresh(execution).state, seen.count()) == ("ready", 0)
+    settings.EXECUTIONS_PER_ACCOUNT = 1
+    stage.lapse()
+    stage.execute()
+    assert (fresh(execution).state, seen.count()) == ("succeeded", 1)

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from approvals.models import Alert, Attempt
+from approvals.operations import catalog, partial
 from approvals.plan import Step
 from executor.sandbox.world import DemoWorldFacts
 from tests.cast import ACCOUNT, REGION, Cast, seal
 from tests.executor import test_services
 from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.test_evidence import learn, sweep
 from tests.executor.test_steps import approved
 
 DELETE = Step("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
@@ -44,3 +46,42 @@ def test_what_was_left_is_said_and_alerted_and_stops_the_rest(stage: Stage) -> N
     assert "ImageNotFound" in alert.detail
     assert "ImageNotFound" in Attempt.objects.get().answer
     assert stage.calls() == []
+
+
+def test_what_the_record_of_a_lost_answer_names_is_partial_too(stage: Stage) -> None:
+    """The worker died with AWS's answer: CloudTrail's record of the success names what was left, so it did not succeed."""
+    from moto.ecr.models import ecr_backends
+
+    ecr_backends[ACCOUNT][REGION].create_repository("prod-web", None, {}, {}, "MUTABLE", [])
+    gone = {"repositoryName": "prod-web", "imageIds": [{"imageTag": "is-not-there"}]}
+    execution = approved(stage, Step("ecr", "BatchDeleteImage", gone), DELETE)
+    stage.killed_at("called")
+    stage.lapse()
+    sweep(stage)
+    assert fresh(execution).state == "unknown"
+    learn(stage)
+    sweep(stage)
+    assert (fresh(execution).state, attempts(execution)) == ("failed", ["partial"])
+    assert "ImageNotFound" in fresh(execution).outcome
+    assert stage.alerts() == ["partial", "unknown"]
+    assert stage.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "left"),
+    [
+        ("ec2:DeleteFleets", {"unsuccessfulFleetDeletions": [{"fleetId": "fleet-1"}]}, [{"FleetId": "fleet-1"}]),
+        (
+            "ecr:BatchDeleteImage",
+            {"imageIds": [], "failures": [{"failureCode": "ImageNotFound"}]},
+            [{"failureCode": "ImageNotFound"}],
+        ),
+        ("ecr:BatchDeleteImage", {"imageIds": [{"imageTag": "a"}]}, None),
+        ("ecr:BatchDeleteImage", None, None),
+    ],
+)
+def test_a_record_s_answer_has_the_names_of_boto3_s(name: str, recorded: Any, left: Any) -> None:
+    """CloudTrail spells members small: what was not done is found in its words as in AWS's own answer."""
+    operation = catalog.get(name)
+    found = partial.not_done(operation, partial.as_answered(operation, recorded))
+    assert (next(iter(found.values())) if isinstance(found, dict) else found) == left
