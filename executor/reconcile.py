@@ -266,7 +266,9 @@ def _refused(execution: Execution, claim: Claim, attempt: Attempt, record: Trail
     if not attempt.aws_request_id:
         trouble = "the call may still be on its way"
         if attempt.sent_at + SIGNED_FOR <= timezone.now():
-            trouble = _look(execution, attempt, partial(target.look_untouched, patience=patience))
+            before = _at_the_claim(execution, attempt)
+            how = partial(target.look_no_effect, before=before) if before is not None else target.look_untouched
+            trouble = _look(execution, attempt, partial(how, patience=patience))
         if trouble:
             log.warning("a record says %s, and it is not believed yet: %s", record.error_code, trouble)
             _later(claim, attempt)
