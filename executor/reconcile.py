@@ -23,7 +23,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from approvals import audit, authority, correlation, outbox
-from approvals.alerts import raise_alert
+from approvals.alerts import raise_alert, raise_once
 from approvals.errors import AuditUnavailable, CountersignError
 from approvals.models import (
     Alert,
@@ -41,7 +41,7 @@ from approvals.models import (
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.trail_event import INCONCLUSIVE, Outcome
-from executor import additions, aws, backups, endings, looks, protecting, stuck, target
+from executor import additions, aws, backups, endings, evidence, looks, protecting, stuck, target
 from executor.claim import LEASE
 from executor.endings import Claim
 from executor.errors import Superseded, WillNotSettle
@@ -136,7 +136,7 @@ def _back_to_the_queue(execution: Execution) -> None:
 
 def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> None:
     """AWS's answer or CloudTrail's record says whether it took effect; then the target must have settled."""
-    proof = Proof.objects.select_related("record").filter(attempt=attempt).first()
+    proof = _proof_of(execution, attempt)
     claim = _fenced(execution)
     if attempt.state != AttemptState.ACCEPTED:
         if proof is None:
@@ -160,6 +160,25 @@ def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> 
         return
     how = f"CloudTrail event {proof.record.event_id}" if proof else "AWS's answer"
     _took_effect(execution, claim, attempt, how, "".join(made))
+
+
+def _proof_of(execution: Execution, attempt: Attempt) -> Proof | None:
+    """The record that proves the call; what the delivery process laid there and is of another call proves nothing."""
+    proof = Proof.objects.select_related("record").filter(attempt=attempt).first()
+    if proof is None or evidence.accounts_for(attempt, proof.record):
+        return proof
+    with audit.recorded() as trail:
+        raise_once(
+            trail,
+            AlertKind.FORGERY,
+            title=f"The proof of a call of execution {execution.pk} is of another call",
+            detail=(
+                f"CloudTrail event {proof.record.event_id} was matched to {attempt}, and is not its record. It is not believed. Find "
+                "out who wrote this row."
+            ),
+            actor=endings.ACTOR,
+        )
+    return None
 
 
 def _without_record(execution: Execution, claim: Claim, attempt: Attempt, patience: Patience) -> None:
