@@ -20,6 +20,8 @@ from approvals.models import OutboxKind, OutboxMessage
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 LONGEST_DELAY = timedelta(minutes=10)
+# No promise is tried so often: whoever writes a larger number into a row must not make it one that cannot be taken.
+MOST_ATTEMPTS = 1_000_000
 
 
 def put(kind: OutboxKind, subject: UUID | int, *, topic: str = "", due_at: datetime | None = None) -> None:
@@ -42,7 +44,7 @@ def take(kinds: Iterable[OutboxKind], *, most: int = 20) -> list[OutboxMessage]:
             .order_by("due_at", "id")[:most]
         )
         for message in due:
-            message.attempts += 1
+            message.attempts = min(message.attempts + 1, MOST_ATTEMPTS)
             message.due_at = now + LEASE
         OutboxMessage.objects.bulk_update(due, ["attempts", "due_at"])
     return due

@@ -3,12 +3,14 @@
 1. Lock what it is about, then the statement. It must be open and in its time.
 2. Walk the chain of authority from the pinned genesis; verify every signature from stored bytes.
 3. Count those who have the right by authority and by today's tables. Too few: it stays open, whoever promised this.
-4. Do what the text says, and put it in force; what does not verify is refused with an alert.
+4. Do what the text says, and put it in force; what does not verify, or closes another call than the one that is open, is refused
+   with an alert.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from approvals import audit, authority, demands, notifications, outbox, permissi
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.authority import Authority
+from approvals.demands import Forged
 from approvals.errors import BadAuthority, CountersignError, NotYet, Refused, WrongState
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, OutboxKind, OutboxMessage, Person, Proof, Statement
 from approvals.statements import Outcome, Said
@@ -65,6 +68,7 @@ def act_on(statement_id: UUID) -> bool:
                 persons = _enough(statements.administrators_among(signers, statement, known))
             else:
                 persons = _enough(_closers(execution, signers, statement, known))
+                _must_be_of_what_is_open(said, execution)
         except NotYet as reason:
             log.warning("a statement was to be acted on too early: %s", reason)
             return False
@@ -130,6 +134,12 @@ def _resume(trail: Trail, statement: Statement, said: Said, persons: list[str]) 
 # --- closing --------------------------------------------------------------------------------------------------------------
 
 
+def _must_be_of_what_is_open(said: Said, execution: Execution) -> None:
+    """Whoever is the web process may let two persons sign how another call went, which settles nothing of this one."""
+    if said.digest != execution.revision.digest or said.attempt != statements.open_attempt(execution):
+        raise Forged("It is not about the call of this execution whose outcome is not known.")
+
+
 def _close(trail: Trail, statement: Statement, said: Said, execution: Execution, persons: list[str]) -> None:
     """End the execution as two persons say that it went, and the call with it, where one is recorded."""
     claim = endings.claim_of(execution)
@@ -170,7 +180,8 @@ def _close(trail: Trail, statement: Statement, said: Said, execution: Execution,
         Attempt.objects.filter(pk=attempt.pk, state=AttemptState.ACCEPTED).update(state=AttemptState.UNKNOWN)
         endings.answered(
             trail,
-            claim,
+            # Of the call as it was sent: a sweep that looked on since has a newer token.
+            replace(claim, token=attempt.token),
             attempt,
             AttemptState.REJECTED,
             request_id=attempt.aws_request_id,

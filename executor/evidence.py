@@ -102,6 +102,13 @@ def _attempt_of(record: TrailRecord) -> tuple[Attempt | None, str]:
     return None, ""
 
 
+def accounts_for(attempt: Attempt, record: TrailRecord) -> bool:
+    """Whether a proof that lies there is one: whoever is the delivery process can lay any record beside any attempt."""
+    ours = (record.source_identity, record.access_key_id) == (str(attempt.execution_id), attempt.access_key_id)
+    fits = attempt.aws_request_id in {"", record.aws_request_id}
+    return ours and fits and same_call.compare(record, attempt)[0] is Likeness.SAME
+
+
 def _free(attempt: Attempt, record: TrailRecord) -> bool:
     return not hasattr(attempt, "proof") and attempt.aws_request_id in {"", record.aws_request_id}
 

@@ -58,7 +58,7 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
 
 def _unknown(claim: Claim, found: ClaimedElsewhere) -> None:
     outcome = (
-        f"It is not known whether this was carried out before: a claim that this database does not know of lies outside of it. "
+        "It is not known whether this was carried out before: what was claimed outside of this database is not what it knows. "
         f"{found.found} Nothing was sent now. Either this database was restored from a backup, or a worker was lost right before "
         "the call. Look at the target, at CloudTrail and at the claim before anybody closes this or asks for it again."
     )

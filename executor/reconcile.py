@@ -23,7 +23,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from approvals import audit, authority, correlation, outbox
-from approvals.alerts import raise_alert
+from approvals.alerts import raise_alert, raise_once
 from approvals.errors import AuditUnavailable, CountersignError
 from approvals.models import (
     Alert,
@@ -43,7 +43,7 @@ from approvals.operations import partial as partial_answers
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.trail_event import Outcome, decides_nothing
-from executor import additions, aws, backups, endings, looks, protecting, stuck, target
+from executor import additions, aws, backups, endings, evidence, looks, protecting, stuck, target
 from executor.calling import LONGEST_LIST
 from executor.claim import LEASE
 from executor.endings import Claim
@@ -139,7 +139,7 @@ def _back_to_the_queue(execution: Execution) -> None:
 
 def _by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> None:
     """AWS's answer or CloudTrail's record says whether it took effect; then the target must have settled."""
-    proof = Proof.objects.select_related("record").filter(attempt=attempt).first()
+    proof = _proof_of(execution, attempt)
     claim = _fenced(execution)
     if attempt.state != AttemptState.ACCEPTED:
         if proof is None:
@@ -182,6 +182,25 @@ def _done_in_part(execution: Execution, claim: Claim, attempt: Attempt, record: 
         what = f"AWS carried out only a part of {step.operation}, by CloudTrail event {record.event_id}, which names the rest: "
         endings.end(trail, claim, ExecutionState.FAILED, f"{what}{left[:LONGEST_LIST]} No later step was made.", in_part=True)
     return True
+
+
+def _proof_of(execution: Execution, attempt: Attempt) -> Proof | None:
+    """The record that proves the call; what the delivery process laid there and is of another call proves nothing."""
+    proof = Proof.objects.select_related("record").filter(attempt=attempt).first()
+    if proof is None or evidence.accounts_for(attempt, proof.record):
+        return proof
+    with audit.recorded() as trail:
+        raise_once(
+            trail,
+            AlertKind.FORGERY,
+            title=f"The proof of a call of execution {execution.pk} is of another call",
+            detail=(
+                f"CloudTrail event {proof.record.event_id} was matched to {attempt}, and is not its record. It is not believed. Find "
+                "out who wrote this row."
+            ),
+            actor=endings.ACTOR,
+        )
+    return None
 
 
 def _without_record(
@@ -294,7 +313,9 @@ def _refused(execution: Execution, claim: Claim, attempt: Attempt, record: Trail
     """
     trouble = "the call may still be on its way"
     if attempt.sent_at + SIGNED_FOR <= timezone.now():
-        trouble = _look(execution, attempt, partial(target.look_untouched, patience=patience))
+        before = _at_the_claim(execution, attempt)
+        how = partial(target.look_no_effect, before=before) if before is not None else target.look_untouched
+        trouble = _look(execution, attempt, partial(how, patience=patience))
     if trouble:
         log.warning("a record says %s, and it is not believed yet: %s", record.error_code, trouble)
         _later(claim, attempt)

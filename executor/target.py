@@ -227,9 +227,31 @@ def look_effect(session: Reads, step: Step, before: Any, patience: Patience) -> 
 
 def look_no_effect(session: Reads, step: Step, before: Any, patience: Patience) -> str:
     """Two looks for a sign that the call had no effect on the very target that was there before it. Raises AwsError."""
-    if not is_same_target(step, before, read_plain(session, step)):
+    now = read_plain(session, step)
+    if not is_same_target(step, before, now):
         return "the target is not known to be the one that was there before the call"
+    if not _is_as_it_was(step, before, now):
+        return "what the call was to change is not as it was before the call"
     return look_untouched(session, step, patience)
+
+
+def _is_as_it_was(step: Step, before: Any, now: Any) -> bool:
+    """Whether nothing of what the call sets has changed since, nor what would show that it was made and undone.
+
+    That a member is not as the call wanted it may only mean that AWS spells it otherwise (an alias, the order of a list).
+    """
+    untouched = catalog.get(step.name).facts.untouched
+    if untouched is None:
+        return False
+    given = [(path, step.parameters[name]) for name, path in untouched.unless.items() if name in step.parameters]
+    expected = [*given, *((path, None) for path in untouched.same)]
+    return all(_unchanged(jmespath.search(path, before), jmespath.search(path, now), wanted) for path, wanted in expected)
+
+
+def _unchanged(before: Any, now: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict) and isinstance(before, dict) and isinstance(now, dict):
+        return all(_unchanged(before.get(name), now.get(name), value) for name, value in wanted.items())
+    return bool(before == now) and before != HIDDEN
 
 
 def read_plain(session: Reads, step: Step) -> Any:

@@ -14,7 +14,7 @@ import logging
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -59,10 +59,9 @@ class _Place:
 class _Found:
     """What a round of reading found."""
 
-    messages: list[Message]
-    files: int = 0
+    messages: list[Message] = field(default_factory=list)
+    read: list[str] = field(default_factory=list)
     skipped: int = 0
-    last: str = ""
     more: bool = False
 
 
@@ -86,16 +85,21 @@ def keep(message: OutboxMessage) -> None:
         looks.note(execution_id, Look.Source.LOGS, "Not read: no bucket of a trail is configured (COUNTERSIGN_TRAIL_BUCKET).")
         outbox.done(message)
         return
-    found = _Found([])
+    found, trouble = _Found(), ""
     try:
         for place in places:
             _look(execution_id, place, found)
     except AwsError as error:
-        looks.note(execution_id, Look.Source.LOGS, f"They could not be read: {error}")
-        outbox.put_off(message, str(error))
-        return
+        trouble = str(error)
     if found.messages:
         ingest(found.messages)
+    # Not before: a file whose records were not taken in is read again.
+    for key in found.read:
+        _remember(execution_id, key)
+    if trouble:
+        looks.note(execution_id, Look.Source.LOGS, f"They could not be read: {trouble}")
+        outbox.put_off(message, trouble)
+        return
     looks.note(execution_id, Look.Source.LOGS, _in_words(places, found))
     outbox.done(message)
 
@@ -128,17 +132,16 @@ def _look(execution_id: UUID, place: _Place, found: _Found) -> None:
     for key, size in _listed(s3, place):
         if (execution_id, key) in _read:
             continue
-        if found.files >= MOST_FILES:
+        if len(found.read) >= MOST_FILES:
             found.more = True
             return
-        found.files, found.last = found.files + 1, key
         data = _plain(s3, key) if size <= LARGEST else None
         if data is None:
             log.warning("a log file is too large to be read", extra={"key": key})
             found.skipped += 1
         else:
             found.messages += _messages(key, data, str(execution_id), place)
-        _remember(execution_id, key)
+        found.read.append(key)
 
 
 def _listed(s3: Any, place: _Place) -> Iterator[tuple[str, int]]:
@@ -211,9 +214,9 @@ def _remember(execution_id: UUID, key: str) -> None:
 def _in_words(places: list[_Place], found: _Found) -> str:
     where = ", ".join(f"{one.account} {one.region} from {one.since:%Y-%m-%d %H:%M %Z}" for one in places)
     hits = len(found.messages)
-    said = f"{found.files} new files of {where}: {hits or 'no'} record{'' if hits == 1 else 's'} of this call."
-    if found.last:
-        said += f" The last was {found.last.rpartition('/')[2]}."
+    said = f"{len(found.read)} new files of {where}: {hits or 'no'} record{'' if hits == 1 else 's'} of this call."
+    if found.read:
+        said += f" The last was {found.read[-1].rpartition('/')[2]}."
     if found.skipped:
         said += f" {found.skipped} could not be read (too large, or not whole)."
     return said + (" More are there, and are read next." if found.more else "")

@@ -78,11 +78,13 @@ class Settled:
 @dataclass(frozen=True, slots=True)
 class Untouched:
     """What shows that the call had no effect: `expression` over the state equals `value`, and where `unless` (member ->
-    expression) names what the call sets, at least one of those is not as the call wanted it."""
+    expression) names what the call sets, at least one of those is not as the call wanted it. `same` are expressions of what would
+    be another if the call had been made and undone since."""
 
     expression: str
     value: Any
     unless: Mapping[str, str] = field(default_factory=dict)
+    same: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,7 @@ def _settled(value: dict[str, Any]) -> Settled:
 
 
 def _untouched(value: dict[str, Any] | None) -> Untouched | None:
-    return Untouched(**value) if value is not None else None
+    return Untouched(**{**value, "same": tuple(value.get("same", ()))}) if value is not None else None
 
 
 def _also_needs(value: list[dict[str, Any]]) -> tuple[AlsoNeeds, ...]:

@@ -4,7 +4,7 @@ One administrator pauses all executions, two resume them; two persons close an o
 collects signatures. What they lead to is judged by the execution process, from stored bytes and the walked authority.
 """
 
-from approvals.statements.closing import LONGEST_EVIDENCE, propose_closing, waiting_for, why_not_close
+from approvals.statements.closing import LONGEST_EVIDENCE, open_attempt, propose_closing, waiting_for, why_not_close
 from approvals.statements.signing import (
     begin,
     counted_signers,
@@ -49,6 +49,7 @@ __all__ = [
     "in_force",
     "must_be_signable",
     "must_still_run",
+    "open_attempt",
     "pause",
     "pauses",
     "propose_closing",

@@ -7,6 +7,8 @@
 4. Where something lies there already, read it: with our nonce it is this very write, whose answer was lost.
 5. List every version of every claim of the request. Ours must be the only one of its key, without a delete marker above or below
    it (S3's condition does not see what a marker hides), and each other one must be of an attempt that the database knows.
+   Each earlier attempt of the execution must lie there too, under its own key: a row that says that a step was made may be
+   anybody's.
 
 The last step also finds the claims of a request whose draft a backup restored, and that was frozen and signed anew since, under
 another digest or in other steps.
@@ -18,7 +20,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -37,6 +39,10 @@ log = logging.getLogger(__name__)
 # Two writes at the same moment are both told to come again.
 CONFLICTS: Final = 5
 PAUSE: Final = 0.1
+_UNCLAIMED: Final = (
+    "A row of this database says that step {} was made, and its claim does not lie where it would. No worker wrote that row, or the "
+    "bucket for claims was set while the plan was under way."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +71,18 @@ def claim(holder: Claim, digest: str, step: int) -> Held:
     written is not known, so that the next worker may find it and must take it for another's.
     """
     rows = Attempt.objects.filter(execution__revision__request=holder.request_id)
-    known = list(rows.values_list("execution_id", "step", "claimed_as"))
-    number = sum((execution, at) == (holder.execution_id, step) for execution, at, _ in known) + 1
+    known = list(rows.values_list("execution_id", "step", "number", "claimed_as"))
+    number = sum((execution, at) == (holder.execution_id, step) for execution, at, *_ in known) + 1
     if not settings.CLAIMS_BUCKET:
         return Held(number, "")
     bucket = Bucket(settings.CLAIMS_BUCKET, settings.HOME_REGION)
     must_keep(bucket, PREFIX)
     wanted = _body(holder, digest, step, number)
     version = _unused.pop(wanted.key, "") or _written(bucket, wanted)
-    _must_be_alone(bucket, wanted, version, {key for *_, key in known if key})
+    found = _must_be_alone(bucket, wanted, version, {key for *_, key in known if key})
+    for execution, at, which, key in known:
+        if execution == holder.execution_id and (key not in found or key != replace(wanted, step=at, number=which).key):
+            raise ClaimedElsewhere(key, _UNCLAIMED.format(at + 1))
     log.info("claimed outside the database", extra={"key": wanted.key, "version": version})
     return Held(number, wanted.key, version)
 
@@ -125,8 +134,8 @@ def _why_not(bucket: Bucket, error: AwsRefused) -> AwsUnavailable | NoPlaceForCl
     return NoPlaceForClaims(f"The bucket {bucket.name} takes no claim, so nothing is executed. {error}")
 
 
-def _must_be_alone(bucket: Bucket, wanted: Body, version: str, known: set[str]) -> None:
-    """Step 5. Raises ClaimedElsewhere, or AwsUnavailable when not even our own is shown."""
+def _must_be_alone(bucket: Bucket, wanted: Body, version: str, known: set[str]) -> set[str]:
+    """Step 5: the keys of what lies there. Raises ClaimedElsewhere, or AwsUnavailable when not even our own is shown."""
     found = bucket.versions(body.under(wanted.request))
     many = Counter(one.key for one in found)
     for one in found:
@@ -137,6 +146,7 @@ def _must_be_alone(bucket: Bucket, wanted: Body, version: str, known: set[str]) 
             raise ClaimedElsewhere(one.key, _what_lies_there(bucket, one))
     if Version(wanted.key, version, marker=False) not in found:
         raise AwsUnavailable("S3 took the claim and does not show it.")
+    return set(many)
 
 
 def _what_lies_there(bucket: Bucket, one: Version) -> str:

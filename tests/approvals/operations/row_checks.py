@@ -243,6 +243,8 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
             if model.input_shape is None or name not in model.input_shape.members:
                 yield f"untouched: no member {name}"
             yield from over("untouched", expression, state)
+        for expression in facts.untouched.same:
+            yield from over("untouched", expression, state)
     if facts.partial:
         yield from over("partial", facts.partial, model.output_shape)
 

@@ -1,0 +1,109 @@
+"""Targets on which a call took effect, and which by their looks could be taken for untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from approvals.plan import Step
+from executor import target
+from tests.executor.stage import QUICK
+
+ARN = "arn:aws:kms:eu-west-1:111122223333:key/5a0c6bd6-0d7f-4a1b-9d0e-0123456789ab"
+TRAIL = {"Name": "main", "TrailARN": "arn:aws:cloudtrail:eu-west-1:111122223333:trail/main", "HomeRegion": "eu-west-1"}
+QUEUE = {"QueueArn": "arn:aws:sqs:eu-west-1:111122223333:q", "CreatedTimestamp": "1700000000"}
+DB = {"DBInstanceStatus": "available", "DbiResourceId": "db-1", "InstanceCreateTime": "2026-01-01T00:00:00+00:00"}
+GROUP = {"AutoScalingGroupName": "g", "AutoScalingGroupARN": "arn:g", "CreatedTime": "2026-01-01T00:00:00+00:00"}
+
+
+class Shows:
+    """An AWS that answers every reading call alike."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self._answer = answer
+
+    def read(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return self._answer
+
+
+def volume(instance: str) -> dict[str, Any]:
+    attached = [{"InstanceId": instance, "State": "attached", "AttachTime": f"2026-01-01T00:00:0{instance[-1]}+00:00"}]
+    return {"VolumeId": "vol-1", "CreateTime": "2026-01-01T00:00:00+00:00", "State": "in-use", "Attachments": attached}
+
+
+@pytest.mark.parametrize(
+    ("step", "around", "before", "now"),
+    [
+        # The key was given by its alias; AWS tells the key's ARN.
+        (
+            Step("cloudtrail", "UpdateTrail", {"Name": "main", "KmsKeyId": "alias/trail"}),
+            "Trail",
+            TRAIL,
+            {**TRAIL, "KmsKeyId": ARN},
+        ),
+        # One member is spelt otherwise in AWS's answer, as it was before; another shows the effect.
+        (
+            Step("cloudtrail", "UpdateTrail", {"Name": "main", "KmsKeyId": "alias/trail", "S3BucketName": "new"}),
+            "Trail",
+            {**TRAIL, "KmsKeyId": ARN, "S3BucketName": "old"},
+            {**TRAIL, "KmsKeyId": ARN, "S3BucketName": "new"},
+        ),
+        # AWS writes a policy of a queue down in its own way.
+        (
+            Step("sqs", "SetQueueAttributes", {"QueueUrl": "q", "Attributes": {"RedrivePolicy": '{"maxReceiveCount": "5"}'}}),
+            "Attributes",
+            QUEUE,
+            {**QUEUE, "RedrivePolicy": '{"maxReceiveCount":5}'},
+        ),
+        # What is taken away at the next maintenance window is there until then.
+        (
+            Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "db", "MultiAZ": False}),
+            "DBInstances",
+            {**DB, "MultiAZ": True},
+            {**DB, "MultiAZ": True, "PendingModifiedValues": {"MultiAZ": False}},
+        ),
+        (
+            Step("autoscaling", "UpdateAutoScalingGroup", {"AutoScalingGroupName": "g", "VPCZoneIdentifier": "a,b"}),
+            "AutoScalingGroups",
+            {**GROUP, "VPCZoneIdentifier": "c"},
+            {**GROUP, "VPCZoneIdentifier": "b,a"},
+        ),
+    ],
+    ids=["alias", "alias beside", "queue", "pending", "order"],
+)
+def test_what_changed_is_not_untouched(step: Step, around: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """The call took effect: that AWS spells it otherwise, or has it pending, must not make it a call without one."""
+    shown = Shows({around: [now] if around.endswith("s") and around != "Attributes" else now})
+    assert target.look_no_effect(shown, step, before, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "before"),
+    [
+        # It was detached, and attached to another instance since.
+        (
+            Step("ec2", "DetachVolume", {"VolumeId": "vol-1"}),
+            {"Volumes": [volume("i-2")]},
+            volume("i-1"),
+        ),
+        # They were stopped, and started again since.
+        (
+            Step("ec2", "StopInstances", {"InstanceIds": ["i-1"]}),
+            {"Reservations": [{"Instances": [{"InstanceId": "i-1", "State": {"Name": "running"}, "LaunchTime": "2026-02"}]}]},
+            {"Instances": [{"InstanceId": "i-1", "State": {"Name": "running"}, "LaunchTime": "2026-01"}]},
+        ),
+    ],
+    ids=["detached", "stopped"],
+)
+def test_what_was_undone_since_is_not_untouched(step: Step, answer: dict[str, Any], before: dict[str, Any]) -> None:
+    """Somebody undid it before the executor looked: it took effect all the same."""
+    assert target.look_no_effect(Shows(answer), step, before, QUICK)
+
+
+def test_what_is_as_it_was_is_untouched() -> None:
+    """Nothing of what the call was to change has changed: it had no effect."""
+    step = Step("cloudtrail", "UpdateTrail", {"Name": "main", "S3BucketName": "new"})
+    old = {**TRAIL, "S3BucketName": "old"}
+    assert target.look_no_effect(Shows({"Trail": old}), step, old, QUICK) == ""
