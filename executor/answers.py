@@ -233,7 +233,10 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
 
 def in_words(error: Exception) -> str:
     """An exception as a person may read it; botocore's texts carry no secret."""
-    return f"{type(error).__name__}: {error}"[:500]
+    try:
+        return f"{type(error).__name__}: {error}"[:500]
+    except Exception:  # noqa: BLE001 - some make their words when they are asked for them, and an answer must have a name
+        return type(error).__name__
 
 
 def no_open_transaction() -> None:
