@@ -21,7 +21,7 @@ from tests.executor.proxy import Wire
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_steps import approved
 
-# How often each loss is played: once in the suite, a hundred times by `make soak`, which plays every point in Celery's worker too.
+# How often each loss is played: once in the suite, a hundred times by `make soak`, which plays all of them in Celery too.
 ROUNDS = int(os.environ.get("SOAK_KILLS", "1"))
 UNTIL_SENT, LOST, MADE = "taken over", "unknown", "settled"
 
