@@ -125,14 +125,30 @@ class Wire:
         connection.close()
         return found
 
-    def _send(self, handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes, *, cut: int = 0) -> None:
+    def _send(
+        self,
+        handler: BaseHTTPRequestHandler,
+        status: int,
+        headers: dict[str, str],
+        body: bytes,
+        *,
+        cut: int = 0,
+        last: bool = False,
+    ) -> None:
         handler.send_response_only(status)
         kept = {name.lower(): value for name, value in headers.items()}
         for name, value in (kept | {"content-length": str(len(body))}).items():
             if name not in {"connection", "transfer-encoding", "x-amz-crc32"}:
                 handler.send_header(name, value)
+        if last:
+            handler.send_header("connection", "close")
         handler.end_headers()
         handler.wfile.write(body[: len(body) - cut])
+
+    def _cut(self, handler: BaseHTTPRequestHandler, answer: Answered) -> None:
+        body = answer[2]
+        # An empty body is whole: that the client might send more before it sees that the wire has ended is no part of the fault.
+        self._send(handler, *answer, cut=min(20, len(body)), last=not body)
 
     def _break(self, handler: BaseHTTPRequestHandler, kind: str, answer: Answered) -> None:
         form = _Form(dict(handler.headers.items()))
@@ -147,11 +163,11 @@ class Wire:
             case "reset":
                 _reset(handler)
             case "reset in the answer":
-                self._send(handler, *answer, cut=min(20, len(answer[2])))
+                self._cut(handler, answer)
                 handler.wfile.flush()
                 _reset(handler)
             case "truncated":
-                self._send(handler, *answer, cut=min(20, len(answer[2])))
+                self._cut(handler, answer)
             case "empty":
                 self._send(handler, 200, form.headers, b"{}     ", cut=7)
             case _:

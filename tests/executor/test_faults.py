@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from botocore.config import Config
 
 from approvals.models import Attempt, Execution
 from approvals.plan import Step
-from executor import aws, target
+from executor import again, aws, target
 from executor.sandbox.world import DEMO
 from tests.cast import Cast, seal
 from tests.executor.proxy import FAULTS, PASSING, REJECTED, WITHOUT_EFFECT, Wire
@@ -33,7 +34,11 @@ FEW = FAULTS if "SOAK_FAULTS" in os.environ else WITHOUT_EFFECT
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same code asks once where it would ask three times, and looks for less long whether a target has settled."""
+    """The same code asks once where it would ask three times, and looks for less long whether a target has settled.
+
+    What is put off waits for the next round, however long this one takes.
+    """
+    monkeypatch.setattr(again, "delay", lambda tries: timedelta(minutes=2))
     monkeypatch.setattr(aws, "_AGAIN", aws._AGAIN.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"})))
     monkeypatch.setattr(target, "PATIENCE", target.Patience(first=0.05, longest=0.2, bound=0.6, again_after=0.05))
 
@@ -128,7 +133,7 @@ class TestOtherProtocols:
         wire = broken(stage, step, fault)
         refused = fault in {"refuse before", "error without code before"}
         assert (fresh(execution).state, attempts(execution)) == ("aborted" if refused else "ready", []), fresh(execution).outcome
-        assert wire.received == (1 if refused else ROUNDS)
+        assert wire.received >= (1 if refused else ROUNDS)
         assert wire.seen["AssumeRole"] == 0
         assert (wire.seen["TerminateInstances"], wire.seen["TerminateInstances/DryRun"], wire.seen["DeleteTable"]) == (0, 0, 0)
 
