@@ -225,7 +225,7 @@ _boto: list[boto3.Session] = []
 _making = threading.RLock()
 
 
-def client(service: str, region: str, *, keys: Keys | None = None, config: Config = _AGAIN) -> Any:
+def client(service: str, region: str, *, keys: Keys | None = None, config: Config | None = None) -> Any:
     """A new boto3 client, with the given keys or this process's own."""
     given = (
         {
@@ -240,7 +240,7 @@ def client(service: str, region: str, *, keys: Keys | None = None, config: Confi
         if not _boto:
             _boto.append(_session())
         make: Any = _boto[0].client  # typed for services written out, which these are not
-        return make(service, region_name=region, config=config, **given)
+        return make(service, region_name=region, config=config or _AGAIN, **given)
 
 
 def _session() -> boto3.Session:

@@ -66,7 +66,8 @@ def read(plan: Plan, account: KnownAccount, step: Step) -> Reading:
     try:
         return Reading(target.read_text(aws.reading(account, policy, region=plan.region), step))
     except AwsRefused as error:
-        if error.throttled:
+        if error.passing:
+            # That AWS broke says nothing of the target: nobody's signatures are lost by it.
             raise AwsUnavailable(str(error)) from error
         return Reading(problem=f"AWS says {error.code}: {error.message}")
 

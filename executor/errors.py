@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from approvals.errors import CountersignError
+
+# From this status on it is AWS that broke, and not the call that was wrong.
+SERVER_ERROR: Final = 500
 
 
 class AwsError(CountersignError):
@@ -16,6 +21,11 @@ class AwsRefused(AwsError):
     def __init__(self, code: str, message: str, *, request_id: str = "", throttled: bool = False, status: int = 0) -> None:
         self.code, self.message, self.request_id, self.throttled, self.status = code, message, request_id, throttled, status
         super().__init__(f"AWS refused: {code}: {message}" if message else f"AWS refused: {code}")
+
+    @property
+    def passing(self) -> bool:
+        """Whether it decides nothing: asked a little later, AWS may have a better answer."""
+        return self.throttled or self.status >= SERVER_ERROR
 
 
 class AwsUnavailable(AwsError):

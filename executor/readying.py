@@ -26,7 +26,6 @@ from executor.points import Point
 log = logging.getLogger(__name__)
 # A session tag's value. Source: STS API Reference, "Tag": letters, white space, digits and these.
 LONGEST_TAG: Final = 256
-SERVER_ERROR: Final = 500
 _IN_TAGS: Final = frozenset(" _.:/=+-@")
 
 
@@ -106,7 +105,7 @@ def opened_step(claim: Claim, cleared: Cleared, step: Step) -> Opened | Later | 
 
 def _not_begun(claim: Claim, error: AwsError, what: str) -> Later | None:
     """Nothing was sent for this step: later, where AWS may have a better answer then; else it ends without the call."""
-    if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and (error.throttled or error.status >= SERVER_ERROR)):
+    if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and error.passing):
         until = timezone.now() + again.delay(claim.token)
         with audit.recorded() as trail:
             again.put_off(trail, claim, until, str(error))

@@ -139,7 +139,7 @@ def must_keep(bucket: Bucket, prefix: str) -> None:
         versioning, lock = bucket.settings()
         bucket.versions(f"{prefix}?/")
     except AwsRefused as error:
-        if error.throttled or error.status >= 500:
+        if error.passing:
             raise AwsUnavailable(f"S3 does not say how it keeps the claims: {error}") from error
         raise NoPlaceForClaims(f"The bucket {bucket.name} cannot be used for claims. {error}") from error
     if (versioning, lock) != ("Enabled", "Enabled"):

@@ -129,7 +129,7 @@ def _written(bucket: Bucket, wanted: Body) -> str:
 
 
 def _why_not(bucket: Bucket, error: AwsRefused) -> AwsUnavailable | NoPlaceForClaims:
-    if error.throttled or error.status >= 500:
+    if error.passing:
         return AwsUnavailable(f"S3 took no claim: {error}")
     return NoPlaceForClaims(f"The bucket {bucket.name} takes no claim, so nothing is executed. {error}")
 

@@ -7,12 +7,14 @@ import json
 import socket
 import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from executor.aws import READER
 
 # What the wire does to the chosen operation. The second word says whether AWS got the request before.
 FAULTS = (
@@ -38,23 +40,38 @@ FAULTS = (
 REJECTED = ("throttle before", "refuse before")
 # Of these the one that passes.
 PASSING = ("throttle before",)
-# Seconds that a hanging wire says nothing.
-HANGS = 4
+# Of what has no effect "before" and "after" say the same: one of each kind, for every step that only reads or asks.
+WITHOUT_EFFECT = (
+    "close before",
+    "reset in the answer after",
+    "hang before",
+    "500 before",
+    "throttle before",
+    "refuse before",
+    "malformed after",
+    "truncated after",
+    "empty after",
+    "error without code before",
+)
+# Seconds after which a hanging wire is let go of by itself; it hangs until its client gives up.
+HANGS = 60
 Answered = tuple[int, dict[str, str], bytes]
 
 
 class Wire:
     """`received` counts the requests of the chosen operation that came over the wire, `seen` those of every one.
 
-    The first `times` of them are broken, all where it is 0. An operation is chosen by its name; `DryRun` beside it
-    ("TerminateInstances/DryRun") chooses EC2's rehearsals, and the bare name then means the calls that are none. A star
-    at the end stands for any rest.
+    The first `times` of them are broken, all where it is 0; where `after` names an operation, only those that come after one
+    of it. An operation is chosen by its name; `DryRun` beside it ("TerminateInstances/DryRun") chooses EC2's rehearsals, and
+    the bare name then means the calls that are none. So does `AssumeRole/Read` for the sessions that only read, and the bare
+    name then means those that act. A star at the end stands for any rest.
     """
 
-    def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0) -> None:
+    def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0, after: str = "") -> None:
         self.received = 0
         self.seen: Counter[str] = Counter()
         self._behind, self._operation, self._fault, self._times = urlsplit(behind), operation, fault, times
+        self._after = after
         wire = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -88,8 +105,9 @@ class Wire:
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
         name = operation_of(handler.command, handler.path, dict(handler.headers.items()), body)
+        begun = not self._after or bool(self.seen[self._after])
         self.seen[name] += 1
-        chosen = name.startswith(self._operation[:-1]) if self._operation.endswith("*") else name == self._operation
+        chosen = begun and name.startswith(self._operation[:-1]) if self._operation.endswith("*") else name == self._operation
         if not chosen or (self._times and self.received >= self._times):
             self.received += chosen
             self._send(handler, *self._forward(handler, body))
@@ -107,14 +125,30 @@ class Wire:
         connection.close()
         return found
 
-    def _send(self, handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], body: bytes, *, cut: int = 0) -> None:
+    def _send(
+        self,
+        handler: BaseHTTPRequestHandler,
+        status: int,
+        headers: dict[str, str],
+        body: bytes,
+        *,
+        cut: int = 0,
+        last: bool = False,
+    ) -> None:
         handler.send_response_only(status)
         kept = {name.lower(): value for name, value in headers.items()}
         for name, value in (kept | {"content-length": str(len(body))}).items():
             if name not in {"connection", "transfer-encoding", "x-amz-crc32"}:
                 handler.send_header(name, value)
+        if last:
+            handler.send_header("connection", "close")
         handler.end_headers()
         handler.wfile.write(body[: len(body) - cut])
+
+    def _cut(self, handler: BaseHTTPRequestHandler, answer: Answered) -> None:
+        body = answer[2]
+        # An empty body is whole: that the client might send more before it sees that the wire has ended is no part of the fault.
+        self._send(handler, *answer, cut=min(20, len(body)), last=not body)
 
     def _break(self, handler: BaseHTTPRequestHandler, kind: str, answer: Answered) -> None:
         form = _Form(dict(handler.headers.items()))
@@ -123,15 +157,17 @@ class Wire:
             case "close":
                 return
             case "hang":
-                time.sleep(HANGS)
+                handler.connection.settimeout(HANGS)
+                with suppress(OSError):
+                    handler.connection.recv(1)
             case "reset":
                 _reset(handler)
             case "reset in the answer":
-                self._send(handler, *answer, cut=min(20, len(answer[2])))
+                self._cut(handler, answer)
                 handler.wfile.flush()
                 _reset(handler)
             case "truncated":
-                self._send(handler, *answer, cut=min(20, len(answer[2])))
+                self._cut(handler, answer)
             case "empty":
                 self._send(handler, 200, form.headers, b"{}     ", cut=7)
             case _:
@@ -184,7 +220,8 @@ def operation_of(method: str, path: str, headers: Mapping[str, str], body: bytes
         return target.rpartition(".")[2]
     form = parse_qs(body.decode("latin-1"))
     if "Action" in form:
-        return form["Action"][0] + ("/DryRun" if form.get("DryRun") == ["true"] else "")
+        reads = form.get("RoleSessionName") == [READER]
+        return form["Action"][0] + ("/DryRun" if form.get("DryRun") == ["true"] else "/Read" if reads else "")
     return f"{method} {urlsplit(path).path}"
 
 

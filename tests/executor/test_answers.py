@@ -129,7 +129,8 @@ def raised(kind: type[Exception]) -> Exception:
     error = kind.__new__(kind)
     Exception.__init__(error, "as a test says")
     # What some of them want to say of themselves.
-    vars(error).update(partial=b"", expected=5, length=5, response=None)
+    partial = 0 if kind.__module__ == urllib3.exceptions.__name__ else b""
+    vars(error).update(partial=partial, expected=5, length=b"5", response=None)
     return error
 
 
@@ -195,6 +196,15 @@ def test_what_decides_nothing_is_unknown(name: str) -> None:
 def test_whatever_else_the_wire_raises_is_unknown(error: Exception) -> None:
     """Libraries below botocore say nothing about what AWS did, whatever they are called."""
     assert isinstance(of_error(error), Unknown)
+
+
+def test_an_error_without_words_is_unknown_all_the_same() -> None:
+    """Some make their words when they are asked for them, of what they were given: an answer has a name even where that fails."""
+    error = urllib3.exceptions.InvalidChunkLength.__new__(urllib3.exceptions.InvalidChunkLength)
+    vars(error).update(partial=b"", length=b"5")
+    with pytest.raises(TypeError):
+        str(error)
+    assert of_error(error) == Unknown("No answer that could be used came back: InvalidChunkLength")
 
 
 def answer(code: str, status: int) -> Any:

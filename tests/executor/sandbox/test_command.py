@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from executor.sandbox.__main__ import main
 from executor.sandbox.world import DEMO, DemoWorldFacts, read_facts
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
@@ -35,6 +36,15 @@ def start() -> Iterator[Start]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """What `main` does with signals is undone in this process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_it_says_that_it_is_ready_and_stops_quickly(start: Start, tmp_path: Path) -> None:
@@ -69,17 +79,27 @@ def test_keys_stay_over_a_restart(start: Start, tmp_path: Path) -> None:
         ("--seed", "[", "no JSON"),
     ],
 )
-def test_an_unusable_file_is_named(start: Start, tmp_path: Path, arguments: str, content: str, message: str) -> None:
+def test_an_unusable_file_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], handlers: None, arguments: str, content: str, message: str
+) -> None:
     """A file of another form ends the start with status 2 and a sentence, not with a traceback."""
     path = tmp_path / "file.json"
     path.write_text(content)
-    process, line = start(arguments, path)
-    assert line == ""
+    assert main(["--port", "0", arguments, str(path)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("sandbox: ")
+    assert message in said.err
+
+
+def test_a_process_that_cannot_start_says_so_in_its_status(start: Start, tmp_path: Path) -> None:
+    """What `main` returns is the process's status, and its standard error holds the sentence alone."""
+    path = tmp_path / "world.json"
+    path.write_text("[")
+    process, line = start("--seed", path)
     _, errors = process.communicate(timeout=10)
-    assert process.returncode == 2
+    assert (line, process.returncode, errors.count("\n")) == ("", 2, 1)
     assert errors.startswith("sandbox: ")
-    assert message in errors
-    assert "Traceback" not in errors
 
 
 def test_the_world_can_come_from_a_file(start: Start, tmp_path: Path) -> None:
