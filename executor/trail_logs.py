@@ -214,7 +214,8 @@ def _remember(execution_id: UUID, key: str) -> None:
 def _in_words(places: list[_Place], found: _Found) -> str:
     where = ", ".join(f"{one.account} {one.region} from {one.since:%Y-%m-%d %H:%M %Z}" for one in places)
     hits = len(found.messages)
-    said = f"{len(found.read)} new files of {where}: {hits or 'no'} record{'' if hits == 1 else 's'} of this call."
+    # The call's own session asks AWS first who it is, and may be in other hands: its records are more than the call's.
+    said = f"{len(found.read)} new files of {where}: {hits or 'no'} record{'' if hits == 1 else 's'} of this call's session."
     if found.read:
         said += f" The last was {found.read[-1].rpartition('/')[2]}."
     if found.skipped:

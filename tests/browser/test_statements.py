@@ -78,7 +78,7 @@ def test_an_unknown_outcome_is_closed_by_two_with_their_passkeys(cast, person):
     Execution.objects.filter(pk=execution.pk).update(state="unknown", token=1, outcome="It is not known whether it took effect.")
     for source, said in (
         ("events", "No record of this call has come."),
-        ("logs", "3 new files of 111122223333 eu-west-1 from 2026-11-28 10:00 UTC: no records of this call."),
+        ("logs", "3 new files of 111122223333 eu-west-1 from 2026-11-28 10:00 UTC: no records of this call's session."),
         ("target", "It was not read at the claim, so what it shows now proves nothing."),
     ):
         Look.objects.create(execution=execution, source=source, times=3, first_at=now, looked_at=timezone.now(), said=said)

@@ -30,9 +30,13 @@ def cast(cloned_database: str, tmp_path: Any, settings: Any) -> standing.Cast:
 
 
 def unknown(stage: Stage, point: str = "sent") -> Execution:
-    """An execution whose worker was lost before (`sent`) or after (`called`) the call; no record of it comes."""
+    """An execution whose worker was lost before (`sent`) or after (`called`) the call; no record of it comes.
+
+    What was read at its claim is taken away: a test says for itself what that was.
+    """
     execution = stage.cast.approved()
     stage.killed_at(point)
+    stage.forge(("DELETE FROM approvals_observation WHERE moment = 'claim'", ()))
     if point == "called":
         lose_what_is_queued(stage)
     sweep(stage)

@@ -55,7 +55,7 @@ def test_a_record_in_a_log_file_settles_what_was_unknown(stage: Stage) -> None:
     """EventBridge dropped the event; the log file has it: taken in by the feed, it proves the call, and the outcome is known."""
     execution = lost(stage)
     stage.aws.write_log_files()
-    assert "1 record of this call" in read(stage)
+    assert "2 records of this call's session" in read(stage)
     with stage.acting("delivery"):
         delivery.drain()
     sweep(stage)
@@ -123,7 +123,7 @@ def test_what_is_no_log_file_is_skipped(stage: Stage, monkeypatch: pytest.Monkey
     stage.aws.write_log_files()
     said = read(stage)
     assert "1 could not be read" in said
-    assert "1 record of this call" in said
+    assert "2 records of this call's session" in said
     assert fresh(execution).state == "unknown"
 
 
