@@ -3,7 +3,8 @@
 1. Lock what it is about, then the statement. It must be open and in its time.
 2. Walk the chain of authority from the pinned genesis; verify every signature from stored bytes.
 3. Count those who have the right by authority and by today's tables. Too few: it stays open, whoever promised this.
-4. Do what the text says, and put it in force; what does not verify, or closes another call than the one that is open, is refused
+4. That a call had no effect is put in force once it can have none any more.
+5. Do what the text says, and put it in force; what does not verify, or closes another call than the one that is open, is refused
    with an alert.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -27,7 +29,7 @@ from approvals.errors import BadAuthority, CountersignError, NotYet, Refused, Wr
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, OutboxKind, OutboxMessage, Person, Proof, Statement
 from approvals.statements import Outcome, Said
 from approvals.states import AttemptState, ExecutionState, StatementState
-from executor import endings, evidence
+from executor import endings, evidence, reconcile
 from executor.endings import ACTOR
 
 log = logging.getLogger(__name__)
@@ -37,8 +39,11 @@ CODE: Final = "ClosedByStatement"
 
 def keep(message: OutboxMessage) -> None:
     """Keep a `close` promise. Repeats are harmless: what is in force or has ended is left as it is."""
-    act_on(_id(message.subject))
-    outbox.done(message)
+    later = act_on(_id(message.subject))
+    if isinstance(later, datetime):
+        outbox.put_off(message, "Until then AWS may still take the call as it was signed.", until=later)
+    else:
+        outbox.done(message)
 
 
 def _id(subject: str) -> UUID:
@@ -49,8 +54,8 @@ def _id(subject: str) -> UUID:
         return UUID(int=0)
 
 
-def act_on(statement_id: UUID) -> bool:
-    """Do what a statement says, if enough persons signed it; whether it is in force now."""
+def act_on(statement_id: UUID) -> bool | datetime:
+    """Do what a statement says, if enough persons signed it; whether it is in force now, or when it can be."""
     now = timezone.now()
     found = Statement.objects.filter(pk=statement_id).values_list("execution_id", flat=True).first()
     with audit.recorded() as trail:
@@ -75,6 +80,8 @@ def act_on(statement_id: UUID) -> bool:
         except CountersignError as reason:
             _refuse(trail, statement, reason)
             return False
+        if execution is not None and (may_arrive := _may_arrive_until(said, execution)) > now:
+            return may_arrive
         if execution is None:
             _resume(trail, statement, said, persons)
         else:
@@ -138,6 +145,13 @@ def _must_be_of_what_is_open(said: Said, execution: Execution) -> None:
     """Whoever is the web process may let two persons sign how another call went, which settles nothing of this one."""
     if said.digest != execution.revision.digest or said.attempt != statements.open_attempt(execution):
         raise Forged("It is not about the call of this execution whose outcome is not known.")
+
+
+def _may_arrive_until(said: Said, execution: Execution) -> datetime:
+    """Until when a call that two persons saw no effect of may have one yet: a worker that stands still, a request under way."""
+    sent = Attempt.objects.filter(execution=execution, step=said.attempt[0], number=said.attempt[1])
+    at = sent.values_list("sent_at", flat=True).first() if said.outcome is Outcome.NO_EFFECT else None
+    return at + reconcile.SIGNED_FOR if at is not None else execution.created_at
 
 
 def _close(trail: Trail, statement: Statement, said: Said, execution: Execution, persons: list[str]) -> None:

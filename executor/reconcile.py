@@ -195,8 +195,8 @@ def _proof_of(execution: Execution, attempt: Attempt) -> Proof | None:
             AlertKind.FORGERY,
             title=f"The proof of a call of execution {execution.pk} is of another call",
             detail=(
-                f"CloudTrail event {proof.record.event_id} was matched to {attempt}, and is not its record. It is not believed. Find "
-                "out who wrote this row."
+                f"CloudTrail event {proof.record.event_id} was matched to {attempt}, and is not its record. It is not believed. "
+                "Find out who wrote this row."
             ),
             actor=endings.ACTOR,
         )

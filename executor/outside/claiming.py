@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 CONFLICTS: Final = 5
 PAUSE: Final = 0.1
 _UNCLAIMED: Final = (
-    "A row of this database says that step {} was made, and its claim does not lie where it would. No worker wrote that row, or the "
-    "bucket for claims was set while the plan was under way."
+    "A row of this database says that step {} was made, and its claim does not lie where it would. No worker wrote that row, or "
+    "the bucket for claims was set while the plan was under way."
 )
 
 

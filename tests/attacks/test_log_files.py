@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from approvals.ingest import ingest
 from approvals.models import TrailRecord
 from executor import trail_logs
 from executor.errors import AwsUnavailable
@@ -23,7 +24,8 @@ def test_a_record_is_not_lost_with_the_file_after_it(stage: Stage, monkeypatch: 
     lost(stage)
     stage.aws.write_log_files()
     put(key_of(datetime.now(UTC) + timedelta(minutes=3), "zzz"), gzip.compress(b'{"Records": []}'))
-    plain, failed = trail_logs._plain, []
+    plain = trail_logs._plain
+    failed: list[str] = []
 
     def once(s3: Any, key: str) -> bytes | None:
         if key.endswith("zzz.json.gz") and not failed:
@@ -43,7 +45,7 @@ def test_a_record_is_not_lost_with_the_database(stage: Stage, monkeypatch: pytes
     """The database breaks off while the records are taken in: the next round reads them again."""
     lost(stage)
     stage.aws.write_log_files()
-    ingest, failed = trail_logs.ingest, []
+    failed: list[Any] = []
 
     def once(messages: Any) -> Any:
         if not failed:
@@ -51,7 +53,7 @@ def test_a_record_is_not_lost_with_the_database(stage: Stage, monkeypatch: pytes
             raise OperationalError("the database restarts")
         return ingest(messages)
 
-    monkeypatch.setattr(trail_logs, "ingest", once)
+    monkeypatch.setattr("executor.trail_logs.ingest", once)
     stage.lapse()
     with stage.acting("feed"), pytest.raises(OperationalError):
         trail_logs.read_due()

@@ -108,3 +108,22 @@ def test_two_persons_close_what_aws_accepted_and_never_did(stage: Stage, monkeyp
     stage.execute()
     assert Statement.objects.get(pk=statement.pk).state == "in force"
     assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
+
+
+def test_what_may_still_arrive_is_not_closed_as_without_effect(stage: Stage) -> None:
+    """A worker stands still right before its call. Two persons see no effect: it is over when its session is, not before."""
+    execution = stage.cast.approved()
+    with stage.frozen_at("fenced") as thaw:
+        sweep(stage)
+        assert fresh(execution).state == "unknown"
+        statement = statements.propose_closing(
+            execution.pk, stage.cast.person("bob"), outcome=Outcome.NO_EFFECT, evidence="it is there", reason="I looked"
+        )
+        for handle in ("bob", "carol"):
+            stage.cast.sign_statement(statement, handle)
+        stage.execute()
+        assert (fresh(execution).state, Statement.objects.get(pk=statement.pk).state) == ("unknown", "open")
+        thaw()
+    assert len(stage.calls()) == 1
+    sweep(stage)
+    assert (fresh(execution).state, Statement.objects.get(pk=statement.pk).state) == ("succeeded", "refused")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import psycopg
 import pytest
 
@@ -24,11 +26,8 @@ ROWS = {
 def test_a_promise_that_cannot_be_read_stops_nobody(stage: Stage, row: dict[str, str], kind: str) -> None:
     """The database refuses such a row, or whoever takes it goes on: what was approved is carried out."""
     execution = stage.cast.approved()
-    with psycopg.connect(stage.role_url("web"), autocommit=True) as web:
-        try:
-            web.execute(PROMISE.format(**row), (kind, "x"))
-        except psycopg.Error as error:
-            assert isinstance(error, psycopg.errors.CheckViolation | psycopg.errors.InsufficientPrivilege)
+    with psycopg.connect(stage.role_url("web"), autocommit=True) as web, suppress(psycopg.errors.CheckViolation):
+        web.execute(PROMISE.format(**row), (kind, "x"))
     stage.execute()
     assert fresh(execution).state == "succeeded"
 
