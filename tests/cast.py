@@ -9,6 +9,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -233,14 +236,13 @@ def noise() -> str:
 
 
 def seal(
-    tmp_path: Any, settings: Any, *, whole: bool = False, change: Callable[[dict[str, Any]], None] | None = None, **guardrail: Any
+    _: Any, settings: Any, *, whole: bool = False, change: Callable[[dict[str, Any]], None] | None = None, **guardrail: Any
 ) -> Cast:
     """Seal the demo's world, the tables' guardrail alone or the `whole`; `guardrail` replaces fields of the first.
 
     `change` may do anything to the manifest before it is sealed (`with_carol`, `with_a_bot`).
     """
-    path = people.write_manifest(SimpleNamespace(path=tmp_path), _KEYS)  # type: ignore[arg-type]
-    manifest = yaml.safe_load(path.read_text())
+    manifest = json.loads(_demo())
     manifest["guardrails"][0].update(guardrail)
     if not whole:
         del manifest["guardrails"][1:]
@@ -248,10 +250,23 @@ def seal(
         manifest["grants"] = [grant for grant in manifest["grants"] if grant["guardrail"] == name]
     if change is not None:
         change(manifest)
-    text = yaml.safe_dump(manifest)
-    sealed = genesis.seal(genesis.read(text))
+    sealed = genesis.seal(_read(json.dumps(manifest)))
     settings.GENESIS = sealed.hash
     return Cast(sealed.hash, _KEYS)
+
+
+# A thousand tests seal the same few worlds, and YAML is slow to write and to read.
+@cache
+def _demo() -> str:
+    """The demo's manifest, as JSON."""
+    with TemporaryDirectory() as folder:
+        path = people.write_manifest(SimpleNamespace(path=Path(folder)), _KEYS)  # type: ignore[arg-type]
+        return json.dumps(yaml.safe_load(path.read_text()))
+
+
+@lru_cache(maxsize=64)
+def _read(manifest: str) -> genesis.Manifest:
+    return genesis.read(yaml.safe_dump(json.loads(manifest)))
 
 
 def with_carol(manifest: dict[str, Any]) -> None:
