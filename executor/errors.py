@@ -44,6 +44,10 @@ class PolicyTooLarge(AwsError):
     """The session policy for a step is larger than AWS takes; the plan has to be split."""
 
 
+class NotNamed(AwsError):
+    """A step does not name what it acts on plainly, so that a session for it would be one for everything of its kind."""
+
+
 class WrongAccount(AwsError):
     """The session that was assumed is not one of the account and role that were signed."""
 

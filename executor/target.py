@@ -21,7 +21,7 @@ from approvals.operations.resources import Where
 from approvals.plan import Plan, Step
 from executor import aws, backups, settling
 from executor.aws import Reads
-from executor.errors import AwsError, AwsRefused, NotDescribed, WillNotSettle
+from executor.errors import AwsError, AwsRefused, NotDescribed, NotNamed, WillNotSettle
 
 HIDDEN: Final = sensitive.HIDDEN
 ANYTHING: Final = ("*",)
@@ -53,15 +53,19 @@ def where(plan: Plan) -> Where:
 def policy(step: Step, place: Where, *, acting: bool) -> str:
     """The session policy for one step, each action on exactly its ARNs: when `acting` the call itself with the other actions that
     AWS asks of its caller, and otherwise what reads its target. What has no ARNs that could be told (many reading calls) is held
-    down to its action alone.
+    down to its action alone. Raises NotNamed for an acting session of which the target could be named and is not.
     """
     operation = catalog.get(step.name)
     statements: list[tuple[Sequence[str], Sequence[str]]] = []
     if acting:
-        statements.append(([operation.facts.iam_action], resources.arns(operation, step.parameters, place) or ANYTHING))
+        named = resources.arns(operation, step.parameters, place)
+        if operation.facts.resources and not named:
+            # Nobody could have filed it; a session that may do this to anything is not opened all the same.
+            raise NotNamed(f"{step.name} does not name its target plainly, so there is no session for it alone.")
+        statements.append(([operation.facts.iam_action], named or ANYTHING))
         needed = (one for one in operation.facts.also_needs if not one.when or jmespath.search(one.when, step.parameters))
         also = ((one.action, _named(one.resources, step, place)) for one in needed)
-        statements.extend(([action], named) for action, named in also if named)
+        statements.extend(([action], arns) for action, arns in also if arns)
         return aws.session_policy(statements)
     return reading_policy(step, place)
 
