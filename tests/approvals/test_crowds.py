@@ -25,6 +25,7 @@ from executor import claim
 from tests.approvals import company
 from tests.approvals.crowd import Came, Crowd
 from tests.cast import ACCOUNT, REGION, Cast
+from tests.executor import stage
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "50"))
 # One person may file so many requests a day, however they end: then the rounds go on in a world of their own.
@@ -37,10 +38,15 @@ REFUSALS = {"done", "AlreadyReviewed", "BadSignature", "Expired", "StaleRevision
 
 
 @pytest.fixture
-def crowded(cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
-    """A guardrail that asks for three of eight reviewers, in a database for threads."""
+def crowded(cloned_database: str, tmp_path: Any, settings: Any) -> Iterator[Cast]:
+    """A guardrail that asks for three of eight reviewers, in a database for threads; an executor that reads in a local AWS."""
     settings.OUTBOX_NUDGE = ""
-    return company.seal(tmp_path, settings, grants=REVIEWERS, tables={"prod-crowd": {"approvals": QUORUM}})
+    # What is claimed here never ends, and all of it is alice's: nothing is to wait for a place.
+    settings.EXECUTIONS_PER_ACCOUNT = settings.EXECUTIONS_PER_SERVICE = settings.EXECUTIONS_PER_REQUESTER = IN_ONE_WORLD
+    cast = company.seal(tmp_path, settings, grants=REVIEWERS, tables={"prod-crowd": {"approvals": QUORUM}})
+    cast.before_signing = stage.read
+    with stage.reading_tables(["prod-crowd"]):
+        yield cast
 
 
 @pytest.fixture
@@ -84,13 +90,14 @@ def _mixed(cast: Cast, pk: UUID, dice: random.Random) -> list[tuple[str, Callabl
     """Fifty calls by name. Each reviewer's assertion comes thrice; the rest is drawn, so that every kind wins some rounds."""
     named: list[tuple[str, Callable[[], Any]]] = []
     alice, denials = cast.person("alice"), dice.choice((0, 0, 0, 1, 2))
+    number = ApprovalRequest.objects.get(pk=pk).revision_number
     for place, handle in enumerate(dice.sample(REVIEWERS, len(REVIEWERS))):
         verdict = Verdict.DENY if place < denials else Verdict.APPROVE
         named += [(str(verdict), _reviewing(cast, pk, handle, verdict))] * 3
     named += [("claim", partial(_claim, pk))] * 8
     others: list[tuple[str, Callable[[], Any]]] = [
         ("withdraw", partial(decisions.withdraw, pk, alice)),
-        ("edit", partial(decisions.complete, pk, alice, parameters=TABLE, number=1)),
+        ("edit", partial(decisions.complete, pk, alice, parameters=TABLE, number=number)),
         ("expire", partial(_expire, pk)),
         ("send back", partial(decisions.send_back, pk, cast.person(dice.choice(REVIEWERS)), message="say why")),
         ("stop", partial(decisions.stop, pk, cast.person(dice.choice(REVIEWERS)), reason="not now")),
@@ -114,11 +121,21 @@ def _claim(pk: UUID) -> Any:
     for _ in range(20):
         execution = Execution.objects.filter(revision__request=pk, state="ready").first()
         if execution is not None:
-            return claim.take(execution.pk)
+            return _take(execution.pk)
         if ApprovalRequest.objects.values_list("state", flat=True).get(pk=pk) != RequestState.PENDING:
             return None
         time.sleep(0.05)
     return None
+
+
+def _take(pk: UUID) -> Any:
+    """Claim it. On a busy machine what was read can be too old by the time the row is free: then it is read again, as is due."""
+    found = claim.take(pk)
+    for _ in range(5):
+        if not isinstance(found, claim.Later):
+            break
+        found = claim.take(pk)
+    return found
 
 
 def _expire(pk: UUID) -> int:
@@ -165,10 +182,10 @@ def _was_decided(execution: Execution, request: ApprovalRequest, said_no: int) -
 
 def test_one_of_fifty_workers_wins_a_claim(crowded: Cast, fifty: Crowd) -> None:
     """Fifty workers take the same execution at once: one token is won, and everybody else finds nothing to do."""
-    for _ in range(6):
+    for _ in range(3):
         request = cast_approved(crowded)
         execution = Execution.objects.get(revision__request=request)
-        came = fifty.at_once([partial(claim.take, execution.pk)] * THREADS)
+        came = fifty.at_once([partial(_take, execution.pk)] * THREADS)
         assert Counter(type(result.value).__name__ for result in came if result.what == "done") == {"Cleared": 1, "NoneType": 49}
         execution.refresh_from_db()
         assert (execution.state, execution.token) == ("claimed", 1)

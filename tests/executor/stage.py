@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -50,25 +50,15 @@ class Stage:
     @contextmanager
     def acting(self, process: str, *, keys_of: str = "") -> Iterator[None]:
         """As feed, delivery or execution: its database role, its IAM user's keys, its environment."""
-        key = self.aws.keys[keys_of or USERS[process]]
-        before, acted_as = dict(os.environ), self._acts_as
-        os.environ.update(
-            AWS_ENDPOINT_URL=self.endpoint or self.aws.endpoint_url,
-            AWS_ACCESS_KEY_ID=key["access_key_id"],
-            AWS_SECRET_ACCESS_KEY=key["secret_access_key"],
-            AWS_DEFAULT_REGION=DEMO.region,
-        )
-        aws.forget()
-        self._acts_as = self.role_url(process)
-        connect_to(self._acts_as)
-        try:
-            yield
-        finally:
-            aws.forget()
-            self._acts_as = acted_as
-            connect_to(acted_as or self.owner_url)
-            os.environ.clear()
-            os.environ.update(before)
+        acted_as = self._acts_as
+        with with_keys(self.aws, keys_of or USERS[process], self.endpoint):
+            self._acts_as = self.role_url(process)
+            connect_to(self._acts_as)
+            try:
+                yield
+            finally:
+                self._acts_as = acted_as
+                connect_to(acted_as or self.owner_url)
 
     def execute(self) -> None:
         """The execution worker does what is due."""
@@ -77,10 +67,7 @@ class Stage:
 
     def read(self, request: ApprovalRequest) -> None:
         """The execution worker reads the targets of the current revision, unless it has, and freezes an unsigned draft."""
-        revision = Revision.objects.select_related("request__account").get(
-            request=request, number=ApprovalRequest.objects.get(pk=request.pk).revision_number
-        )
-        if not revision.observations.exists():
+        if (revision := unread(request)) is not None:
             with self.acting("execution"):
                 inspect.freeze(revision, inspect.observe(revision))
 
@@ -219,6 +206,47 @@ class Stage:
             if worker.poll() is None:
                 worker.kill()
             worker.communicate()
+
+
+def unread(request: ApprovalRequest) -> Revision | None:
+    """The request's current revision, unless its targets were read."""
+    revision = Revision.objects.select_related("request__account").get(
+        request=request, number=ApprovalRequest.objects.get(pk=request.pk).revision_number
+    )
+    return None if revision.observations.exists() else revision
+
+
+def read(request: ApprovalRequest) -> None:
+    """As `Stage.read`, by this process as it is: within `reading_tables`."""
+    if (revision := unread(request)) is not None:
+        inspect.freeze(revision, inspect.observe(revision))
+
+
+@contextmanager
+def with_keys(started: LocalAws, user: str, endpoint: str = "") -> Iterator[None]:
+    """This process has an IAM user's keys in its environment, and the local AWS for AWS."""
+    key, before = started.keys[user], dict(os.environ)
+    os.environ.update(
+        AWS_ENDPOINT_URL=endpoint or started.endpoint_url,
+        AWS_ACCESS_KEY_ID=key["access_key_id"],
+        AWS_SECRET_ACCESS_KEY=key["secret_access_key"],
+        AWS_DEFAULT_REGION=DEMO.region,
+    )
+    aws.forget()
+    try:
+        yield
+    finally:
+        aws.forget()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def reading_tables(tables: Iterable[str]) -> Iterator[None]:
+    """This process reads as the execution worker does, in a local AWS with these tables and little else; its database is kept."""
+    facts = replace(DEMO, tables=tuple(tables), databases={}, key_aliases=(), buckets=(), instances=(), secrets=())
+    with LocalAws(facts) as started, with_keys(started, DEMO.execution_user):
+        yield
 
 
 def connect_to(url: str) -> None:
