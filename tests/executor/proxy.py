@@ -107,7 +107,8 @@ class Wire:
         name = operation_of(handler.command, handler.path, dict(handler.headers.items()), body)
         begun = not self._after or bool(self.seen[self._after])
         self.seen[name] += 1
-        chosen = begun and name.startswith(self._operation[:-1]) if self._operation.endswith("*") else name == self._operation
+        named = name.startswith(self._operation[:-1]) if self._operation.endswith("*") else name == self._operation
+        chosen = begun and named
         if not chosen or (self._times and self.received >= self._times):
             self.received += chosen
             self._send(handler, *self._forward(handler, body))
