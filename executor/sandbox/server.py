@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from datetime import UTC, datetime
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -13,8 +14,11 @@ os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "false")
 # A thousand public images, which nobody here starts an instance from, take longer to make than all the rest.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
+import moto.kms.models
+import moto.kms.utils
 import moto.sqs.models
 from moto.core.base_backend import BackendDict
+from moto.kms.utils import AbstractPrivateKey
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -33,6 +37,15 @@ def _milliseconds(dt: datetime | None = None) -> float:
 # moto asks the time twice for each message of a queue at each call, through five datetimes each time: with a thousand
 # messages that is nearly all that it does. This is the same number, straight from the clock.
 moto.sqs.models.unix_time_millis = _milliseconds  # type: ignore[attr-defined]
+_drawn_once = cache(moto.kms.utils.generate_private_key)
+
+
+def _private_key(key_spec: str) -> AbstractPrivateKey:
+    return _drawn_once(key_spec) if key_spec == "SYMMETRIC_DEFAULT" else moto.kms.utils.generate_private_key(key_spec)
+
+
+# moto draws an RSA key for a symmetric key too and never uses it: half of what the start costs. One is enough for all of them.
+moto.kms.models.generate_private_key = _private_key  # type: ignore[attr-defined]
 
 # Built beforehand, so that no client waits for moto's imports.
 _WARM = ("dynamodb", "events", "iam", "s3", "sns", "sqs", "sts")
