@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from approvals import audit, statements
 from approvals.errors import NotAllowed, Refused, WrongState
-from approvals.models import AuditEntry, Execution, Look, Observation, Proof, Statement
+from approvals.models import Attempt, AuditEntry, Execution, Look, Observation, Proof, Statement
 from approvals.statements import Outcome
 from approvals.states import Verdict
 from executor import delivery, feed, reconcile, tasks
@@ -208,23 +208,17 @@ def test_a_closing_of_a_claim_that_no_call_accounts_for(stage: Stage) -> None:
 # --- by the target's state ---
 
 
-def observed(stage: Stage, execution: Execution, text: Callable[[dict[str, Any]], dict[str, Any]] = lambda state: state) -> None:
-    """What the executor read of the table at the claim."""
-    seen = Observation.objects.filter(revision=execution.revision, moment="claim").last()
+def observed(execution: Execution, text: Callable[[dict[str, Any]], dict[str, Any]] = lambda state: state) -> None:
+    """What the executor read of the table at the claim: what it saw for the review, changed by `text`."""
+    seen = Observation.objects.filter(revision=execution.revision, moment="review").last()
     assert seen is not None
-    forgotten(stage, execution)
     Observation.objects.create(
         revision=execution.revision,
         step=0,
         moment="claim",
         text=json.dumps(text(json.loads(seen.text))),
-        taken_at=seen.taken_at,
+        taken_at=Attempt.objects.get().sent_at - timedelta(seconds=1),
     )
-
-
-def forgotten(stage: Stage, execution: Execution) -> None:
-    """What was read at the claim is not there, as it was before anything was read then."""
-    stage.forge(("DELETE FROM approvals_observation WHERE moment = 'claim' AND revision_id = %s", (execution.revision_id,)))
 
 
 def looked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +233,7 @@ def looked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_target_itself_shows_that_it_took_effect(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """No record comes; the table that was there at the claim is gone: by the table's row that is the call's effect."""
     execution = unknown(stage, "called")
-    observed(stage, execution)
+    observed(execution)
     looked(stage, monkeypatch)
     found = fresh(execution)
     assert (found.state, attempts(execution)) == ("succeeded", ["succeeded"])
@@ -249,7 +243,7 @@ def test_the_target_itself_shows_that_it_took_effect(stage: Stage, monkeypatch: 
 def test_an_untouched_target_shows_that_it_had_no_effect(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The very table of the claim is there and active, twice, long after: it had no effect."""
     execution = unknown(stage)
-    observed(stage, execution)
+    observed(execution)
     looked(stage, monkeypatch)
     assert "untouched" in Look.objects.get(source="target").said
     assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
@@ -259,7 +253,7 @@ def test_an_untouched_target_shows_that_it_had_no_effect(stage: Stage, monkeypat
 def test_a_target_made_anew_decides_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of that name is there, but not the one of the claim: it says nothing of the call, and stays unknown."""
     execution = unknown(stage)
-    observed(stage, execution, lambda state: {**state, "TableId": "of-another-table"})
+    observed(execution, lambda state: {**state, "TableId": "of-another-table"})
     looked(stage, monkeypatch)
     assert fresh(execution).state == "unknown"
     assert "not known to be the one" in Look.objects.get(source="target").said
@@ -268,7 +262,6 @@ def test_a_target_made_anew_decides_nothing(stage: Stage, monkeypatch: pytest.Mo
 def test_a_target_that_was_not_read_at_the_claim_decides_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without what was read at the claim the target's state proves nothing, and the page says so."""
     execution = unknown(stage, "called")
-    forgotten(stage, execution)
     looked(stage, monkeypatch)
     assert fresh(execution).state == "unknown"
     assert "not read at the claim" in Look.objects.get(source="target").said
@@ -277,7 +270,7 @@ def test_a_target_that_was_not_read_at_the_claim_decides_nothing(stage: Stage, m
 def test_the_target_is_not_asked_while_aws_may_still_take_the_call(stage: Stage) -> None:
     """Within the validity of the signature an untouched target says nothing: the call may still arrive."""
     execution = unknown(stage)
-    observed(stage, execution)
+    observed(execution)
     stage.sql("UPDATE approvals_look SET looked_at = looked_at - interval '1 hour'")
     sweep(stage)
     assert fresh(execution).state == "unknown"
