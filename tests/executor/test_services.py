@@ -289,4 +289,4 @@ def test_a_part_that_was_not_done_ends_it_as_partial(stage: Stage) -> None:
     assert "only a part" in found.outcome
     learn(stage)
     assert Proof.objects.get().attempt.execution == execution
-    assert stage.alerts() == ["failed"]
+    assert stage.alerts() == ["partial"]

@@ -180,7 +180,8 @@ class TestTooLarge:
         assert (found.state, attempts(execution)) == ("aborted", [])
         assert "Split the plan" in found.outcome
         request = ApprovalRequest.objects.get(pk=execution.revision.request_id)
-        assert (request.state, request.current_revision().number) == ("draft", 2)
+        assert request.state == "draft"
+        assert request.current_revision().number > execution.revision.number
 
     def test_a_later_step_that_is_too_large_stops_the_first(self, stage: Stage) -> None:
         """The plan could not be ended, so it is not begun."""
