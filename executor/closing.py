@@ -29,8 +29,8 @@ from approvals.errors import BadAuthority, CountersignError, NotYet, Refused, Wr
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, OutboxKind, OutboxMessage, Person, Proof, Statement
 from approvals.statements import Outcome, Said
 from approvals.states import AttemptState, ExecutionState, StatementState
-from executor import endings, evidence, reconcile
-from executor.endings import ACTOR
+from executor import endings, evidence
+from executor.endings import ACTOR, SIGNED_FOR
 
 log = logging.getLogger(__name__)
 _LEAST: Final = 2
@@ -151,7 +151,7 @@ def _may_arrive_until(said: Said, execution: Execution) -> datetime:
     """Until when a call that two persons saw no effect of may have one yet: a worker that stands still, a request under way."""
     sent = Attempt.objects.filter(execution=execution, step=said.attempt[0], number=said.attempt[1])
     at = sent.values_list("sent_at", flat=True).first() if said.outcome is Outcome.NO_EFFECT else None
-    return at + reconcile.SIGNED_FOR if at is not None else execution.created_at
+    return at + SIGNED_FOR if at is not None else execution.created_at
 
 
 def _close(trail: Trail, statement: Statement, said: Said, execution: Execution, persons: list[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -22,6 +23,9 @@ from approvals.states import EXECUTION_MOVES, SETTLED_EXECUTIONS, AttemptState, 
 from executor.errors import Superseded
 
 ACTOR: Final = "process:execution"
+# AWS takes a signed request for a quarter of an hour at most: until then one that hung on the way may still arrive. CloudTrail
+# mostly tells within it, so the target's own state is asked only afterwards.
+SIGNED_FOR: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ from approvals.trail_event import Outcome, decides_nothing
 from executor import additions, aws, backups, endings, evidence, looks, protecting, stuck, target
 from executor.calling import LONGEST_LIST
 from executor.claim import LEASE
-from executor.endings import Claim
+from executor.endings import SIGNED_FOR, Claim
 from executor.errors import Superseded, WillNotSettle
 from executor.target import Patience
 
@@ -55,9 +55,6 @@ LOOK_AGAIN: Final = timedelta(seconds=20)
 # Seconds after which a sweep leaves the rest to the next.
 ROUND: Final = 60.0
 LONGEST_WAIT: Final = timedelta(minutes=10)
-# AWS takes a signed request for a quarter of an hour at most: until then one that hung on the way may still arrive. CloudTrail
-# mostly tells within it, so the target's own state is asked only afterwards.
-SIGNED_FOR: Final = timedelta(minutes=15)
 _OPEN: Final = [ExecutionState.READY, ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
 
 
