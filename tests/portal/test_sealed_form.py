@@ -326,6 +326,9 @@ class TestTheWholePath:
             pages.append(wrong.content.decode())
             request = filed(alice, p_MasterUserPassword__sealed=token_in(wrong))
             pages.append(alice.get(alice.page("change", request)).content.decode())
+            stage.read(request)
+            connect_to(role_url("web"))
+            request.refresh_from_db()
             assert alice.sign("confirm", request).status_code == 302
             pages += [handle.get(handle.page("change", request)).content.decode() for handle in (alice, bob)]
             assert "sealed; only the executor can open it" in pages[-1]
@@ -370,11 +373,12 @@ class TestTheWholePath:
 
         steps = [(MODIFY, {"DBInstanceIdentifier": "prod-ledger", "MasterUserPassword": token})]
         moved = decisions.file(cast.person("carol"), account_id=ACCOUNT, region=REGION, steps=steps)
-        cast.sign_review(cast.sign_confirm(moved, "carol"))
-        settings.OPENING_KEYS = (sealing_keys.private_file(tmp_path),)
-        opening._by_fingerprint.cache_clear()
         with LocalAws(DEMO, settle_seconds=0.2) as aws:
             stage = Stage(cast, aws, cloned_database, role_url)
+            cast.before_signing = stage.read
+            cast.sign_review(cast.sign_confirm(moved, "carol"))
+            settings.OPENING_KEYS = (sealing_keys.private_file(tmp_path),)
+            opening._by_fingerprint.cache_clear()
             stage.execute()
             execution = Execution.objects.get()
             assert (execution.state, execution.attempts.count()) == ("failed", 0)
