@@ -135,8 +135,9 @@ def _not_sent(cleared: Cleared, index: int, step: Step, session: Session, held: 
             with audit.recorded() as trail:
                 attempt = _announced(cleared, index, step, session, held, rehearsal=rehearsal)
                 said = f"Not sent. {why}"
-                endings.answered(trail, cleared.claim, attempt, AttemptState.REJECTED, code=NOT_SENT, message=said)
-                Attempt.objects.filter(pk=attempt.pk).update(may_repeat=True)
+                endings.answered(
+                    trail, cleared.claim, attempt, AttemptState.REJECTED, code=NOT_SENT, message=said, may_repeat=True
+                )
         except IntegrityError as error:
             raise Superseded(f"The database refused the attempt: {error}") from error
     endings.move(cleared.claim, lease_until=timezone.now())

@@ -39,19 +39,11 @@ CODE: Final = "ClosedByStatement"
 
 def keep(message: OutboxMessage) -> None:
     """Keep a `close` promise. Repeats are harmless: what is in force or has ended is left as it is."""
-    later = act_on(_id(message.subject))
+    later = act_on(message.subject_id)
     if isinstance(later, datetime):
         outbox.put_off(message, "Until then AWS may still take the call as it was signed.", until=later)
     else:
         outbox.done(message)
-
-
-def _id(subject: str) -> UUID:
-    # Whoever can write the outbox can write anything into it; what is no id names no statement.
-    try:
-        return UUID(subject)
-    except ValueError:
-        return UUID(int=0)
 
 
 def act_on(statement_id: UUID) -> bool | datetime:

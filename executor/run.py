@@ -47,7 +47,7 @@ def keep(message: OutboxMessage, *, patience: Patience | None = None) -> None:
     with correlation.bound(execution_id=message.subject):
         points.reached(Point.TAKEN)
         try:
-            later = carry_out(_id(message.subject), patience=patience)
+            later = carry_out(message.subject_id, patience=patience)
         except AuditUnavailable as error:
             log.exception("nothing was executed: the audit trail cannot be written")
             outbox.put_off(message, str(error))
@@ -57,14 +57,6 @@ def keep(message: OutboxMessage, *, patience: Patience | None = None) -> None:
             return
         points.reached(Point.FINISHED)
         outbox.done(message)
-
-
-def _id(subject: str) -> UUID:
-    # Whoever can write the outbox can write anything into it; what is no id names no execution.
-    try:
-        return UUID(subject)
-    except ValueError:
-        return UUID(int=0)
 
 
 def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later | None:

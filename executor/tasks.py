@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
-from uuid import UUID
 
 from celery import shared_task
 
@@ -71,22 +70,12 @@ def apply_changes() -> None:
     """
     while due := outbox.take([OutboxKind.APPLY], most=1):
         try:
-            change_id = _id(due[0].subject)
-            if change_id is not None:
-                changes.apply(change_id)
+            changes.apply(due[0].subject_id)
             outbox.done(due[0])
         except Exception as error:  # noqa: BLE001 - logged there; the next change must not wait for this one
             stuck.put_off(due[0], error, actor=changes.ACTOR)
     changes.expire()
     weakened.look(actor=changes.ACTOR)
-
-
-def _id(subject: str) -> UUID | None:
-    # Whoever can write the outbox can write anything into it; what is no id names no change.
-    try:
-        return UUID(subject)
-    except ValueError:
-        return None
 
 
 @shared_task(name="executor.tasks.expire")

@@ -12,6 +12,7 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from approvals.models.ceremonies import Challenge, SignedAssertion
 from approvals.models.people import Person
 from approvals.states import ChangeState, Verdict
 
@@ -112,35 +113,24 @@ class AuthorityChange(models.Model):
 _VERDICTS = [(verdict.value, verdict.value.capitalize()) for verdict in (Verdict.APPROVE, Verdict.DENY)]
 
 
-class ChangeChallenge(models.Model):
+class ChangeChallenge(Challenge):
     """A nonce that one person may use once to sign one verdict on one change. Consumed by a conditional UPDATE."""
 
-    nonce = models.CharField(max_length=43, primary_key=True)
     change = models.ForeignKey(AuthorityChange, on_delete=models.PROTECT, related_name="challenges")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=12, choices=_VERDICTS)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    consumed_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.person} may sign {self.verdict}"
 
 
-class ChangeSignature(models.Model):
+class ChangeSignature(SignedAssertion):
     """One WebAuthn assertion, whole, by one person over the digest of one change. A trigger forbids every later change."""
 
     change = models.ForeignKey(AuthorityChange, on_delete=models.PROTECT, related_name="signatures")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=12, choices=_VERDICTS)
     reason = models.TextField(blank=True)
-    nonce = models.CharField(max_length=43, unique=True)
-    credential_id = models.CharField(max_length=1400)
-    client_data = models.TextField()
-    authenticator_data = models.TextField()
-    signature = models.TextField()
-    counter = models.BigIntegerField()
-    created_at = models.DateTimeField()
 
     class Meta:
         ordering = ("created_at", "id")
@@ -151,15 +141,11 @@ class ChangeSignature(models.Model):
         return f"{self.person} signed {self.verdict}"
 
 
-class RegistrationChallenge(models.Model):
+class RegistrationChallenge(Challenge):
     """A nonce that an invited person may use once to register a passkey."""
 
-    nonce = models.CharField(max_length=43, primary_key=True)
     invitation = models.ForeignKey(Invitation, on_delete=models.CASCADE, related_name="+")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    consumed_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.person} may register a passkey"

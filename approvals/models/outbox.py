@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models import Q
 
@@ -39,3 +41,11 @@ class OutboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}"
+
+    @property
+    def subject_id(self) -> UUID:
+        """The subject as an id. Whoever can write the outbox can write anything into it: what is no id is one of nothing."""
+        try:
+            return UUID(self.subject)
+        except ValueError:
+            return UUID(int=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from approvals.models.ceremonies import Challenge, SignedAssertion
 from approvals.models.people import Person
 from approvals.models.requests import ApprovalRequest, Revision
 from approvals.states import Verdict
@@ -12,34 +13,23 @@ from approvals.states import Verdict
 _VERDICTS = [(verdict.value, verdict.value.capitalize()) for verdict in Verdict]
 
 
-class SignatureChallenge(models.Model):
+class SignatureChallenge(Challenge):
     """A nonce that one person may use once to sign one verdict on one revision. Consumed by a conditional UPDATE."""
 
-    nonce = models.CharField(max_length=43, primary_key=True)
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="challenges")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=10, choices=_VERDICTS)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    consumed_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.person} may sign {self.verdict}"
 
 
-class Signature(models.Model):
+class Signature(SignedAssertion):
     """One WebAuthn assertion, whole, by one person over one revision's digest. A trigger forbids every change."""
 
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="signatures")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="signatures")
     verdict = models.CharField(max_length=10, choices=_VERDICTS)
-    nonce = models.CharField(max_length=43, unique=True)
-    credential_id = models.CharField(max_length=1400)
-    client_data = models.TextField()
-    authenticator_data = models.TextField()
-    signature = models.TextField()
-    counter = models.BigIntegerField()
-    created_at = models.DateTimeField()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("revision", "person"), name="signature_per_revision_and_person"),)

@@ -10,6 +10,7 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from approvals.models.ceremonies import Challenge, SignedAssertion
 from approvals.models.executions import Execution
 from approvals.models.people import Person
 from approvals.states import StatementState, Verdict
@@ -59,35 +60,24 @@ class Statement(models.Model):
         return str(self.id)[:8].upper()
 
 
-class StatementChallenge(models.Model):
+class StatementChallenge(Challenge):
     """A nonce that one person may use once to sign one verdict on one statement. Consumed by a conditional UPDATE."""
 
-    nonce = models.CharField(max_length=43, primary_key=True)
     statement = models.ForeignKey(Statement, on_delete=models.PROTECT, related_name="challenges")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=12, choices=_VERDICTS)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    consumed_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.person} may sign {self.verdict}"
 
 
-class StatementSignature(models.Model):
+class StatementSignature(SignedAssertion):
     """One WebAuthn assertion, whole, by one person over the digest of one statement. A trigger forbids every later change."""
 
     statement = models.ForeignKey(Statement, on_delete=models.PROTECT, related_name="signatures")
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=12, choices=_VERDICTS)
     reason = models.TextField(blank=True)
-    nonce = models.CharField(max_length=43, unique=True)
-    credential_id = models.CharField(max_length=1400)
-    client_data = models.TextField()
-    authenticator_data = models.TextField()
-    signature = models.TextField()
-    counter = models.BigIntegerField()
-    created_at = models.DateTimeField()
 
     class Meta:
         ordering = ("created_at", "id")
