@@ -7,7 +7,7 @@ the authority chain, over the digest of the very bytes that are about to be pars
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
@@ -31,7 +31,7 @@ from approvals.signatures import RelyingParty
 from approvals.states import RequestState, Verdict
 from approvals.terms import hold_of, opens_at, term_of, why_closed
 
-__all__ = ["Forged", "Verified", "clear", "must_be_in_time", "verify"]
+__all__ = ["Forged", "Verified", "clear", "must_be_in_time", "plan_under_signatures", "verify"]
 
 # Whatever a guardrail says: nobody acts alone.
 _LEAST_SIGNERS: Final = 2
@@ -75,7 +75,8 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
     plan = signed_plan(request, revision)
     signed, current = guardrails_of(plan, authority)
     rules = (*signed.values(), *current.values())
-    votes, by_verdict, moments = _votes(revision, authority, party, now)
+    stored, behind_it = list(revision.signatures.all()), request.editors()
+    votes, by_verdict, moments = _votes(revision, stored, behind_it, authority, party, now)
     must_be_its_role(plan, authority)
     irreversible = protection.is_final(plan.steps)
     hold = hold_of(rules, irreversible=irreversible)
@@ -83,7 +84,7 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
     if broken_by is not None:
         _may_break(broken_by, rules, request, authority, votes, irreversible=irreversible)
         return Verified(plan, revision.digest, rules, None, frozenset(), broken_by, moments, moments[broken_by], hold)
-    if revision.signatures.filter(verdict=Verdict.BREAK_GLASS).exists():
+    if any(signature.verdict == Verdict.BREAK_GLASS for signature in stored):
         raise Refused("Who broke the glass was switched off since, so nobody stands behind it. It takes its usual approvals.")
     confirmed_by = by_verdict.get(Verdict.CONFIRM)
     # Both what was signed and what the authority asks for now must be met; each is a quorum of its own.
@@ -92,7 +93,7 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
             votes,
             guardrails=demanded,
             confirmed_by=confirmed_by,
-            barred=frozenset(str(person) for person in request.editors()),
+            barred=frozenset(str(person) for person in behind_it),
             irreversible=irreversible,
         )
         for demanded in (signed, current)
@@ -109,6 +110,24 @@ def verify(execution: Execution, authority: Authority, party: RelyingParty, *, n
     last = {confirmed_by} if confirmed_by is not None and policies.unconfirmed_may_be_decided(rules) else set()
     resolved = max(moments[person] for person in voters | last)
     return Verified(plan, revision.digest, rules, confirmed_by, voters, None, moments, resolved, hold)
+
+
+def plan_under_signatures(revision: Revision, authority: Authority, party: RelyingParty) -> Plan:
+    """The plan of bytes that two persons have signed (one, who broke the glass), of an account and a role that are known so.
+
+    Enough to look at its targets, never to change them: whether these persons may, and when, `verify` says. Raises BadAuthority,
+    Refused.
+    """
+    plan = signed_plan(revision.request, revision)
+    stored = list(revision.signatures.all())
+    signers = {ceremonies.verified(one, revision.digest, authority, party, domain=signatures.DOMAIN) for one in stored}
+    broken = any(one.verdict == Verdict.BREAK_GLASS for one in stored)
+    if len(signers) < (1 if broken else _LEAST_SIGNERS):
+        raise Forged("The request says that it is approved, and fewer than two persons have signed it.")
+    if plan.account not in authority.accounts:
+        raise Forged("The plan's account is not one that the authority knows.")
+    must_be_its_role(plan, authority)
+    return plan
 
 
 def _refuse(found: Sequence[Resolution], moments: Mapping[str, datetime]) -> NoReturn:
@@ -191,12 +210,15 @@ def _still_wanted(execution: Execution, request: ApprovalRequest, revision: Revi
 
 
 def _votes(
-    revision: Revision, authority: Authority, party: RelyingParty, now: datetime
+    revision: Revision,
+    stored: list[Signature],
+    behind_it: Collection[UUID],
+    authority: Authority,
+    party: RelyingParty,
+    now: datetime,
 ) -> tuple[list[Vote], dict[Verdict, str], dict[str, datetime]]:
     """Votes from verified signatures alone; who signed as the requester, by verdict; when each signed, counted or not."""
-    stored = list(revision.signatures.all())
     signers = [signature.person_id for signature in stored]
-    behind_it = revision.request.editors()
     apart_from = frozenset(str(person) for person in behind_it)
     live = permissions.rights_of(signers, at=now, apart_from=behind_it)
     grouped = permissions.groups_of(signers)

@@ -7,8 +7,9 @@ from approvals.models import ChangeSignature, Signature, StatementSignature
 
 def last_counter(credential_id: str) -> int:
     """The highest counter that this passkey has shown under a decision, a change or a statement; -1 before the first."""
-    seen = [
-        model.objects.filter(credential_id=credential_id).order_by("-counter").values_list("counter", flat=True).first()
+    first, *others = (
+        model.objects.filter(credential_id=credential_id).order_by("-counter").values_list("counter", flat=True)[:1]
         for model in (Signature, ChangeSignature, StatementSignature)
-    ]
-    return max([-1, *(counter for counter in seen if counter is not None)])
+    )
+    seen: list[int] = list(first.union(*others, all=True))
+    return max([-1, *seen])

@@ -168,9 +168,14 @@ def besides(step: Step, was: Reading, now: Reading, *, most: int = 12) -> tuple[
     found = (
         Difference(path, _words(old.get(path)), _words(new.get(path)))
         for path in sorted(old.keys() | new.keys())
-        if old.get(path, _NOTHING) != new.get(path, _NOTHING) and path not in told
+        if not _is_same(old.get(path, _NOTHING), new.get(path, _NOTHING)) and path not in told
     )
     return tuple(one for one, _ in zip(found, range(most), strict=False))
+
+
+def _is_same(was: object, now: object) -> bool:
+    # What is no number is not even equal to itself.
+    return was == now or repr(was) == repr(now)
 
 
 def words_of(fact: Mapping[str, Any]) -> list[tuple[str, str]]:

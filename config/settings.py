@@ -139,6 +139,8 @@ if ENVIRONMENT.database:
         "OPTIONS": {
             "application_name": f"countersign-{PROCESS}",
             "connect_timeout": 5,
+            "server_side_binding": True,
+            "prepare_threshold": 3,
             **_GIVEN,
             # What the URL says comes last and wins, setting by setting.
             "options": f"{_NOT_FOR_EVER} {_GIVEN.get('options', '')}".strip(),

@@ -17,7 +17,8 @@ from django.utils import timezone
 from approvals import audit, authority, clearance, decisions
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
-from approvals.authority import KnownAccount
+from approvals.authority import Authority, KnownAccount
+from approvals.clearance import Verified
 from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Refused, WrongState
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
@@ -62,7 +63,24 @@ class Cleared:
     resumed: frozenset[UUID] = frozenset()
 
 
-def take(execution_id: UUID) -> Cleared | Later | None:
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A claim that was won only to say so: the target has drifted, and what was claimed outside is asked before it is ended."""
+
+    claim: Claim
+    why: drift.Drifted
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What everything that holds was judged by."""
+
+    known: Authority
+    verified: Verified
+    resumed: frozenset[UUID]
+
+
+def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
     """Read the targets, lock, judge, claim. None: there is nothing to do, or what did not hold has ended it."""
     seen = drift.look(execution_id)
     now = timezone.now()
@@ -80,52 +98,84 @@ def take(execution_id: UUID) -> Cleared | Later | None:
             endings.end(trail, claim, ExecutionState.SUCCEEDED, target.end_in_words(execution.revision.plan.steps))
             return None
         done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
+        judged: _Judged | Later | drift.Drifted
         try:
-            known = authority.walk(settings.GENESIS)
-            resumed = switch.must_not_be_paused(trail, known, now)
-            verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
-            if was is ExecutionState.READY:
-                if waits := notices.waiting_for(trail, execution, verified, known, now):
-                    return Later(*waits)
-                if execution.not_before > now:
-                    return Later(execution.not_before, "Its time has not come yet.")
-            elif not attempts:
-                notices.must_have_gone_out(execution, verified)
-            clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution))
-            if was is ExecutionState.READY:
-                # First: what was read is kept with the trail, and not at every look of one that waits its turn.
-                limits.must_have_a_place(execution, verified, now)
-            drift.must_be_as_signed(trail, execution, verified, seen, done, now)
+            judged = _judge(trail, execution, seen, attempts, done, now)
         except NotYet as reason:
             # By the clocks of what was signed, to the second. Nothing is ended by being early.
-            return Later(min(max(reason.until or now + EARLY, now + AT_ONCE), now + LATEST), str(reason))
+            judged = Later(min(max(reason.until or now + EARLY, now + AT_ONCE), now + LATEST), str(reason))
         except CountersignError as reason:
-            _abort(trail, execution, reason, now)
-            return None
-        token = execution.token + 1
-        claim = Claim(execution.pk, execution.revision.request_id, token)
-        Execution.objects.filter(pk=execution.pk, state=was, token=execution.token).update(
-            state=ExecutionState.CLAIMED if was is ExecutionState.READY else was,
-            token=token,
-            worker=worker_name(),
-            lease_until=now + LEASE,
-            claimed_at=now,
-        )
-        trail.add(
-            AuditKind.EXECUTION_CLAIMED if was is ExecutionState.READY else AuditKind.EXECUTION_TAKEN_OVER,
-            actor=ACTOR,
-            request=claim.request_id,
-            execution=str(claim.execution_id),
-            token=token,
-            digest=execution.revision.digest,
-            worker=worker_name(),
-        )
+            if not isinstance(reason, drift.Drifted) or not settings.CLAIMS_BUCKET:
+                _abort(trail, execution, reason, now)
+                return None
+            judged = reason
+        if isinstance(judged, Later):
+            return judged
+        claim = _won(trail, execution, now)
         points.reached(Point.JUDGED)
+    if isinstance(judged, drift.Drifted):
+        return Stopped(claim, judged)
+    return _cleared(claim, judged, done)
+
+
+def _judge(
+    trail: Trail,
+    execution: Execution,
+    seen: drift.Look | None,
+    attempts: Collection[Attempt],
+    done: frozenset[int],
+    now: datetime,
+) -> _Judged | Later:
+    """Everything that must hold, with the request and the execution locked. Raises the first that does not."""
+    ready = execution.execution_state is ExecutionState.READY
+    known = authority.walk(settings.GENESIS)
+    resumed = switch.must_not_be_paused(trail, known, now)
+    verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
+    if ready:
+        if waits := notices.waiting_for(trail, execution, verified, known, now):
+            return Later(*waits)
+        if execution.not_before > now:
+            return Later(execution.not_before, "Its time has not come yet.")
+    elif not attempts:
+        notices.must_have_gone_out(execution, verified)
+    clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution) if verified.hold else None)
+    if ready:
+        # First: what was read is kept with the trail, and not at every look of one that waits its turn.
+        limits.must_have_a_place(execution, verified, now)
+    drift.must_be_as_signed(trail, execution, verified, seen, done, now)
+    return _Judged(known, verified, resumed)
+
+
+def _won(trail: Trail, execution: Execution, now: datetime) -> Claim:
+    """The next token, and the lease that goes with it."""
+    ready, token = execution.execution_state is ExecutionState.READY, execution.token + 1
+    claim = Claim(execution.pk, execution.revision.request_id, token)
+    Execution.objects.filter(pk=execution.pk, state=execution.state, token=execution.token).update(
+        state=ExecutionState.CLAIMED if ready else execution.state,
+        token=token,
+        worker=worker_name(),
+        lease_until=now + LEASE,
+        claimed_at=now,
+    )
+    trail.add(
+        AuditKind.EXECUTION_CLAIMED if ready else AuditKind.EXECUTION_TAKEN_OVER,
+        actor=ACTOR,
+        request=claim.request_id,
+        execution=str(claim.execution_id),
+        token=token,
+        digest=execution.revision.digest,
+        worker=worker_name(),
+    )
+    return claim
+
+
+def _cleared(claim: Claim, judged: _Judged, done: frozenset[int]) -> Cleared:
+    known, verified = judged.known, judged.verified
     handles = {person: str(row["handle"]) for person, row in known.persons.items()}
     approvers = tuple(sorted(handles.get(person, "") for person in verified.approved_by))
     asked_by = handles.get(verified.confirmed_by or verified.broken_by or "", "")
     account = known.accounts[verified.plan.account]
-    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers, resumed)
+    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers, judged.resumed)
 
 
 def _told_at(execution: Execution) -> datetime | None:

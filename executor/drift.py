@@ -1,7 +1,7 @@
 """Whether the targets are still what was signed: read right before the claim, outside of any transaction, judged inside of it.
 
-1. Before the lock: once everything else holds and it is due, read the target of every step that is still to be made. Forged
-   rows make this process read nothing.
+1. Before the lock: of a plan that is due and that two persons have signed, read the target of every step that is still to be
+   made. Forged rows make this process read nothing.
 2. With the lock, once everything else holds: what was read must be of the plan that was verified, and fresh.
 3. What AWS is still changing waits, and so does what AWS cannot be asked about now.
 4. What identifies the target and what the call changes must be as it was signed, and as this process saw it before the last
@@ -24,7 +24,7 @@ from approvals.audit import Trail
 from approvals.authority import KnownAccount
 from approvals.clearance import Verified
 from approvals.errors import BadAuthority, CountersignError, NotYet, Refused
-from approvals.models import AuditKind, Execution, Notice, Observation, Revision
+from approvals.models import AuditKind, Execution, Observation, Revision
 from approvals.plan import Plan, Step
 from approvals.preconditions import Comparison, Reading
 from approvals.states import AttemptState, ExecutionState
@@ -73,29 +73,29 @@ def read(plan: Plan, account: KnownAccount, step: Step) -> Reading:
 
 
 def look(execution_id: UUID) -> Look | None:
-    """Read the targets of an execution that is due and verifies; None where it is not, or does not.
+    """Read the targets of an execution that is due and whose plan was signed; None where it is not, or was not.
 
-    Decides nothing: rows are read without a lock, and what is read is used for the same digest alone.
+    Decides nothing: rows are read without a lock, whether who signed it may is judged at the claim, and what is read is used for
+    the same digest alone.
     """
     named = Execution.objects.filter(pk=execution_id).select_related("revision__request__account")
     execution, now = named.first(), timezone.now()
     if execution is None or not _may_be_claimed(execution, now):
         return None
+    revision = execution.revision
     try:
-        known = authority.walk(settings.GENESIS)
-        verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
-        told_at = Notice.objects.filter(execution=execution).values_list("delivered_at", flat=True).first()
-        clearance.must_be_in_time(verified, now=now, told_at=told_at)
+        known = authority.standing(settings.GENESIS).authority
+        plan = clearance.plan_under_signatures(revision, known, decisions.relying_party())
+        left = _left(plan, execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
     except CountersignError:
-        # Whatever is wrong with it, or still to come, the claim finds it and says so.
+        # Whatever is wrong with it, the claim finds it and says so.
         return None
-    left = _left(verified.plan, execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
-    account = known.accounts[verified.plan.account]
+    account = known.accounts[plan.account]
     try:
-        found = {index: _reading(verified.plan, account, index) for index in left}
+        found = {index: _reading(plan, account, index) for index in left}
     except AwsUnavailable as error:
-        return Look(verified.digest, now, {}, str(error))
-    return Look(verified.digest, now, found)
+        return Look(revision.digest, now, {}, str(error))
+    return Look(revision.digest, now, found)
 
 
 def _left(plan: Plan, done: Collection[int]) -> list[int]:
@@ -114,7 +114,7 @@ def _reading(plan: Plan, account: KnownAccount, index: int) -> Reading:
 
 def _may_be_claimed(execution: Execution, now: datetime) -> bool:
     if execution.execution_state is ExecutionState.READY:
-        return execution.not_before <= now
+        return execution.not_before <= now < execution.valid_until
     lost = execution.lease_until is not None and execution.lease_until <= now
     return lost and execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
 

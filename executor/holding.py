@@ -15,7 +15,7 @@ from approvals.errors import NotYet
 from approvals.models import AlertKind, ApprovalRequest
 from approvals.states import ExecutionState
 from executor import again, endings, outside, stuck
-from executor.claim import LEASE, Cleared, Later
+from executor.claim import LEASE, Cleared, Later, Stopped, give_back
 from executor.endings import ACTOR, Claim
 from executor.errors import AwsError, ClaimedElsewhere, NoPlaceForClaims
 from executor.outside import Held
@@ -46,21 +46,43 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
         return None
     except AwsError as error:
         # Nothing was sent, and nothing is by this worker. Whoever comes next may find what we wrote, and calls it unknown.
-        log.warning("no claim outside the database, so no call: %s", error)
-        if isinstance(error, NoPlaceForClaims):
-            stuck.say_once("Nothing is executed: the bucket for claims cannot be used", str(error), actor=ACTOR)
-        why = f"The claim outside the database could not be written, so nothing was sent. {error}"
-        until = timezone.now() + again.delay(claim.token)
-        with audit.recorded() as trail:
-            again.put_off(trail, claim, until, why)
-        return Later(until, why)
+        return _put_off(claim, error, "The claim outside the database could not be written, so nothing was sent.")
 
 
-def _unknown(claim: Claim, found: ClaimedElsewhere) -> None:
+def stopped(found: Stopped) -> Later | None:
+    """End what has drifted: aborted, unless somebody claimed it outside, of which this database knows nothing: then unknown.
+
+    A table that a restored backup says is still to be deleted may be gone because it was.
+    """
+    try:
+        outside.must_be_unclaimed(found.claim)
+    except ClaimedElsewhere as other:
+        _unknown(found.claim, other, f"{found.why} ")
+        return None
+    except AwsError as error:
+        why = "The target is not what was signed, and what was claimed outside the database could not be read."
+        return _put_off(found.claim, error, why)
+    give_back(found.claim, found.why)
+    return None
+
+
+def _put_off(claim: Claim, error: AwsError, what: str) -> Later:
+    log.warning("no claim outside the database, so no call: %s", error)
+    if isinstance(error, NoPlaceForClaims):
+        stuck.say_once("Nothing is executed: the bucket for claims cannot be used", str(error), actor=ACTOR)
+    why = f"{what} {error}"
+    until = timezone.now() + again.delay(claim.token)
+    with audit.recorded() as trail:
+        again.put_off(trail, claim, until, why)
+    return Later(until, why)
+
+
+def _unknown(claim: Claim, found: ClaimedElsewhere, besides: str = "") -> None:
     outcome = (
         "It is not known whether this was carried out before: what was claimed outside of this database is not what it knows. "
-        f"{found.found} Nothing was sent now. Either this database was restored from a backup, or a worker was lost right before "
-        "the call. Look at the target, at CloudTrail and at the claim before anybody closes this or asks for it again."
+        f"{found.found} {besides}Nothing was sent now. "
+        "Either this database was restored from a backup, or a worker was lost right before the call. Look at the target, at "
+        "CloudTrail and at the claim before anybody closes this or asks for it again."
     )
     with audit.recorded() as trail:
         endings.end(trail, claim, ExecutionState.UNKNOWN, outcome)

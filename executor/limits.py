@@ -66,11 +66,12 @@ def must_have_a_place(execution: Execution, verified: Verified, now: datetime) -
     # Everybody takes these two after the rows and before the trail, in this order.
     _one_at_a_time(f"account/{account}")
     _one_at_a_time(f"requester/{me.requester}")
-    if (again := _asked_too_often(me.requester, now)) is not None:
+    begun = _begun(now)
+    if (again := _asked_too_often([at for requester, at in begun if requester == me.requester], now)) is not None:
         most = settings.EXECUTIONS_PER_REQUESTER
         why = f"{WAITS}{most} executions of this requester have begun within the last hour, and more may not."
         raise NotYet(why, until=again)
-    places = _places(account, now)
+    places = _places(account, Counter(requester for requester, _ in begun))
     place = place_of(me, _queue(account, me, now), places)
     if place:
         raise NotYet(f"{WAITS}{_why(me, places, account)}", until=now + min(SOON * place, LATER))
@@ -109,18 +110,23 @@ def _one_at_a_time(what: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"countersign/executions/{what}"])
 
 
-def _asked_too_often(requester: UUID | None, now: datetime) -> datetime | None:
-    """When the next of this requester may begin, None when one may now."""
-    begun = Execution.objects.filter(revision__request__requester=requester, claimed_at__gt=now - HOUR).order_by("-claimed_at")
-    oldest = begun.values_list("claimed_at", flat=True)[settings.EXECUTIONS_PER_REQUESTER - 1 :].first()
+def _begun(now: datetime) -> list[tuple[UUID | None, datetime]]:
+    """The requester and the moment of each execution that was begun within the hour, newest first."""
+    found = Execution.objects.filter(claimed_at__gt=now - HOUR).order_by("-claimed_at")
+    told = found.values_list("revision__request__requester", "claimed_at")
+    return [(requester, at) for requester, at in told if at is not None]
+
+
+def _asked_too_often(begun: Sequence[datetime], now: datetime) -> datetime | None:
+    """When the next of this requester may begin, None when one may now. `begun` are his own of the hour, newest first."""
+    oldest = next(iter(begun[settings.EXECUTIONS_PER_REQUESTER - 1 :]), None)
     return None if oldest is None else max(min(oldest + HOUR, now + SELDOM), now + SOON)
 
 
-def _places(account: str, now: datetime) -> Places:
+def _places(account: str, begun: Counter[UUID | None]) -> Places:
     under_way = Execution.objects.filter(revision__request__account=account, state__in=_UNDER_WAY)
     by_service = Counter(_service(name) for name in under_way.values_list("revision__request__operation", flat=True))
-    begun = Execution.objects.filter(claimed_at__gt=now - HOUR).values_list("revision__request__requester", flat=True)
-    return Places(by_service.total(), by_service, Counter(begun))
+    return Places(by_service.total(), by_service, begun)
 
 
 def _queue(account: str, me: Waiting, now: datetime) -> list[Waiting]:

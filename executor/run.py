@@ -2,7 +2,8 @@
 
 1. Lock the request, then the execution. It must be `ready` and past its hold, or its owner's lease ran out with no call sent.
 2. Judge all of it again: walk the chain of authority from the pinned genesis, verify signatures, rights, clocks and guardrails.
-3. Commit `claimed` with a new fencing token and a lease. Whatever does not hold aborts here, and nothing is sent.
+3. Commit `claimed` with a new fencing token and a lease. Whatever does not hold aborts here, and nothing is sent; where it is the
+   target, only once nothing was claimed outside either: it may have changed because this call was made.
 4. For each step: assume the account's role afresh, held down to this call on this target; ask AWS who the session is; open what
    is sealed in it. EC2 is asked first whether it would (DryRun), in an attempt of its own by 5 to 7.
 5. Claim the attempt outside the database; then commit `running` and the attempt as `sent`, with the session's access key id, on
@@ -30,9 +31,9 @@ from approvals.errors import AuditUnavailable
 from approvals.models import Attempt, OutboxMessage
 from approvals.plan import Step
 from approvals.states import ExecutionState
-from executor import aws, backups, calling, endings, points, protecting, readying, target
+from executor import aws, backups, calling, endings, holding, points, protecting, readying, target
 from executor.aws import Session
-from executor.claim import Cleared, Later, take
+from executor.claim import Cleared, Later, Stopped, take
 from executor.endings import Claim
 from executor.errors import Superseded, WillNotSettle
 from executor.opening import Opened
@@ -65,10 +66,12 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
     Raises AuditUnavailable, and DatabaseError when the database is down: then nothing was sent that is not recorded as `sent`.
     """
     found = take(execution_id)
-    if not isinstance(found, Cleared):
+    if found is None or isinstance(found, Later):
         return found
     points.reached(Point.CLAIMED)
     try:
+        if isinstance(found, Stopped):
+            return holding.stopped(found)
         return _steps(found, patience or target.PATIENCE)
     except Superseded as error:
         log.warning("stopped: %s", error)

@@ -12,13 +12,15 @@ from django.db import connection, transaction
 from approvals.authority import links
 from approvals.authority.links import Link, Standing
 from approvals.authority.state import Authority
-from approvals.authority.tables import state_of_tables
+from approvals.authority.tables import fingerprint, state_of_tables
 from approvals.errors import BadAuthority
 from approvals.models import AuditEntry, AuditKind, AuthorityLink
 from approvals.signatures import RelyingParty
 
 # What was verified once need not be verified again: hash -> standing, for the newest link of each pin that was walked.
 _walked: Final[dict[tuple[str, RelyingParty], Standing]] = {}
+# The link that the tables were found to say the same as, and what they looked like then (`tables.fingerprint`).
+_equal: Final[dict[str, tuple[str, ...]]] = {}
 _lock: Final = Lock()
 _NOTED: Final = (AuditKind.GENESIS, AuditKind.CHANGE_APPLIED, AuditKind.PASSKEY_REGISTERED)
 # Of the advisory lock: "countersi" would be too long for 64 bits.
@@ -40,11 +42,24 @@ def walk(pin: str) -> Authority:
         held_still()
         newest = standing(pin)
         _nothing_taken_back(newest)
-        if state_of_tables() != newest.text:
-            raise BadAuthority(
-                "The tables of authority differ from the signed chain: somebody changed a person, key, grant or guardrail."
-            )
+        _tables_say(newest)
         return newest.authority
+
+
+def _tables_say(newest: Standing) -> None:
+    """The tables are the newest link's state. Read row by row once for each state that they are in; then their digest tells."""
+    found = fingerprint()
+    if _equal.get(newest.hash) == found:
+        return
+    if state_of_tables() != newest.text:
+        raise BadAuthority(
+            "The tables of authority differ from the signed chain: somebody changed a person, key, grant or guardrail."
+        )
+    # Somebody who writes past the chain may do so between two queries: what is remembered was the same before and after.
+    if fingerprint() == found:
+        with _lock:
+            _equal.clear()
+            _equal[newest.hash] = found
 
 
 def _nothing_taken_back(newest: Standing) -> None:
@@ -52,9 +67,12 @@ def _nothing_taken_back(newest: Standing) -> None:
 
     Without this an older state of authority, consistent in itself, could be brought back and a right that was taken away with it.
     """
-    entries = [AuditEntry.objects.filter(kind=kind).order_by("-sequence").first() for kind in _NOTED]
-    last = max((entry for entry in entries if entry is not None), key=lambda entry: entry.sequence, default=None)
-    noted = json.loads(last.body)["detail"].get("hash") if last is not None else None
+    # One for each kind: by kind and sequence they are found at once, in a trail of any length.
+    first, *others = (
+        AuditEntry.objects.filter(kind=kind).order_by("-sequence").values_list("sequence", "body")[:1] for kind in _NOTED
+    )
+    _, last = max(first.union(*others, all=True), default=(0, ""))
+    noted = json.loads(last)["detail"].get("hash") if last else None
     if noted != newest.hash:
         raise BadAuthority(
             f"The chain of authority ends with link {newest.number}, and the audit trail's newest link is another one: links "
@@ -76,9 +94,9 @@ def standing(pin: str) -> Standing:
             "COUNTERSIGN_GENESIS is not set: the executor trusts no authority that its own configuration does not pin."
         )
     party = relying_party()
-    known = _still_there(_walked.get((pin, party)))
+    known = _walked.get((pin, party))
     rows = AuthorityLink.objects.order_by("number")
-    for row in rows.filter(number__gt=known.number) if known else rows:
+    for row in _behind(known, list(rows.filter(number__gte=known.number))) if known else rows:
         link = Link(row.number, row.previous, row.state, row.hash, row.proof)
         known = links.follow(known, link, party) if known else links.begin(link, pin)
     if known is None:
@@ -93,20 +111,19 @@ def forget() -> None:
     """As a process that starts anew: the next walk begins at the genesis. For whoever puts a database back on purpose."""
     with _lock:
         _walked.clear()
+        _equal.clear()
 
 
-def _still_there(known: Standing | None) -> Standing | None:
-    """What was walked before, where the stored link is still the very same.
+def _behind(known: Standing, rows: list[AuthorityLink]) -> list[AuthorityLink]:
+    """The links after what was walked before, where its own stored link, the first of the rows, is still the very same.
 
     A chain without it is no older truth but a lie: every right that was taken away by the links that are gone would be back.
     Raises BadAuthority.
     """
-    if known is None:
-        return None
-    row = AuthorityLink.objects.filter(number=known.number).first()
-    if row is None or row.state != known.text or row.hash != known.hash:
+    row = rows[0] if rows else None
+    if row is None or (row.number, row.state, row.hash) != (known.number, known.text, known.hash):
         raise BadAuthority(
             f"Link {known.number} of the chain of authority was verified before and is gone or another now: somebody took the "
             "chain back to a former state. If a backup was restored on purpose, restart this process once you know what it lost."
         )
-    return known
+    return rows[1:]

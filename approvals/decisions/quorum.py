@@ -58,8 +58,7 @@ def may_stay_unconfirmed(request: ApprovalRequest, revision: Revision) -> bool:
 
 def guardrails_of(revision: Revision) -> dict[str, Rules]:
     """The rules that a revision must satisfy, by the guardrail's name."""
-    matched = revision.guardrails.select_related("version", "guardrail")
-    return {match.guardrail.name: match.version.rules for match in matched}
+    return {match.guardrail.name: match.version.rules for match in revision.protecting}
 
 
 def editors_of(request: ApprovalRequest) -> set[UUID]:

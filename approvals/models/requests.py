@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import cached_property
 from typing import Any
 
 from django.db import models
@@ -165,6 +166,11 @@ class Revision(models.Model):
     def plan(self) -> plan.Plan:
         """The plan, parsed from the same bytes that are hashed, signed and sent. Raises BadPlan while there is none."""
         return plan.parse(self.text)
+
+    @cached_property
+    def protecting(self) -> list[RevisionGuardrail]:
+        """The guardrail versions that it is reviewed under: written with it, and never changed."""
+        return list(self.guardrails.select_related("version", "guardrail"))
 
     @property
     def steps(self) -> list[Step]:

@@ -9,7 +9,7 @@ somebody may have made the call: the execution's outcome is unknown, and nothing
 """
 
 from executor.outside.bucket import Bucket
-from executor.outside.claiming import Held, claim, unused
+from executor.outside.claiming import Held, claim, must_be_unclaimed, unused
 from executor.outside.comparing import Comparison, compare
 
-__all__ = ["Bucket", "Comparison", "Held", "claim", "compare", "unused"]
+__all__ = ["Bucket", "Comparison", "Held", "claim", "compare", "must_be_unclaimed", "unused"]

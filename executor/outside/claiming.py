@@ -87,6 +87,23 @@ def claim(holder: Claim, digest: str, step: int) -> Held:
     return Held(number, wanted.key, version)
 
 
+def must_be_unclaimed(holder: Claim) -> None:
+    """Each claim of the request that lies outside is of an attempt that the database knows, or one that this process never used.
+
+    Raises ClaimedElsewhere, and AwsError when that cannot be told now.
+    """
+    bucket = Bucket(settings.CLAIMS_BUCKET, settings.HOME_REGION)
+    must_keep(bucket, PREFIX)
+    rows = Attempt.objects.filter(execution__revision__request=holder.request_id)
+    known = set(rows.values_list("claimed_as", flat=True))
+    found = bucket.versions(body.under(str(holder.request_id)))
+    many = Counter(one.key for one in found)
+    for one in found:
+        ours = one.id == _unused.get(one.key)
+        if many[one.key] > 1 or one.marker or (one.key not in known and not ours):
+            raise ClaimedElsewhere(one.key, _what_lies_there(bucket, one))
+
+
 def _body(holder: Claim, digest: str, step: int, number: int) -> Body:
     head = ChainHead.objects.get(pk=1)
     return Body(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from approvals import plan, preconditions
@@ -194,6 +194,7 @@ _NAMES = st.sampled_from(
 
 
 @given(step=_STEPS, state=_JSON | st.dictionaries(_NAMES, _JSON, max_size=6))
+@example(step=DELETE, state=float("nan"))
 def test_whatever_aws_answers_is_the_same_as_itself_once_it_was_signed(step, state):
     """Any JSON at all becomes a precondition that a plan can carry, is read back from its bytes, and has not drifted."""
     reading = Reading(json.dumps(state))

@@ -19,7 +19,7 @@ from approvals import terms
 from approvals.models import Execution, Observation, OutboxMessage
 from approvals.states import ExecutionState
 from executor import claim, limits, tasks
-from executor.claim import Cleared, Later
+from executor.claim import Cleared, Later, Stopped
 from executor.limits import Places, Waiting
 from tests.cast import Cast, seal
 from tests.executor.stage import Stage, fresh
@@ -43,7 +43,7 @@ def several(stage: Stage, count: int, by: str = "alice") -> list[Execution]:
     return found
 
 
-def taken(stage: Stage, execution: Execution) -> Cleared | Later | None:
+def taken(stage: Stage, execution: Execution) -> Cleared | Stopped | Later | None:
     with stage.acting("execution"):
         found = claim.take(execution.pk)
         if isinstance(found, Later):
