@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from uuid import uuid4
 import yaml
 from fido2.utils import websafe_encode
 
-from approvals import changes, decisions, genesis, ingest, statements
+from approvals import changes, decisions, ingest, statements
 from approvals.ceremonies import Ceremony
 from approvals.models import ApprovalRequest, AuthorityChange, Execution, Person, Statement
 from approvals.signatures import Assertion
@@ -27,6 +27,7 @@ from approvals.states import Verdict
 from executor.demo import people
 from executor.sandbox.world import DEMO
 from portal import software_authenticator
+from tests import worlds
 
 ACCOUNT = DEMO.account
 REGION = DEMO.region
@@ -250,14 +251,9 @@ def seal(
         manifest["grants"] = [grant for grant in manifest["grants"] if grant["guardrail"] == name]
     if change is not None:
         change(manifest)
-    read = _read(json.dumps(manifest))
-    # What reading draws by lot is drawn anew: a process remembers a genesis, and each test has its own.
-    persons = tuple(
-        {**row} if "id" in given else {**row, "id": uuid4()} for row, given in zip(read.persons, manifest["persons"], strict=True)
-    )
-    sealed = genesis.seal(replace(read, persons=persons))
-    settings.GENESIS = sealed.hash
-    return Cast(sealed.hash, _KEYS)
+    found = worlds.sealed(json.dumps(manifest))
+    settings.GENESIS = found
+    return Cast(found, _KEYS)
 
 
 # A thousand tests seal the same few worlds, and YAML is slow to write and to read.
@@ -267,11 +263,6 @@ def _demo() -> str:
     with TemporaryDirectory() as folder:
         path = people.write_manifest(SimpleNamespace(path=Path(folder)), _KEYS)  # type: ignore[arg-type]
         return json.dumps(yaml.safe_load(path.read_text()))
-
-
-@lru_cache(maxsize=64)
-def _read(manifest: str) -> genesis.Manifest:
-    return genesis.read(yaml.safe_dump(json.loads(manifest)))
 
 
 def with_carol(manifest: dict[str, Any]) -> None:
