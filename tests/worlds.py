@@ -22,11 +22,10 @@ _TRAIL = {"approvals_auditentry", "approvals_chainhead"}
 
 @dataclass(frozen=True)
 class _World:
-    """A sealed world: its genesis, the rows of each table as COPY writes them, the bodies of its trail."""
+    """A sealed world: its genesis, and the statements that put its rows and its trail into an empty database."""
 
     genesis: str
-    rows: tuple[tuple[str, bytes], ...]
-    bodies: list[str]
+    statements: str
 
 
 _sealed: dict[str, _World] = {}
@@ -39,21 +38,18 @@ def sealed(manifest: str) -> str:
     if world is None:
         return _for_the_first_time(manifest)
     with transaction.atomic(), connection.cursor() as cursor:
-        for table, rows in world.rows:
-            with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy:
-                copy.write(rows)
-            cursor.execute(_SEQUENCES, [table])
-            for statement, *_ in cursor.fetchall():
-                cursor.execute(statement)
-        cursor.execute("SELECT approvals_audit_append(%s::text[])", [world.bodies])
+        cursor.execute(world.statements)
     return world.genesis
 
 
-# Identity columns go on after the rows that are there.
+# Rows as JSON, which PostgreSQL reads back to the same; then identity columns go on after the rows that are there.
+_ROWS = """
+SELECT format('INSERT INTO %1$I SELECT * FROM json_populate_recordset(NULL::%1$I, %2$L);', {name}, json_agg(t)) FROM {table} t
+"""
 _SEQUENCES = """
-SELECT format('SELECT setval(%%L, max(%%I)) FROM %%I', pg_get_serial_sequence(table_name, column_name), column_name, table_name)
+SELECT format('SELECT setval(%%L, max(%%I)) FROM %%I;', pg_get_serial_sequence(table_name, column_name), column_name, table_name)
 FROM information_schema.columns
-WHERE table_schema = 'public' AND table_name = %s AND is_identity = 'YES'
+WHERE table_schema = 'public' AND table_name = ANY(%s) AND is_identity = 'YES'
 """
 
 
@@ -63,7 +59,16 @@ def _for_the_first_time(manifest: str) -> str:
     found = genesis.seal(genesis.read(yaml.safe_dump(json.loads(manifest)))).hash
     tables = sorted(_filled() - filled)
     bodies = list(AuditEntry.objects.order_by("sequence").values_list("body", flat=True)[before:])
-    _sealed[manifest] = _World(found, tuple((table, _rows(table)) for table in tables), bodies)
+    with connection.cursor() as cursor:
+        statements = []
+        for table in tables:
+            cursor.execute(sql.SQL(_ROWS).format(name=sql.Literal(table), table=sql.Identifier(table)))
+            statements += cursor.fetchone()
+        cursor.execute(_SEQUENCES, [tables])
+        statements += [statement for (statement,) in cursor.fetchall()]
+        cursor.execute("SELECT format('SELECT approvals_audit_append(%%L::text[])', %s::text[])", [bodies])
+        statements += cursor.fetchone()
+    _sealed[manifest] = _World(found, "\n".join(statements))
     return found
 
 
@@ -74,9 +79,3 @@ def _filled() -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts))
         return {name for (name,) in cursor.fetchall()}
-
-
-def _rows(table: str) -> bytes:
-    statement = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(table))
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        return b"".join(map(bytes, copy))
