@@ -220,9 +220,7 @@ def _votes(
     """Votes from verified signatures alone; who signed as the requester, by verdict; when each signed, counted or not."""
     signers = [signature.person_id for signature in stored]
     apart_from = frozenset(str(person) for person in behind_it)
-    live = permissions.rights_of(signers, at=now, apart_from=behind_it)
-    grouped = permissions.groups_of(signers)
-    active = permissions.active_among(signers)
+    live = permissions.held_by(signers, at=now, apart_from=behind_it)
     moments: dict[str, datetime] = {}
     votes: list[Vote] = []
     as_requester: dict[Verdict, str] = {}
@@ -233,14 +231,14 @@ def _votes(
         if signature.credential_id not in authority.passkeys:
             continue
         # A person counts when the signed authority and today's tables both say so: switching one off needs no quorum.
-        if not authority.is_voter(person) or signature.person_id not in active:
+        if not authority.is_voter(person) or signature.person_id not in live.active:
             continue
         if signature.verdict in (Verdict.CONFIRM, Verdict.BREAK_GLASS):
             as_requester[Verdict(signature.verdict)] = person
             continue
         # A right or a group counts when both the signed authority and today's tables have it: taking one away needs no quorum.
-        rights = authority.rights_at(person, now, apart_from=apart_from) & live[signature.person_id]
-        groups = authority.groups_of(person) & grouped[signature.person_id]
+        rights = authority.rights_at(person, now, apart_from=apart_from) & live.rights[signature.person_id]
+        groups = authority.groups_of(person) & live.groups[signature.person_id]
         votes.append(Vote(person, Verdict(signature.verdict), rights, groups))
     _reviews_are_signed(revision, stored)
     confirmed_by = as_requester.get(Verdict.CONFIRM)

@@ -21,10 +21,9 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
     reviews = list(revision.reviews.select_related("person"))
     voters = [review.person_id for review in reviews]
     behind_it = editors_of(revision.request)
-    rights = permissions.rights_of(voters, apart_from=behind_it)
-    groups = permissions.groups_of(voters)
+    held = permissions.held_by(voters, apart_from=behind_it)
     votes = [
-        Vote(str(review.person_id), Verdict(review.verdict), rights[review.person_id], groups[review.person_id])
+        Vote(str(review.person_id), Verdict(review.verdict), held.rights[review.person_id], held.groups[review.person_id])
         for review in reviews
     ]
     confirmed = revision.signatures.filter(verdict=Verdict.CONFIRM).first()
