@@ -84,7 +84,7 @@ def look(execution_id: UUID) -> Look | None:
         return None
     revision = execution.revision
     try:
-        known = authority.standing(settings.GENESIS).authority
+        known = authority.walk(settings.GENESIS)
         plan = clearance.plan_under_signatures(revision, known, decisions.relying_party())
         left = _left(plan, execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
     except CountersignError:

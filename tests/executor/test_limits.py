@@ -221,21 +221,23 @@ def test_the_oldest_of_those_alike_goes_first(settings: Any) -> None:
     st.dictionaries(st.sampled_from([ALICE, BOB]), st.integers(0, 60)),
 )
 def test_as_many_get_a_place_as_are_free(found: Any, under_way: int, begun: dict[UUID | None, int]) -> None:
-    """Whatever waits: the places given never pass a limit, and none stays free that one could have."""
-    queue = [waiting(*one) for one in found]
-    places = Places(under_way, Counter(dynamodb=under_way), Counter(begun))
-    stands = [limits.place_of(me, [one for one in queue if one is not me], places) for me in queue]
-    mine = [one for one, stand in zip(queue, stands, strict=True) if stand == 0 and begun.get(one.requester, 0) < 60]
-    assert len(mine) <= max(0, 10 - under_way)
-    by_service = Counter(one.service for one in mine) + Counter(dynamodb=under_way)
-    assert all(count <= max(5, under_way) for count in by_service.values())
-    could = [
-        one
-        for one, stand in zip(queue, stands, strict=True)
-        if stand and by_service[one.service] < 5 and begun.get(one.requester, 0) < 60
-    ]
-    if could:
-        assert len(mine) >= 10 - under_way
+    """Whatever waits, in whatever order: the places taken never pass a limit, and none stays free that one could have."""
+    left, taken = [waiting(*one) for one in found], Counter(dynamodb=under_way)
+    had: Counter[UUID | None] = Counter(begun)
+    while True:
+        places = Places(taken.total(), taken.copy(), had.copy())
+        asking = (me for me in left if had[me.requester] < 60)
+        one = next((me for me in asking if not limits.place_of(me, [each for each in left if each is not me], places)), None)
+        if one is None:
+            break
+        left.remove(one)
+        taken[one.service] += 1
+        had[one.requester] += 1
+    assert taken.total() <= max(10, under_way)
+    assert all(count <= max(5, under_way) for count in taken.values())
+    assert all(count <= max(60, begun.get(requester, 0)) for requester, count in had.items())
+    if any(taken[one.service] < 5 and had[one.requester] < 60 for one in left):
+        assert taken.total() >= 10
 
 
 def test_the_states_that_take_a_place(settings: Any) -> None:
