@@ -6,6 +6,8 @@ GET shows the form. POST `step=begin` checks what was typed and opens the ceremo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 from django.http import HttpResponse
@@ -14,7 +16,7 @@ from django.utils import timezone
 from approvals import decisions
 from approvals.decisions import checks
 from approvals.errors import CountersignError, NotAllowed
-from approvals.models import ApprovalRequest
+from approvals.models import ApprovalRequest, Person, Revision
 from approvals.states import Verdict
 from portal import ceremony, refusals, software_authenticator
 from portal.ceremony import Typed
@@ -23,27 +25,51 @@ from portal.present import now_of
 from portal.review_page import page_of
 from portal.scene import Scene
 
+Check = Callable[[ApprovalRequest, Revision, Person, datetime], None]
 _CONFIRM: Final = ("portal/confirm.html", "Confirm and sign")
 _DECIDE: Final = ("portal/decide.html", "Approve or deny")
 _GLASS: Final = ("portal/glass.html", "Break the glass")
 
 
+def _said(
+    scene: Scene,
+    template: str,
+    title: str,
+    check: Callable[[ApprovalRequest, Revision, Person, datetime], None],
+    *verdict: Verdict,
+) -> Typed | HttpResponse:
+    """What was typed, or the page to answer with. Raises the refusal of whoever may sign nothing here.
+
+    What comes with a signature is left to its verb, which checks all of it itself.
+    """
+
+    def may() -> None:
+        check(scene.request, scene.request.current_revision(), scene.person, timezone.now())
+
+    signs = scene.http.method == "POST" and scene.http.POST.get("step") == "sign"
+    if not signs:
+        may()
+    if scene.http.method != "POST":
+        return _form(scene, template, title)
+    try:
+        return ceremony.typed(scene.http, *verdict)
+    except CountersignError as error:
+        if signs:
+            may()
+        return _form(scene, template, title, problem=error)
+
+
 def confirm(scene: Scene) -> HttpResponse:
     """The requester reads the plan again, gives a reason and signs: draft -> pending, or what is pending unconfirmed."""
-    revision = scene.request.current_revision()
-    checks.must_be_confirmable(scene.request, revision, scene.person, timezone.now())
-    if scene.http.method != "POST":
-        return _form(scene, *_CONFIRM)
-    try:
-        said = ceremony.typed(scene.http, Verdict.CONFIRM)
-    except CountersignError as error:
-        return _form(scene, *_CONFIRM, problem=error)
+    said = _said(scene, *_CONFIRM, checks.must_be_confirmable, Verdict.CONFIRM)
+    if isinstance(said, HttpResponse):
+        return said
     if scene.http.POST.get("step") == "begin":
         return _begin(scene, *_CONFIRM, said)
     try:
         request = decisions.confirm(scene.request.pk, scene.person, **_signed(scene, said))
     except CountersignError as error:
-        return _again(scene, *_CONFIRM, said, error)
+        return _again(scene, *_CONFIRM, checks.must_be_confirmable, said, error)
     if request.state == "approved":
         return scene.done("Confirmed and signed. It was approved already, so it is carried out now.")
     return scene.done("Confirmed and signed. Those who may review it are being told.")
@@ -51,33 +77,23 @@ def confirm(scene: Scene) -> HttpResponse:
 
 def break_glass(scene: Scene) -> HttpResponse:
     """The requester approves his own plan alone, in an emergency, and signs: draft -> approved."""
-    revision = scene.request.current_revision()
-    checks.must_be_breakable(scene.request, revision, scene.person, timezone.now())
-    if scene.http.method != "POST":
-        return _form(scene, *_GLASS)
-    try:
-        said = ceremony.typed(scene.http, Verdict.BREAK_GLASS)
-    except CountersignError as error:
-        return _form(scene, *_GLASS, problem=error)
+    said = _said(scene, *_GLASS, checks.must_be_breakable, Verdict.BREAK_GLASS)
+    if isinstance(said, HttpResponse):
+        return said
     if scene.http.POST.get("step") == "begin":
         return _begin(scene, *_GLASS, said)
     try:
         decisions.break_glass(scene.request.pk, scene.person, **_signed(scene, said))
     except CountersignError as error:
-        return _again(scene, *_GLASS, said, error)
+        return _again(scene, *_GLASS, checks.must_be_breakable, said, error)
     return scene.done("The glass is broken: it is carried out now. Every approver and administrator is being told.")
 
 
 def decide(scene: Scene) -> HttpResponse:
     """A reviewer approves or denies with a reason, and signs."""
-    revision = scene.request.current_revision()
-    checks.must_be_reviewable(scene.request, revision, scene.person, timezone.now())
-    if scene.http.method != "POST":
-        return _form(scene, *_DECIDE)
-    try:
-        said = ceremony.typed(scene.http)
-    except CountersignError as error:
-        return _form(scene, *_DECIDE, problem=error)
+    said = _said(scene, *_DECIDE, checks.must_be_reviewable)
+    if isinstance(said, HttpResponse):
+        return said
     if scene.http.POST.get("step") == "begin":
         return _begin(scene, *_DECIDE, said)
     try:
@@ -85,7 +101,7 @@ def decide(scene: Scene) -> HttpResponse:
             scene.request.pk, scene.person, verdict=said.verdict, typed_name=said.typed_name, **_signed(scene, said)
         )
     except CountersignError as error:
-        return _again(scene, *_DECIDE, said, error)
+        return _again(scene, *_DECIDE, checks.must_be_reviewable, said, error)
     return scene.done(_outcome(request, said.verdict))
 
 
@@ -95,7 +111,6 @@ _SIGN_TITLE: Final = {
     Verdict.DENY: "Sign your denial",
     Verdict.BREAK_GLASS: "Sign that you break the glass",
 }
-_GONE: Final = {Verdict.CONFIRM: decisions.why_not_confirm, Verdict.BREAK_GLASS: decisions.why_not_break}
 
 
 def _signed(scene: Scene, said: Typed) -> dict[str, Any]:
@@ -163,10 +178,13 @@ def _form(
     )
 
 
-def _again(scene: Scene, template: str, title: str, said: Typed, error: CountersignError) -> HttpResponse:
-    """After a refused signature: the form with everything that was typed, unless the person may not decide at all any more."""
+def _again(scene: Scene, template: str, title: str, check: Check, said: Typed, error: CountersignError) -> HttpResponse:
+    """After a refused signature: the form with everything that was typed.
+
+    Raises the refusal of whoever may not sign any more, which says more to him than what was wrong with this signature.
+    """
     scene.request.refresh_from_db()
-    gone = _GONE.get(said.verdict, decisions.why_not_review)
-    if isinstance(error, NotAllowed) or gone(scene.request, scene.person):
+    if isinstance(error, NotAllowed):
         return refusals.page(scene.http, error, back=url_of(scene.request), context=scene.frame | {"now": now_of(scene.request)})
+    check(scene.request, scene.request.current_revision(), scene.person, timezone.now())
     return _form(scene, template, title, said=said, problem=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,12 @@ class Scene:
     http: HttpRequest
     viewer: Viewer
     request: ApprovalRequest
-    frame: dict[str, Any]
+    framed: Callable[[HttpRequest], dict[str, Any]]
+
+    @property
+    def frame(self) -> dict[str, Any]:
+        """The frame of the page, asked for where there is one: what only leads elsewhere shows none."""
+        return self.framed(self.http)
 
     @property
     def person(self) -> Person:

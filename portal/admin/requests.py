@@ -241,7 +241,7 @@ class RequestAdmin(ReadOnlyAdmin):
             raise Http404("There is no request with this address.")
         viewer = viewer_of(http)
         viewer.must_see(found)
-        return Scene(http, viewer, found, self.admin_site.each_context(http))
+        return Scene(http, viewer, found, self.admin_site.each_context)
 
 
 def _reference_range(term: str) -> tuple[UUID, UUID] | None:
