@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import shlex
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -28,9 +29,12 @@ GENESIS_FILE = "genesis.hash"
 ENVIRONMENT_FILE = "owner.env"
 # The part of the owner's environment that is not simply the shell's.
 OWNERS = frozenset({"COUNTERSIGN_PROCESS", "DATABASE_OWNER_URL"})
+# What tells and what takes in gives way to what carries out and to who waits for a page, where processors are few.
+BACKGROUND = frozenset({"feed", "delivery"})
 # Process name -> (queue, tasks at once). Two executions may wait for AWS side by side; the others have one stream of work.
 WORKERS = {"feed": 1, "delivery": 1, "execution": 2, "authority": 1}
 
+_AFTER_OTHERS = ("nice", "-n", "10") if shutil.which("nice") else ()
 Say = Callable[[str], None]
 
 
@@ -118,7 +122,7 @@ class Launch:
             *(
                 Child(
                     name=process,
-                    argv=_worker(python, process, concurrency),
+                    argv=(*(_AFTER_OTHERS if process in BACKGROUND else ()), *_worker(python, process, concurrency)),
                     environ=environments.worker(process, keys[users[process]] if process in users else None),
                     cwd=PROJECT,
                     grace=5.0,

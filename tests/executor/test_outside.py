@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
+from moto.dynamodb.models import dynamodb_backends
 
 from approvals import audit
-from approvals.models import Alert, Attempt, AuditEntry, Execution
+from approvals.models import Alert, Attempt, AuditEntry, Execution, OutboxMessage
 from executor import aws, reconcile, tasks
 from executor.outside import body, bucket
 from executor.outside.body import PREFIX, Body
@@ -227,6 +228,22 @@ def test_rows_that_were_wiped_out_do_not_bring_a_second_call(stage: Stage) -> No
     sweep(stage)
     assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("unknown", [], 1)
     assert "claimed" in stage.alerts()
+
+
+@pytest.mark.parametrize("what", ["ASK", "LIST"])
+def test_before_it_is_said_that_nothing_was_sent_the_claims_outside_are_read(stage: Stage, what: str) -> None:
+    """The target drifted and S3 does not answer: whether the call was made before cannot be told, so nothing is ended yet."""
+    execution = stage.cast.approved()
+    del dynamodb_backends[DEMO.account][DEMO.region].tables["prod-orders"]
+    with BrokenS3(stage.aws.endpoint_url, {what: broken_s3.DENIED}) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+    assert (fresh(execution).state, stage.calls(), attempts(execution)) == ("claimed", [], [])
+    assert "what was claimed outside the database could not be read" in OutboxMessage.objects.get(kind="execute").error
+    stage.endpoint = ""
+    sweep(stage)
+    assert (fresh(execution).state, stage.calls(), attempts(execution)) == ("aborted", [], [])
+    assert "the target was there and is gone" in fresh(execution).outcome
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,23 @@ def test_row_23_a_backup_restored_after_the_effect_does_not_act_again(
     assert audit.verify().holds
 
 
+@pytest.mark.parametrize("live", [drafted, confirmed, approved, claimed], ids=lambda live: live.__name__)
+def test_a_target_that_is_gone_because_the_call_was_made_is_not_called_untouched(
+    stage: Stage, restored: Callable[[], Callable[..., None]], live: Callable[[Stage], None]
+) -> None:
+    """The restored database finds the table gone, which it takes for drift; the claim outside says why: unknown, not aborted."""
+    live(stage)
+    restore = restored()
+    goes_on(stage)
+    restore()
+    goes_on(stage)
+    execution = Execution.objects.get()
+    assert (execution.state, len(stage.calls()), Attempt.objects.count()) == ("unknown", 1, 0)
+    assert "was claimed at 20" in execution.outcome
+    assert "claimed" in stage.alerts()
+    assert audit.verify().holds
+
+
 def test_without_the_claim_outside_a_restored_backup_acts_again(
     stage: Stage, restored: Callable[[], Callable[..., None]], settings: Any
 ) -> None:

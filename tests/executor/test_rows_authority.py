@@ -15,9 +15,10 @@ from django.db import connection
 from django.utils import timezone
 
 from approvals import audit, authority, canonical, changes, clearance, decisions, signatures
-from approvals.authority import edits, links, state, tables
+from approvals.authority import chain, edits, links, state, tables
 from approvals.ceremonies import Ceremony
 from approvals.changes.writing import head
+from approvals.errors import BadAuthority
 from approvals.models import (
     Account,
     Alert,
@@ -229,8 +230,19 @@ def without_triggers(*statements: str) -> None:
 def test_row_21_a_forged_row_of_any_kind_is_refused_at_the_claim(cast: Cast, forge: Callable[[], None]) -> None:
     """Whatever table of authority somebody writes without the signatures for it: nothing is carried out, and it is an alarm."""
     execution = cast.approved()
+    # This process has found the tables to be the chain's state before, and remembers what they looked like.
+    assert is_cleared(execution)
     forge()
     nothing_is_claimed(execution)
+
+
+@pytest.mark.parametrize("forge", ROWS, ids=lambda forge: forge.__name__)
+def test_row_21_a_forged_row_is_noticed_by_a_process_that_begins_with_it(cast: Cast, forge: Callable[[], None]) -> None:
+    """Nothing is remembered of tables before: they are read row by row, and are not what the chain says."""
+    forge()
+    chain.forget()
+    with pytest.raises(BadAuthority, match="differ from the signed chain"):
+        authority.walk(settings.GENESIS)
 
 
 def test_without_a_forgery_the_same_execution_is_claimed(cast: Cast) -> None:
