@@ -24,14 +24,14 @@ from django.utils import timezone
 
 from approvals.models import Alert, ApprovalRequest, Attempt, AuditEntry, Execution, Revision
 from config.environment import _database
-from executor import aws, inspect, tasks
+from executor import aws, feed, inspect, tasks
 from executor.sandbox.server import LocalAws
 from executor.sandbox.world import DEMO
 from executor.target import Patience
 from tests.cast import Cast
 
 PROJECT = Path(__file__).resolve().parents[2]
-QUICK = Patience(first=0.05, longest=0.2, bound=3.0, again_after=0.05)
+QUICK = Patience(first=0.03, longest=0.1, bound=3.0, again_after=0.03)
 USERS = {"feed": DEMO.feed_user, "delivery": DEMO.delivery_user, "execution": DEMO.execution_user}
 
 
@@ -64,6 +64,12 @@ class Stage:
         """The execution worker does what is due."""
         with self.acting("execution"):
             tasks.execute_due()
+
+    def poll(self) -> int:
+        """The feed takes in all that has happened; what is delivered by then is there at once, so nothing is waited for."""
+        self.aws.wait_until_delivered()
+        with self.acting("feed"):
+            return feed.poll(wait=0)
 
     def read(self, request: ApprovalRequest) -> None:
         """The execution worker reads the targets of the current revision, unless it has, and freezes an unsigned draft."""
