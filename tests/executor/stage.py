@@ -176,6 +176,8 @@ class Stage:
     def celery(self, broker: str, *, stop_at: str = "") -> Iterator[subprocess.Popen[str]]:
         """A real Celery worker of the execution queue, with the environment of a deployment; stopped at the end."""
         argv = ["-m", "celery", "--quiet", "--app", "config.celery", "worker", "--queues", "execution", "--concurrency", "1"]
+        # As production starts it: nobody is asked who else is there.
+        argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         log = {"COUNTERSIGN_LOG_LEVEL": "INFO"}
         worker = self._process(argv, {"REDIS_URL": broker, "COUNTERSIGN_STOP_AT": stop_at, **log})
         try:
