@@ -122,7 +122,7 @@ class Stage:
         """A real process of the execution worker, with the environment that it would have, running `code`."""
         return self._process(["-c", f"import django; django.setup(); {code}"], {"COUNTERSIGN_STOP_AT": stop_at})
 
-    def _process(self, argv: list[str], more: dict[str, str]) -> subprocess.Popen[str]:
+    def _process(self, argv: list[str], more: dict[str, str], *, session: bool = False) -> subprocess.Popen[str]:
         environ = self.environment("execution", **more)
         return subprocess.Popen(
             [sys.executable, *argv],
@@ -131,6 +131,7 @@ class Stage:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=session,
         )
 
     def environment(self, process: str, **changes: str) -> dict[str, str]:
@@ -174,21 +175,20 @@ class Stage:
 
     @contextmanager
     def celery(self, broker: str, *, stop_at: str = "") -> Iterator[subprocess.Popen[str]]:
-        """A real Celery worker of the execution queue, with the environment of a deployment; stopped at the end."""
-        argv = ["-m", "celery", "--quiet", "--app", "config.celery", "worker", "--queues", "execution", "--concurrency", "1"]
-        # As production starts it: nobody is asked who else is there.
+        """A real Celery worker of the execution queue, with the environment of a deployment; killed whole at the end."""
+        # As production starts it: nobody is asked who else is there. Celery looks for lost children every five seconds.
+        argv = ["--quiet", "worker", "--queues", "execution", "--concurrency", "1"]
         argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-        log = {"COUNTERSIGN_LOG_LEVEL": "INFO"}
-        worker = self._process(argv, {"REDIS_URL": broker, "COUNTERSIGN_STOP_AT": stop_at, **log})
+        quick = "AsynPool.timers = property(lambda pool: {pool.maintain_pool: 0.1})"
+        code = f"from celery.concurrency.asynpool import AsynPool; {quick}; from config.celery import app; app.start({argv!r})"
+        more = {"REDIS_URL": broker, "COUNTERSIGN_STOP_AT": stop_at, "COUNTERSIGN_LOG_LEVEL": "INFO"}
+        worker = self._process(["-c", code], more, session=True)
         try:
             yield worker
         finally:
-            worker.terminate()
-            try:
-                worker.communicate(timeout=15)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.communicate()
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.communicate()
 
     @contextmanager
     def frozen_at(self, point: str) -> Iterator[Callable[[], str]]:
