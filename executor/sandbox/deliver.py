@@ -48,7 +48,7 @@ class Delivery:
         self._state = state
         self._faults = faults
         self._chance = random.Random(faults.seed)  # noqa: S311  # faults, not secrets
-        self._waiting: SimpleQueue[tuple[float, Record] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[float, Record] | threading.Event | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sandbox-delivery", daemon=True)
 
     def start(self) -> None:
@@ -63,8 +63,18 @@ class Delivery:
         """Takes a record for delivery and returns at once."""
         self._waiting.put((time.monotonic() + self._faults.delay, record))
 
+    def wait(self) -> None:
+        """Returns when everything that was accepted so far has been delivered, or the delivery has stopped."""
+        reached = threading.Event()
+        self._waiting.put(reached)
+        while self._thread.is_alive() and not reached.wait(0.1):
+            continue
+
     def _run(self) -> None:
         while (entry := self._waiting.get()) is not None:
+            if isinstance(entry, threading.Event):
+                entry.set()
+                continue
             due, record = entry
             time.sleep(max(0.0, due - time.monotonic()))
             if self._chance.random() < self._faults.drop:

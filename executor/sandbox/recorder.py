@@ -88,6 +88,10 @@ class Recorder:
         self._delivery.stop()
         self.trail.stop()
 
+    def wait_until_delivered(self) -> None:
+        """Returns when every record so far is where EventBridge takes it."""
+        self._delivery.wait()
+
     def records(self) -> list[Record]:
         """The newest CloudTrail records of management events, oldest first, whether delivered or not."""
         with self._state:

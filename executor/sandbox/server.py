@@ -47,6 +47,8 @@ def _private_key(key_spec: str) -> AbstractPrivateKey:
 # moto draws an RSA key for a symmetric key too and never uses it: half of what the start costs. One is enough for all of them.
 moto.kms.models.generate_private_key = _private_key  # type: ignore[attr-defined]
 
+# Seconds between two looks whether it shall end: what every stop waits for, and each of hundreds of tests has one.
+_LOOKS_UP = 0.01
 # Built beforehand, so that no client waits for moto's imports.
 _WARM = ("dynamodb", "events", "iam", "s3", "sns", "sqs", "sts")
 
@@ -108,7 +110,7 @@ class LocalAws:
         self._recorder.start()
         host, port = self._address
         self._server = make_server(host, port, self._recorder, threaded=True, request_handler=_QuietHandler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="sandbox", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_LOOKS_UP,), name="sandbox", daemon=True)
         self._thread.start()
         return self
 
@@ -137,6 +139,11 @@ class LocalAws:
     def records(self) -> list[Record]:
         """CloudTrail records of all management events so far, oldest first."""
         return self._recorder.records() if self._recorder else []
+
+    def wait_until_delivered(self) -> None:
+        """Returns when EventBridge has delivered every record so far: what a queue does not hold then will not come."""
+        if self._recorder:
+            self._recorder.wait_until_delivered()
 
     def write_log_files(self) -> list[str]:
         """CloudTrail's log files of what has happened since the last ones; their keys in the trail's bucket."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import threading
-import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -25,6 +25,8 @@ ANSWER_LOST: Fault = (True, "")
 BROKEN: Fault = (False, said(500, "InternalError"))
 BROKEN_AFTER: Fault = (True, said(500, "InternalError"))
 SLOW_DOWN: Fault = (False, said(503, "SlowDown"))
+# Seconds after which a hanging wire is let go of by itself.
+HANGS_FOR = 60
 HANGS: Fault = (False, "hang")
 DENIED: Fault = (False, said(403, "AccessDenied"))
 LIES_THERE: Fault = (False, said(412, "PreconditionFailed"))
@@ -60,7 +62,7 @@ class BrokenS3:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property
     def url(self) -> str:
@@ -88,7 +90,10 @@ class BrokenS3:
             answer = told
         if not isinstance(answer, tuple):
             if answer == "hang":
-                time.sleep(2)
+                # As long as the client waits, who hangs up first.
+                handler.connection.settimeout(HANGS_FOR)
+                with suppress(OSError):
+                    handler.connection.recv(1)
             handler.close_connection = True
             return
         _send(handler, answer)

@@ -37,7 +37,9 @@ def stage(
     settings.CLAIMS_BUCKET = DEMO.claims_bucket
     settings.CLAIMS_DAYS = DEMO.claims_days
     monkeypatch.setattr("executor.target.PATIENCE", QUICK)
-    with LocalAws(facts, settle_seconds=0.2) as started:
+    # How long botocore waits before it asks again is drawn by lot, and up to seconds.
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda backoff, context: 0.01)
+    with LocalAws(facts, settle_seconds=0.1) as started:
         settings.QUEUE_URL = DEMO.queue_url(started.endpoint_url)
         stage = Stage(cast, started, cloned_database, role_url)
         cast.before_signing = stage.read

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging.config
 import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,21 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
 from approvals.models import Alert, ApprovalRequest, Attempt, AuditEntry, Execution, Revision
 from config.environment import _database
-from executor import aws, inspect, tasks
+from executor import aws, feed, inspect, tasks
 from executor.sandbox.server import LocalAws
 from executor.sandbox.world import DEMO
 from executor.target import Patience
 from tests.cast import Cast
 
+log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parents[2]
-QUICK = Patience(first=0.05, longest=0.2, bound=3.0, again_after=0.05)
+QUICK = Patience(first=0.03, longest=0.1, bound=3.0, again_after=0.03)
 USERS = {"feed": DEMO.feed_user, "delivery": DEMO.delivery_user, "execution": DEMO.execution_user}
 
 
@@ -64,6 +65,12 @@ class Stage:
         """The execution worker does what is due."""
         with self.acting("execution"):
             tasks.execute_due()
+
+    def poll(self) -> int:
+        """The feed takes in all that has happened; what is delivered by then is there at once, so nothing is waited for."""
+        self.aws.wait_until_delivered()
+        with self.acting("feed"):
+            return feed.poll(wait=0)
 
     def read(self, request: ApprovalRequest) -> None:
         """The execution worker reads the targets of the current revision, unless it has, and freezes an unsigned draft."""
@@ -110,23 +117,6 @@ class Stage:
         """The kinds of all entries of the trail, oldest first."""
         return list(AuditEntry.objects.order_by("sequence").values_list("kind", flat=True))
 
-    def worker(
-        self, code: str = "from executor import tasks; tasks.execute_due()", *, stop_at: str = ""
-    ) -> subprocess.Popen[str]:
-        """A real process of the execution worker, with the environment that it would have, running `code`."""
-        return self._process(["-c", f"import django; django.setup(); {code}"], {"COUNTERSIGN_STOP_AT": stop_at})
-
-    def _process(self, argv: list[str], more: dict[str, str]) -> subprocess.Popen[str]:
-        environ = self.environment("execution", **more)
-        return subprocess.Popen(
-            [sys.executable, *argv],
-            env=environ,
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
     def environment(self, process: str, **changes: str) -> dict[str, str]:
         """What a process of a deployment has in its environment; nobody listens at its broker unless `changes` names one."""
         key = self.aws.keys[USERS[process]]
@@ -152,60 +142,94 @@ class Stage:
 
     def killed_at(self, point: str) -> None:
         """A worker, forked off this process, that kills itself with -9 at the point (`sent`, or `sent:2` the second time)."""
+        _, status = os.waitpid(self._forked(f"kill:{point}"), 0)
+        assert os.WIFSIGNALED(status), f"it did not get to {point}"
+        assert os.WTERMSIG(status) == signal.SIGKILL
+
+    def _forked(self, stop_at: str, says: int | None = None) -> int:
+        """The id of a worker that was forked off this process and does what is due; what it says goes to the descriptor."""
         # A connection that two processes share would be closed under the one by the other.
         connections.close_all()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the threads of the local AWS hold no lock that a worker needs
             pid = os.fork()
-        if pid == 0:
-            with suppress(BaseException):
-                settings.STOP_AT = f"kill:{point}"
-                self.execute()
-            os._exit(0)
-        _, status = os.waitpid(pid, 0)
-        assert os.WIFSIGNALED(status), f"it did not get to {point}"
-        assert os.WTERMSIG(status) == signal.SIGKILL
+        if pid:
+            return pid
+        code = 1
+        try:
+            if says is not None:
+                sys.stdout = sys.stderr = os.fdopen(says, "w", buffering=1)
+                logging.config.dictConfig(settings.LOGGING)
+                logging.getLogger().setLevel(logging.INFO)
+            settings.STOP_AT = stop_at
+            self.execute()
+            code = 0
+        except Exception:
+            log.exception("the worker failed")
+        finally:
+            with suppress(Exception):
+                sys.stdout.flush()
+            os._exit(code)
 
     @contextmanager
     def celery(self, broker: str, *, stop_at: str = "") -> Iterator[subprocess.Popen[str]]:
-        """A real Celery worker of the execution queue, with the environment of a deployment; stopped at the end."""
-        argv = ["-m", "celery", "--quiet", "--app", "config.celery", "worker", "--queues", "execution", "--concurrency", "1"]
-        log = {"COUNTERSIGN_LOG_LEVEL": "INFO"}
-        worker = self._process(argv, {"REDIS_URL": broker, "COUNTERSIGN_STOP_AT": stop_at, **log})
+        """A real Celery worker of the execution queue, with the environment of a deployment; killed whole at the end."""
+        # As production starts it: nobody is asked who else is there. Celery looks for lost children every five seconds.
+        argv = ["--quiet", "worker", "--queues", "execution", "--concurrency", "1"]
+        argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        quick = "AsynPool.timers = property(lambda pool: {pool.maintain_pool: 0.1})"
+        code = f"from celery.concurrency.asynpool import AsynPool; {quick}; from config.celery import app; app.start({argv!r})"
+        more = {"REDIS_URL": broker, "COUNTERSIGN_STOP_AT": stop_at, "COUNTERSIGN_LOG_LEVEL": "INFO"}
+        worker = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=self.environment("execution", **more),
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
         try:
             yield worker
         finally:
-            worker.terminate()
-            try:
-                worker.communicate(timeout=15)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.communicate()
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
+            worker.communicate()
 
     @contextmanager
     def frozen_at(self, point: str) -> Iterator[Callable[[], str]]:
-        """A worker that stands still at the point; what is yielded thaws it and returns what it said until its end."""
-        if not Path("/proc/self/stat").exists():
-            pytest.skip("whether a process stands still is read from /proc, which this system lacks")
-        worker = self.worker(stop_at=f"freeze:{point}")
+        """A worker, forked off this process, that stands still at the point.
+
+        What is yielded thaws it and returns what it said until its end.
+        """
+        reads, writes = os.pipe()
+        pid = self._forked(f"freeze:{point}", writes)
+        os.close(writes)
+        # Whatever it hangs of: after a minute it is no more.
+        watch = threading.Timer(60, os.kill, (pid, signal.SIGKILL))
+        watch.start()
+        lives = True
         try:
-            end = time.monotonic() + 60
-            while Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-                assert worker.poll() is None, worker.communicate()[0]
-                assert time.monotonic() < end, "it did not get there"
-                time.sleep(0.02)
+            with os.fdopen(reads) as output:
+                _, status = os.waitpid(pid, os.WUNTRACED)
+                lives = os.WIFSTOPPED(status)
+                assert lives, f"it did not get to {point}: {output.read()}"
 
-            def thaw() -> str:
-                worker.send_signal(signal.SIGCONT)
-                said, _ = worker.communicate(timeout=60)
-                assert worker.returncode == 0, said
-                return said
+                def thaw() -> str:
+                    nonlocal lives
+                    os.kill(pid, signal.SIGCONT)
+                    said = output.read()
+                    _, status = os.waitpid(pid, 0)
+                    lives = False
+                    assert status == 0, said
+                    return said
 
-            yield thaw
+                yield thaw
         finally:
-            if worker.poll() is None:
-                worker.kill()
-            worker.communicate()
+            watch.cancel()
+            if lives:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def unread(request: ApprovalRequest) -> Revision | None:

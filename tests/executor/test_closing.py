@@ -16,7 +16,7 @@ from approvals.errors import NotAllowed, Refused, WrongState
 from approvals.models import Attempt, AuditEntry, Execution, Look, Observation, Proof, Statement
 from approvals.statements import Outcome
 from approvals.states import Verdict
-from executor import delivery, feed, reconcile, tasks
+from executor import delivery, reconcile, tasks
 from tests import cast as standing
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_evidence import learn, lose_what_is_queued
@@ -176,8 +176,7 @@ def test_evidence_that_comes_first_ends_the_closing(stage: Stage) -> None:
     sweep(stage)
     statement = closing(stage, execution, Outcome.NO_EFFECT)
     stage.cast.sign_statement(statement, "bob")
-    with stage.acting("feed"):
-        feed.poll(wait=1)
+    stage.poll()
     with stage.acting("delivery"):
         delivery.drain()
     sweep(stage)

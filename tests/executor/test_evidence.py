@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from approvals.models import Alert, Attempt, AuditEntry, Execution, Look, OutboxMessage, Proof, TrailRecord
-from executor import aws, calling, claim, delivery, feed, readying, reconcile
+from executor import aws, calling, claim, delivery, readying, reconcile
 from executor.opening import Opened
 from executor.outside import Held
 from executor.sandbox.world import DEMO
@@ -20,8 +20,7 @@ from tests.executor.test_feed import put
 
 def learn(stage: Stage) -> None:
     """The feed takes in what CloudTrail says; delivery matches it."""
-    with stage.acting("feed"):
-        feed.poll(wait=1)
+    stage.poll()
     stage.lapse()
     with stage.acting("delivery"):
         delivery.drain()
@@ -30,8 +29,9 @@ def learn(stage: Stage) -> None:
 def lose_what_is_queued(stage: Stage) -> None:
     """EventBridge may drop."""
     url = DEMO.queue_url(stage.aws.endpoint_url)
+    stage.aws.wait_until_delivered()
     with stage.acting("feed"):
-        aws.delete(url, aws.receive(url, region=DEMO.region, wait=1), region=DEMO.region)
+        aws.delete(url, aws.receive(url, region=DEMO.region, wait=0), region=DEMO.region)
 
 
 def executed_by_hand(stage: Stage, policy: str, source: str, table: str) -> None:

@@ -29,8 +29,7 @@ def put(stage: Stage, *bodies: str) -> None:
 
 
 def poll(stage: Stage) -> int:
-    with stage.acting("feed"):
-        return feed.poll(wait=1)
+    return stage.poll()
 
 
 def waiting(stage: Stage) -> int:

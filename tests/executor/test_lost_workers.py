@@ -13,7 +13,7 @@ import pytest
 from approvals import audit
 from approvals.models import Attempt, Execution
 from approvals.plan import Step
-from executor import aws, delivery, feed, points, reconcile, tasks
+from executor import aws, delivery, points, reconcile, tasks
 from executor.points import Point
 from executor.sandbox.world import DEMO
 from tests.cast import Cast, seal
@@ -234,8 +234,7 @@ def test_the_record_of_the_call_settles_what_was_unknown(stage: Stage) -> None:
     stage.killed_at("called")
     sweep(stage)
     assert fresh(execution).state == "unknown"
-    with stage.acting("feed"):
-        feed.poll(wait=1)
+    stage.poll()
     with stage.acting("delivery"):
         delivery.drain()
     sweep(stage)

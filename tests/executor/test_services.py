@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from approvals import decisions
 from approvals.models import ApprovalRequest, Execution, Observation, Proof, TrailRecord
 from approvals.states import Completeness, Status
-from executor import answers, aws, claim, feed, readying, same_call
+from executor import answers, aws, claim, readying, same_call
 from executor.same_call import Likeness
 from executor.sandbox.world import DEMO, DemoWorldFacts
 from tests.cast import Cast, seal
@@ -138,8 +138,7 @@ def drafted(stage: Stage, case: Case) -> ApprovalRequest:
     with client(stage, "alice", case.service) as denied, pytest.raises(ClientError) as caught:
         getattr(denied, xform_name(case.name))(**case.asked)
     assert caught.value.response["Error"]["Code"] == case.code
-    with stage.acting("feed"):
-        feed.poll(wait=1)
+    stage.poll()
     return ApprovalRequest.objects.get(operation=case.operation)
 
 

@@ -66,15 +66,12 @@ def test_a_record_in_a_log_file_settles_what_was_unknown(stage: Stage) -> None:
 
 def test_log_files_and_events_make_one_record(stage: Stage) -> None:
     """The event came by the queue as well: it is the same record, told apart by its id, and proves one attempt once."""
-    from executor import feed
-
     execution = stage.cast.approved()
     stage.killed_at("called")
     sweep(stage)
     stage.aws.write_log_files()
     read(stage)
-    with stage.acting("feed"):
-        feed.poll(wait=1)
+    stage.poll()
     call = stage.calls()[0]
     assert TrailRecord.objects.filter(event_id=call["eventID"]).count() == 1
     assert fresh(execution).state == "unknown"

@@ -50,7 +50,7 @@ class _ElsewhereInS3(BaseHTTPRequestHandler):
 def test_a_call_on_a_bucket_of_another_region_is_not_sent_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 says that the bucket is elsewhere, which is a definite no: the call, of one region, is not made in another."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _ElsewhereInS3) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         aws.forget()
         with aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, ARN) as session:
