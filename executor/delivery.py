@@ -21,7 +21,7 @@ from approvals.errors import AuditUnavailable
 from approvals.models import ApprovalRequest, AuditKind, Execution, Notice, OutboxKind, OutboxMessage
 from approvals.operations import catalog
 from approvals.states import ExecutionState, Verdict
-from executor import aws, evidence, stuck, target
+from executor import errands, evidence, stuck, target
 from executor.errors import AwsError, AwsUnavailable
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _notify(message: OutboxMessage) -> str:
     note = notifications.compose(message)
     if note is None:
         return ""  # what it was about was decided meanwhile
-    message_id = aws.publish(
+    message_id = errands.publish(
         settings.TOPIC_ARN,
         region=settings.HOME_REGION,
         subject=note.subject,
@@ -101,7 +101,7 @@ def _fitting(body: str) -> str:
 
 def _mirror(message: OutboxMessage) -> str:
     row = row_of(UUID(message.subject))
-    if not aws.mirror(settings.MIRROR_TABLE, row, region=settings.HOME_REGION):
+    if not errands.mirror(settings.MIRROR_TABLE, row, region=settings.HOME_REGION):
         log.info("the mirror is newer than this write", extra={"request": message.subject, "version": row["Version"]})
     return ""
 

@@ -8,8 +8,8 @@ import time
 from django.conf import settings
 
 from approvals.ingest import Message, ingest
-from executor import aws
-from executor.aws import Received
+from executor import errands
+from executor.errands import Received
 from executor.errors import AwsError
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def poll(*, wait: int = WAIT, longest: float = LONGEST) -> int:
     taken, end = 0, time.monotonic() + longest
     while True:
         try:
-            messages = aws.receive(settings.QUEUE_URL, region=settings.HOME_REGION, wait=wait)
+            messages = errands.receive(settings.QUEUE_URL, region=settings.HOME_REGION, wait=wait)
             if not messages:
                 return taken
             ingest([Message(message.id, message.body) for message in messages])
@@ -45,5 +45,5 @@ def poll(*, wait: int = WAIT, longest: float = LONGEST) -> int:
 
 def _delete(messages: list[Received]) -> None:
     """They are accounted for; one that cannot be deleted comes again and is counted as a duplicate."""
-    for failure in aws.delete(settings.QUEUE_URL, messages, region=settings.HOME_REGION):
+    for failure in errands.delete(settings.QUEUE_URL, messages, region=settings.HOME_REGION):
         log.warning("a message that was taken in could not be deleted from the queue: %s", failure)

@@ -30,7 +30,7 @@ from approvals.operations import catalog, inputs, sensitive
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.sealing import OAEP, Place, SealingKey
-from executor import aws
+from executor import errands
 from executor.answers import Accepted, Answer, Rejected, Unknown
 from executor.errors import AwsError
 
@@ -87,13 +87,13 @@ class KmsKey:
     arn: str
 
     def fingerprint(self) -> str:
-        public = load_der_public_key(aws.public_key(self.arn))
+        public = load_der_public_key(errands.public_key(self.arn))
         if not isinstance(public, rsa.RSAPublicKey):
             raise BadSealingKey(f"{self.arn} is no RSA key.")
         return SealingKey(public).fingerprint
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        found = aws.unwrapped(self.arn, wrapped)
+        found = errands.unwrapped(self.arn, wrapped)
         if found is None:
             raise BadSeal("The data key was wrapped for another key, or changed.")
         return found

@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from approvals.models import Alert, ApprovalRequest, Attempt, AuditEntry, Execution, Revision
 from config.environment import _database
-from executor import aws, feed, inspect, tasks
+from executor import aws, errands, feed, inspect, tasks
 from executor.sandbox.server import LocalAws
 from executor.sandbox.world import DEMO
 from executor.target import Patience
@@ -287,9 +287,9 @@ def inbox(stage: Stage) -> list[dict[str, Any]]:
     with stage.acting("delivery", keys_of="mallory"):
         url = DEMO.queue_url(stage.aws.endpoint_url, DEMO.inbox)
         found: list[dict[str, Any]] = []
-        while got := aws.receive(url, region=DEMO.region, wait=0):
+        while got := errands.receive(url, region=DEMO.region, wait=0):
             found += [json.loads(message.body) for message in got]
-            aws.delete(url, got, region=DEMO.region)
+            errands.delete(url, got, region=DEMO.region)
         aws.forget()
     return found
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from approvals.models import ApprovalRequest, AuditEntry, OutboxMessage
-from executor import aws, delivery
+from executor import aws, delivery, errands
 from executor.sandbox.world import DEMO
 from tests.executor.stage import Stage, inbox
 
@@ -64,7 +64,7 @@ def test_a_late_write_never_regresses_the_mirror(stage: Stage) -> None:
     stage.cast.sign_confirm(request)
     deliver(stage)
     with stage.acting("delivery"):
-        assert not aws.mirror(DEMO.mirror_table, early, region=DEMO.region)
+        assert not errands.mirror(DEMO.mirror_table, early, region=DEMO.region)
     assert mirrored(stage)[str(request.pk)]["Status"] == "Waiting for review"
 
 

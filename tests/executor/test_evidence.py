@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from approvals.models import Alert, Attempt, AuditEntry, Execution, Look, OutboxMessage, Proof, TrailRecord
-from executor import aws, calling, claim, delivery, readying, reconcile
+from executor import aws, calling, claim, delivery, errands, readying, reconcile
 from executor.opening import Opened
 from executor.outside import Held
 from executor.sandbox.world import DEMO
@@ -31,7 +31,7 @@ def lose_what_is_queued(stage: Stage) -> None:
     url = DEMO.queue_url(stage.aws.endpoint_url)
     stage.aws.wait_until_delivered()
     with stage.acting("feed"):
-        aws.delete(url, aws.receive(url, region=DEMO.region, wait=0), region=DEMO.region)
+        errands.delete(url, errands.receive(url, region=DEMO.region, wait=0), region=DEMO.region)
 
 
 def executed_by_hand(stage: Stage, policy: str, source: str, table: str) -> None:

@@ -13,7 +13,7 @@ from django.db import connections
 from django.db.models import Sum
 
 from approvals.models import ApprovalRequest, FeedBatch, QuarantinedMessage, TrailRecord
-from executor import aws, feed
+from executor import aws, errands, feed
 from executor.sandbox.world import DEMO
 from tests.cast import envelope, trail_record
 from tests.executor.stage import Stage
@@ -138,7 +138,7 @@ def test_the_feed_can_do_nothing_but_read_its_queue(stage: Stage) -> None:
     account = KnownAccount(DEMO.account, "aws", (DEMO.region,), DEMO.executor_role_arn, DEMO.external_id)
     with stage.acting("feed"):
         with pytest.raises(AwsRefused, match=r"not authorized|AccessDenied|AuthorizationError"):
-            aws.publish(DEMO.topic_arn, region=DEMO.region, subject="s", body="b", attributes={})
+            errands.publish(DEMO.topic_arn, region=DEMO.region, subject="s", body="b", attributes={})
         with pytest.raises(AwsRefused, match="AccessDenied"):
             aws.assume(account, "x-1", "{}", region=DEMO.region, name="step-1")
 

@@ -278,9 +278,9 @@ class TestKms:
     def kms_public(self, stage: Stage, kms_key: str, settings, tmp_path) -> str:
         """The portal's half of the KMS key, as an operator gets it; the executor is told the ARN."""
         with stage.acting("execution"):
-            from executor import aws
+            from executor import errands
 
-            public = load_der_public_key(aws.public_key(kms_key))
+            public = load_der_public_key(errands.public_key(kms_key))
         pem = sealing.SealingKey(public).pem()  # type: ignore[arg-type]
         settings.SEALING_KEY, settings.OPENING_KEYS = pem, (kms_key,)
         opening._by_fingerprint.cache_clear()

@@ -18,7 +18,7 @@ from approvals.errors import NotAllowed, Refused, WrongState
 from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, Proof
 from approvals.states import Verdict
 from config import celery as configured
-from executor import aws, calling, claim
+from executor import aws, calling, claim, errands
 from executor.errors import AwsRefused, WrongAccount
 from executor.opening import Opened
 from executor.outside import Held
@@ -141,9 +141,9 @@ def test_row_29_each_process_has_a_queue_a_role_and_keys_of_its_own(stage: Stage
         with psycopg.connect(stage.role_url(process)) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("INSERT INTO approvals_attempt (execution_id, step) VALUES (%s, 0)", [execution.pk])
     with stage.acting("execution"), pytest.raises(AwsRefused, match="AccessDenied"):
-        aws.receive(DEMO.queue_url(stage.aws.endpoint_url), region=DEMO.region, wait=0)
+        errands.receive(DEMO.queue_url(stage.aws.endpoint_url), region=DEMO.region, wait=0)
     with stage.acting("execution"), pytest.raises(AwsRefused, match=r"AuthorizationError|AccessDenied"):
-        aws.publish(DEMO.topic_arn, region=DEMO.region, subject="x", body="x", attributes={})
+        errands.publish(DEMO.topic_arn, region=DEMO.region, subject="x", body="x", attributes={})
 
 
 def test_row_29_a_session_does_its_step_and_nothing_else(stage: Stage) -> None:
@@ -188,7 +188,7 @@ def test_row_29_every_session_is_announced_past_the_worker(stage: Stage) -> None
     # The people's other messages stay free of it, and nobody but EventBridge may speak there.
     assert inbox(stage) == []
     with stage.acting("execution"), pytest.raises(AwsRefused):
-        aws.publish(DEMO.sessions_topic_arn, region=DEMO.region, subject="x", body="x", attributes={})
+        errands.publish(DEMO.sessions_topic_arn, region=DEMO.region, subject="x", body="x", attributes={})
 
 
 def test_row_29_a_rogue_call_is_an_alert(stage: Stage, settings: Any) -> None:
@@ -217,7 +217,7 @@ def _announced(stage: Stage) -> list[dict[str, Any]]:
     """The events that the topic of sessions delivered."""
     with stage.acting("delivery", keys_of="mallory"):
         url = DEMO.queue_url(stage.aws.endpoint_url, DEMO.sessions)
-        found = [json.loads(json.loads(one.body)["Message"]) for one in aws.receive(url, region=DEMO.region, wait=2)]
+        found = [json.loads(json.loads(one.body)["Message"]) for one in errands.receive(url, region=DEMO.region, wait=2)]
         aws.forget()
     return found
 
