@@ -60,8 +60,8 @@ def _tests() -> list[tuple[int, str, str, bool]]:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 decorators = [ast.unparse(one) for one in node.decorator_list]
                 idle = any(word in one for one in decorators for word in ("skip", "xfail"))
-                for row in _rows_of(node.name, decorators):
-                    found.append((row, f"{path.relative_to(TESTS)}::{node.name}", ast.get_docstring(node) or "", idle))
+                where = f"{path.relative_to(TESTS)}::{node.name}"
+                found += [(row, where, ast.get_docstring(node) or "", idle) for row in _rows_of(node.name, decorators)]
     return found
 
 
