@@ -36,6 +36,43 @@ def fingerprint(*, but: Collection[str] = SESSIONS) -> Mapping[str, str]:
         return {name: said for name, said in cursor.fetchall() if name not in but}
 
 
+# What was written in this transaction, undone or not: PostgreSQL counts each row, and a TRUNCATE gives a table another file.
+_WRITTEN = """
+SELECT relname, relfilenode::text || ' ' || pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid)
+    + pg_stat_get_xact_tuples_deleted(oid)
+FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+"""
+
+
+class Watch:
+    """What differs from the fingerprint that it began with, within one transaction: `fingerprint`, at a small part of its price.
+
+    It reads only the tables that were written to since they were last found the same. What another connection writes it does
+    not see, so whoever relies on it ends with a fingerprint of everything.
+    """
+
+    def __init__(self) -> None:
+        self.before = fingerprint()
+        self._same = self._written()
+
+    def changed(self) -> frozenset[str]:
+        """The names of the tables that say something else now."""
+        written = self._written()
+        suspects = sorted(name for name, count in written.items() if count != self._same.get(name))
+        if not suspects:
+            return frozenset()
+        with connection.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(_ONE.format(name) for name in suspects))
+            differs = changed({name: self.before.get(name, "") for name in suspects}, dict(cursor.fetchall()))
+        self._same.update({name: written[name] for name in suspects if name not in differs})
+        return differs
+
+    def _written(self) -> dict[str, str]:
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITTEN)
+            return {name: count for name, count in cursor.fetchall() if name not in SESSIONS}
+
+
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> frozenset[str]:
     """The names of the tables that say something else now."""
     return frozenset(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -50,15 +51,18 @@ ROWS: Final = {
 }
 
 
-def _tests() -> Iterator[tuple[int, str, str, bool]]:
-    """(row, where, docstring, whether it is skipped or expected to fail) of every test that proves a row."""
+@cache
+def _tests() -> list[tuple[int, str, str, bool]]:
+    """(row, where, docstring, whether it is skipped or expected to fail) of every test that proves a row. Read once."""
+    found = []
     for path in sorted(TESTS.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 decorators = [ast.unparse(one) for one in node.decorator_list]
                 idle = any(word in one for one in decorators for word in ("skip", "xfail"))
-                for row in _rows_of(node.name, decorators):
-                    yield row, f"{path.relative_to(TESTS)}::{node.name}", ast.get_docstring(node) or "", idle
+                where = f"{path.relative_to(TESTS)}::{node.name}"
+                found += [(row, where, ast.get_docstring(node) or "", idle) for row in _rows_of(node.name, decorators)]
+    return found
 
 
 def _rows_of(name: str, decorators: list[str]) -> Iterator[int]:

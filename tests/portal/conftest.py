@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.fingerprint import Watch
     from tests.portal.hands import Browser
     from tests.portal.house import House
 
@@ -46,11 +47,17 @@ def house(tmp_path_factory, django_db_setup, django_db_blocker) -> Iterator[Hous
 
 
 @pytest.fixture(scope="module")
-def before(house: House) -> dict[str, str]:
-    """What the database holds at the beginning of every visit of the house, table by table."""
-    from tests.fingerprint import fingerprint
+def watch(house: House) -> Watch:
+    """What tells, after a visit of the house, which tables say something else than at its beginning."""
+    from tests.fingerprint import Watch
 
-    return dict(fingerprint())
+    return Watch()
+
+
+@pytest.fixture(scope="module")
+def before(watch: Watch) -> dict[str, str]:
+    """What the database holds at the beginning of every visit of the house, table by table."""
+    return dict(watch.before)
 
 
 @pytest.fixture(autouse=True)

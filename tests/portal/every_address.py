@@ -152,10 +152,12 @@ _FORGERIES: Final = (
 
 
 def _ceremonies(house: House, visitor: Visitor, url: str, form: Form) -> Iterator[Any]:
+    opened: Form = {}
     for number, forge in enumerate(_FORGERIES):
-        answer = visitor.ask("POST", url, {**form, "step": "begin"})
-        yield answer
-        opened = fields_of(answer.content.decode(), "ceremony")
+        if opened or not number:
+            answer = visitor.ask("POST", url, {**form, "step": "begin"})
+            yield answer
+            opened = fields_of(answer.content.decode(), "ceremony")
         nonce = opened.get("nonce") or house.replayed["nonce"]
         fields = globals()[forge](house, visitor, form, nonce)
         yield visitor.ask("POST", url, {**form, "step": "sign", "nonce": nonce, **fields})
@@ -220,7 +222,8 @@ def proposes(by: str, **typed: Any) -> Posts:
     """The form of this page, as it opens for `by` and filled in with what is typed: sent by whoever it is, and sent empty."""
 
     def posts(house: House, visitor: Visitor, url: str, thing: Any) -> Iterator[Any]:
-        opened = form_of(house.visitors[by].ask("GET", url))
+        # The page is the same for each of them: what anybody changes is undone.
+        opened = house.opened.get((by, url)) or house.opened.setdefault((by, url), form_of(house.visitors[by].ask("GET", url)))
         yield visitor.ask("POST", url, {**opened, "reason": "it is time", **{k.replace("__", "-"): v for k, v in typed.items()}})
         yield visitor.ask("POST", url, {**opened, "reason": ""})
         yield visitor.ask("POST", url, ADMIN_FORM)

@@ -85,6 +85,8 @@ class House:
     # An assertion of bob's that was accepted once, with the fields that went along.
     replayed: dict[str, str] = field(default_factory=dict)
     visitors: dict[str, Visitor] = field(default_factory=dict)
+    # The fields of forms, as they were opened by somebody once.
+    opened: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     @contextmanager
     def undone(self) -> Iterator[None]:
