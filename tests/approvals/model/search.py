@@ -92,26 +92,18 @@ class Search:
         made, depth = 0, 0
         while frontier:
             fresh: list[int] = []
-            found: set[int] = set()
             for state in frontier:
                 reached, breach = self.after(state)
                 made += len(reached)
                 if breach:
                     story = self._story(state, came, breach) if trace else ()
                     return Found(len(seen), made, depth + 1, time.process_time() - began, breach, story)
-                if not trace:
-                    found.update(reached)
-                    continue
                 for new in reached:
                     if new not in seen:
                         seen.add(new)
                         fresh.append(new)
-                        came[new] = state
-            if found:
-                # Millions of moves lead where another one led: sets tell that sooner than a loop.
-                found -= seen
-                seen |= found
-                fresh = list(found)
+                        if trace:
+                            came[new] = state
             frontier, depth = fresh, depth + bool(fresh)
             assert len(seen) <= most, f"more than {most:,} states: narrow the scope"
         return Found(len(seen), made, depth, time.process_time() - began)
