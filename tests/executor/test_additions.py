@@ -22,10 +22,9 @@ def step_of(operation: Operation, **parameters: Any) -> Step:
 
 
 def every_operation() -> list[Operation]:
-    loader = catalog.loader()
     found = []
-    for service in loader.list_available_services("service-2"):
-        for name in loader.load_service_model(service, "service-2")["operations"]:
+    for service in catalog.services():
+        for name in catalog.service_model(service).operation_names:
             try:
                 found.append(catalog.get(f"{service}:{name}"))
             except Exception:  # noqa: BLE001, S112 - streams and the like, which the catalog does not offer
