@@ -40,7 +40,7 @@ demo: $(VENV)/.demo-stamp
 	@exec $(BIN)/python manage.py demo $(if $(FRESH),--fresh) $(if $(ONCE),--once) $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 bench: $(VENV)/.dev-stamp
 	$(BIN)/python -m tests.benchmarks

@@ -30,8 +30,7 @@ def put(kind: OutboxKind, subject: UUID | int, *, topic: str = "", due_at: datet
         raise RuntimeError("An outbox message belongs into the transaction that makes it true.")
     now = timezone.now()
     OutboxMessage.objects.create(kind=kind, subject=str(subject), topic=topic, created_at=now, due_at=due_at or now)
-    # A lambda, not a partial: Django names a robust hook that failed by its __qualname__, which a partial lacks.
-    transaction.on_commit(lambda: nudge(kind), robust=True)
+    _nudge_once_committed(kind)
 
 
 def take(kinds: Iterable[OutboxKind], *, most: int = 20) -> list[OutboxMessage]:
@@ -63,9 +62,30 @@ def put_off(message: OutboxMessage, why: str, *, until: datetime | None = None) 
     )
 
 
-def nudge(kind: OutboxKind) -> None:
-    """Wake the worker that keeps promises of this kind. A nudge that fails loses nothing: a sweep finds the row."""
+class _Nudges:
+    """What wakes the workers once the transaction is committed: of all the promises in it, each worker once."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[OutboxKind, None] = {}
+        # Django names a robust hook that failed by this.
+        self.__qualname__ = type(self).__qualname__
+
+    def __call__(self) -> None:
+        nudge(*self.kinds)
+
+
+def _nudge_once_committed(kind: OutboxKind) -> None:
+    # A hook of a savepoint that was rolled back is gone from the list, and the next promise makes another.
+    found = next((hook for _, hook, *_ in connection.run_on_commit if isinstance(hook, _Nudges)), None)
+    if found is None:
+        found = _Nudges()
+        transaction.on_commit(found, robust=True)
+    found.kinds[kind] = None
+
+
+def nudge(*kinds: OutboxKind) -> None:
+    """Wake the workers that keep promises of these kinds. A nudge that fails loses nothing: a sweep finds the row."""
     # A setting names what is called, so that this room knows no Celery.
     name = getattr(settings, "OUTBOX_NUDGE", "")
     if name:
-        import_string(name)(str(kind))
+        import_string(name)(*map(str, kinds))

@@ -188,7 +188,18 @@ def waiting_to_be_adopted() -> QuerySet[ApprovalRequest]:
     return ApprovalRequest.objects.filter(Q(requester=None) | Q(requester__is_human=False), state="draft")
 
 
-def may_read(person: Person, request: ApprovalRequest) -> bool:
-    """Whether the person may read this request, and so take part in its thread."""
-    guardrails = list(Guardrail.objects.filter(name__in=reviewable_by(person)).values_list("pk", flat=True))
-    return (requests_seen_by(person, guardrails) | waiting_to_be_adopted()).filter(pk=request.pk).exists()
+def may_read(person: Person, request: ApprovalRequest, rights: Collection[str] | None = None) -> bool:
+    """Whether the person may read this request, and so take part in its thread: as `requests_seen_by`, or it waits to be adopted.
+
+    `rights` are the names of the guardrails that he reviews under, where they are known.
+    """
+    if person.is_administrator or person.is_auditor or request.requester_id == person.pk:
+        return True
+    if person.is_human and _waits_to_be_adopted(request):
+        return True
+    names = reviewable_by(person) if rights is None else rights
+    return RevisionGuardrail.objects.filter(request=request, guardrail__name__in=names).exists()
+
+
+def _waits_to_be_adopted(request: ApprovalRequest) -> bool:
+    return request.state == "draft" and (request.requester is None or not request.requester.is_human)

@@ -128,18 +128,20 @@ def _connection() -> Connection:
     )
 
 
-def nudge(kind: str) -> None:
-    """Wake the worker that drains outbox rows of this kind: notify, mirror, prove, execute, inspect, close, logs, apply.
+def nudge(*kinds: str) -> None:
+    """Wake the workers that drain outbox rows of these kinds (DRAINS), each once, in the order of the kinds.
 
     Called after a commit. The row is the promise and the sweep its guarantee; the nudge only makes it quick, so it
     never raises and never waits longer than about a second.
     """
-    task = DRAINS.get(kind)
-    if task is None:
-        logger.error("No worker drains outbox rows of kind %r; add it to config.celery.DRAINS.", kind)
+    if unknown := [kind for kind in kinds if kind not in DRAINS]:
+        logger.error("No worker drains outbox rows of kind %s; add it to config.celery.DRAINS.", ", ".join(map(repr, unknown)))
+    tasks = dict.fromkeys(DRAINS[kind] for kind in kinds if kind in DRAINS)
+    if not tasks:
         return
     try:
         with pools.producers[_connection()].acquire(block=True, timeout=NUDGE_TIMEOUT) as producer:
-            app.send_task(task, producer=producer, retry=False, expires=STALE_AFTER)
+            for task in tasks:
+                app.send_task(task, producer=producer, retry=False, expires=STALE_AFTER)
     except (OperationalError, KombuError, OSError) as error:
-        logger.warning("The broker did not take the nudge for %r (%s); the next sweep does the work.", kind, error)
+        logger.warning("The broker did not take the nudge for %s (%s); the next sweep does the work.", ", ".join(kinds), error)

@@ -157,7 +157,7 @@ class Viewer:
 
     def must_see(self, request: ApprovalRequest) -> None:
         """Raise NotAllowed when the person may not read this request."""
-        if not (self.requests() | self.waiting_to_be_adopted()).filter(pk=request.pk).exists():
+        if not permissions.may_read(self.person, request, self.guardrails):
             raise NotAllowed(
                 "This request is not yours, and you review under none of the guardrails that protect what it touches. "
                 "If you should, ask the administrators: two of them sign a change that gives the right; a link alone gives none."

@@ -30,8 +30,31 @@ def test_a_rolled_back_transaction_promises_nothing(cloned_database, settings):
     assert not OutboxMessage.objects.exists()
 
 
-def never(kind: str) -> None:
-    raise AssertionError(f"nudged for {kind}")
+def never(*kinds: str) -> None:
+    raise AssertionError(f"nudged for {kinds}")
+
+
+nudges: list[tuple[str, ...]] = []
+
+
+def noted(*kinds: str) -> None:
+    nudges.append(kinds)
+
+
+def test_a_transaction_nudges_once_for_all_that_it_promises(cloned_database, settings):
+    """Each kind once, in the order of the promises; what a savepoint took back wakes nobody by itself."""
+    settings.OUTBOX_NUDGE = "tests.approvals.test_outbox.noted"
+    nudges.clear()
+    with transaction.atomic():
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            outbox.put(OutboxKind.CLOSE, 1)
+            raise ZeroDivisionError
+        for kind in (OutboxKind.EXECUTE, OutboxKind.NOTIFY, OutboxKind.NOTIFY, OutboxKind.MIRROR):
+            with transaction.atomic():
+                outbox.put(kind, 1)
+    with transaction.atomic():
+        outbox.put(OutboxKind.MIRROR, 2)
+    assert nudges == [("execute", "notify", "mirror"), ("mirror",)]
 
 
 def test_a_nudge_that_fails_loses_nothing(cloned_database, settings):

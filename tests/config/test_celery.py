@@ -85,6 +85,17 @@ def test_a_nudge_wakes_the_worker_of_its_kind_and_carries_nothing(valkey_url, ki
     assert found["content-type"] == "application/json"
 
 
+def test_a_worker_is_woken_once_for_several_kinds(valkey_url):
+    """What one worker drains is one message, and each worker has its own."""
+    with redis.Redis.from_url(valkey_url) as broker:
+        broker.delete("delivery", "execution")
+        code = "import django; django.setup(); from config.celery import nudge; nudge('execute', 'notify', 'mirror', 'inspect')"
+        environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "REDIS_URL": valkey_url}
+        subprocess.run([sys.executable, "-c", code], env=environ, cwd=PROJECT, timeout=30, check=True)
+        assert [broker.llen(queue) for queue in ("execution", "delivery")] == [1, 1]
+        broker.delete("delivery", "execution")
+
+
 def test_a_nudge_without_a_broker_is_quick_and_silent_to_its_caller():
     took, logged = nudge_in_a_process("redis://127.0.0.1:9/0", "execute", repeat=3)
     assert took < 1.2

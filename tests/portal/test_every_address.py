@@ -16,9 +16,10 @@ from django.db import IntegrityError, connection, transaction
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from approvals import decisions
+from approvals import decisions, permissions
 from approvals.models import ApprovalRequest
 from approvals.states import Verdict
+from portal.viewer import Viewer
 from tests.fingerprint import Watch, changed, fingerprint
 from tests.portal import every_address
 from tests.portal.every_address import ADDRESSES, DECISIVE, Found
@@ -264,3 +265,16 @@ def test_the_states_of_the_world_are_what_they_are_called(house):
         assert now.state == names.get(label, label), label
         house.requests[label] = now
     assert timezone.now() < house.requests["pending"].pending_until
+
+
+def test_who_may_read_one_request_is_who_finds_it_in_a_list(house):
+    """The question about one request and the query over all give the same answer, to every role about every request."""
+    asked = set()
+    for handle, request in itertools.product(INSIDE, house.requests.values()):
+        viewer = Viewer(house.cast.person(handle))
+        listed = (viewer.requests() | viewer.waiting_to_be_adopted()).filter(pk=request.pk).exists()
+        found = ApprovalRequest.objects.get(pk=request.pk)
+        assert permissions.may_read(viewer.person, found) == listed, (handle, found)
+        assert permissions.may_read(viewer.person, found, viewer.guardrails) == listed, (handle, found)
+        asked.add(listed)
+    assert asked == {True, False}
