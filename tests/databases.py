@@ -50,7 +50,7 @@ class Cluster:
 
     def clone(self, name: str) -> str:
         """A fresh copy of the migrated template; returns the owner's URL of it."""
-        self._administer("CREATE DATABASE {} TEMPLATE {} OWNER {}", name, self.template, self._owner)
+        self._administer("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY", name, self.template, self._owner)
         return servers.with_database(self.owner_url, name)
 
     def copy(self, source: str, name: str) -> str:

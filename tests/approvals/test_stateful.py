@@ -503,6 +503,7 @@ class OneRequest(RuleBasedStateMachine):
         self.expected = self.expected._replace(state=state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", RULES)
 def test_the_product_does_what_the_model_says(tmp_path, settings, cloned_database, table):
     """Whatever people do in whatever order, each verb refuses, and each row stands, as the searched model says."""

@@ -26,10 +26,9 @@ def stage(
 ) -> Iterator[Stage]:
     """The cast's sealed world with a local AWS, in a database of its own; nobody is nudged, and targets settle quickly."""
     # Models may be imported only once Django is set up, which is after the first conftests.
-    from executor import aws
     from executor.sandbox.server import LocalAws
     from executor.sandbox.world import DEMO
-    from tests.executor.stage import QUICK, Stage
+    from tests.executor.stage import QUICK, Stage, forget_all
 
     settings.OUTBOX_NUDGE = ""
     settings.HOME_REGION = DEMO.region
@@ -44,4 +43,4 @@ def stage(
         stage = Stage(cast, started, cloned_database, role_url)
         cast.before_signing = stage.read
         yield stage
-    aws.forget()
+        forget_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging.config
 import os
@@ -150,12 +151,15 @@ class Stage:
         """The id of a worker that was forked off this process and does what is due; what it says goes to the descriptor."""
         # A connection that two processes share would be closed under the one by the other.
         connections.close_all()
+        forget_all()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the threads of the local AWS hold no lock that a worker needs
             pid = os.fork()
         if pid:
             return pid
         code = 1
+        # It lives for a moment: looking for garbage would only copy the memory that it shares.
+        gc.disable()
         try:
             if says is not None:
                 sys.stdout = sys.stderr = os.fdopen(says, "w", buffering=1)
@@ -256,21 +260,52 @@ def with_keys(started: LocalAws, user: str, endpoint: str = "") -> Iterator[None
         AWS_SECRET_ACCESS_KEY=key["secret_access_key"],
         AWS_DEFAULT_REGION=DEMO.region,
     )
-    aws.forget()
+    who = (key["access_key_id"], endpoint, aws._AGAIN, aws._ONCE)
+    outer = _set_aside()
+    base, boto = _processes.pop(who, ({}, []))
+    aws._base.update(base)
+    aws._boto.extend(boto)
     try:
         yield
     finally:
-        aws.forget()
+        _processes[who] = _set_aside()
+        base, boto = outer
+        aws._base.update(base)
+        aws._boto.extend(boto)
         os.environ.clear()
         os.environ.update(before)
+
+
+# The clients of each process of a stage, which it keeps while another acts: to make them anew is much of what a test costs.
+_Clients = tuple[dict[tuple[str, str], Any], list[Any]]
+_processes: dict[tuple[Any, ...], _Clients] = {}
+
+
+def _set_aside() -> _Clients:
+    """Take away the clients of the process that acted; what reads is assumed anew by whoever acts next."""
+    found = dict(aws._base), list(aws._boto)
+    aws._base.clear()
+    aws.forget()
+    return found
+
+
+def forget_all() -> None:
+    """As if every process of a stage had ended: no connection of theirs is left."""
+    aws.forget()
+    while _processes:
+        _, (base, _boto) = _processes.popitem()
+        for client in base.values():
+            client.close()
 
 
 @contextmanager
 def reading_tables(tables: Iterable[str]) -> Iterator[None]:
     """This process reads as the execution worker does, in a local AWS with these tables and little else; its database is kept."""
     facts = replace(DEMO, tables=tuple(tables), databases={}, key_aliases=(), buckets=(), instances=(), secrets=())
-    with LocalAws(facts) as started, with_keys(started, DEMO.execution_user):
-        yield
+    with LocalAws(facts) as started:
+        with with_keys(started, DEMO.execution_user):
+            yield
+        forget_all()
 
 
 def connect_to(url: str) -> None:

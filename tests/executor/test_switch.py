@@ -285,6 +285,7 @@ def test_a_plan_of_several_steps_stops_before_its_next_step(stage: Stage, monkey
     assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"])
 
 
+@pytest.mark.slow
 def test_after_the_commit_of_a_pause_no_call_is_announced(cloned_database: str, cast: Any) -> None:
     """Fifty races of a pause against `sent`: the trail, which is in the order of commits, never has `sent` behind the pause."""
     from executor.endings import Claim

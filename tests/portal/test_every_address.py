@@ -184,6 +184,7 @@ def _groups() -> list[tuple[str, list[Found]]]:
     return list(made.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [pytest.param(group, id=name) for name, group in _groups()])
 class TestEveryAddress:
     def test_looking_changes_nothing(self, house, watch, before, group):

@@ -119,6 +119,7 @@ def everywhere(cast: Any) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 class TestEveryForm:
     def test_it_opens_for_administrators_alone_and_changes_nothing(self, cast, browser):
         """Looking proposes nothing; an auditor, a reviewer and a requester are told who proposes."""

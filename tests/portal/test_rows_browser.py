@@ -118,6 +118,7 @@ def test_a_token_is_told_from_a_name(link, carries):
     assert carries_a_token(link) is carries
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES)
 def test_row_17_no_link_that_anybody_can_reach_changes_or_carries_anything(house, before, role):
     """Every link of every page, followed by GET as each role: no row changes but sessions, no error, no token, nothing inline."""

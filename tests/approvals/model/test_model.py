@@ -28,6 +28,7 @@ def _named(value: object) -> str | None:
     return value.name if isinstance(value, Scope) else value.what if isinstance(value, Fault) else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", scopes.WIDE, ids=_named)
 def test_no_interleaving_breaks_an_invariant(scope: Scope, capsys: pytest.CaptureFixture[str]) -> None:
     """Every state that persons, clocks, workers, crashes and restores can reach is safe; the first scope has over a million."""
