@@ -51,10 +51,10 @@ _ALERTS: Final[Mapping[ExecutionState, tuple[AlertKind, str]]] = {
 
 def locked(execution_id: UUID) -> Execution | None:
     """The execution with its request, both locked in the order that decisions lock them; None when there is none."""
-    request_id = Execution.objects.filter(pk=execution_id).values_list("revision__request_id", flat=True).first()
-    if request_id is None:
+    # What joins the two never changes, so that a wait for the lock cannot make it another request.
+    asked = ApprovalRequest.objects.select_for_update(of=("self",), no_key=True)
+    if asked.filter(revisions__execution=execution_id).first() is None:
         return None
-    ApprovalRequest.objects.select_for_update(no_key=True).get(pk=request_id)
     rows = Execution.objects.select_for_update(of=("self",), no_key=True).select_related("revision__request__account")
     return rows.get(pk=execution_id)
 

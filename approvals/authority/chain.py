@@ -14,7 +14,7 @@ from approvals.authority.links import Link, Standing
 from approvals.authority.state import Authority
 from approvals.authority.tables import fingerprint, state_of_tables
 from approvals.errors import BadAuthority
-from approvals.models import AuditEntry, AuditKind, AuthorityLink
+from approvals.models import AuditKind, AuthorityLink
 from approvals.signatures import RelyingParty
 
 # What was verified once need not be verified again: hash -> standing, for the newest link of each pin that was walked.
@@ -23,6 +23,9 @@ _walked: Final[dict[tuple[str, RelyingParty], Standing]] = {}
 _equal: Final[dict[str, tuple[str, ...]]] = {}
 _lock: Final = Lock()
 _NOTED: Final = (AuditKind.GENESIS, AuditKind.CHANGE_APPLIED, AuditKind.PASSKEY_REGISTERED)
+_NEWEST: Final = " UNION ALL ".join(
+    ["(SELECT sequence, body FROM approvals_auditentry WHERE kind = %s ORDER BY sequence DESC LIMIT 1)"] * len(_NOTED)
+)
 # Of the advisory lock: "countersi" would be too long for 64 bits.
 _KEY: Final = int.from_bytes(b"csauth01", "big")
 
@@ -68,10 +71,9 @@ def _nothing_taken_back(newest: Standing) -> None:
     Without this an older state of authority, consistent in itself, could be brought back and a right that was taken away with it.
     """
     # One for each kind: by kind and sequence they are found at once, in a trail of any length.
-    first, *others = (
-        AuditEntry.objects.filter(kind=kind).order_by("-sequence").values_list("sequence", "body")[:1] for kind in _NOTED
-    )
-    _, last = max(first.union(*others, all=True), default=(0, ""))
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST, [str(kind) for kind in _NOTED])
+        _, last = max(cursor.fetchall(), default=(0, ""))
     noted = json.loads(last)["detail"].get("hash") if last else None
     if noted != newest.hash:
         raise BadAuthority(
