@@ -35,6 +35,7 @@ __all__ = ["Forged", "Verified", "clear", "must_be_in_time", "plan_under_signatu
 
 # Whatever a guardrail says: nobody acts alone.
 _LEAST_SIGNERS: Final = 2
+_TOO_FEW: Final = "The request says that it is approved, and fewer than two persons have signed it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def plan_under_signatures(revision: Revision, authority: Authority, party: Relyi
     signers = {ceremonies.verified(one, revision.digest, authority, party, domain=signatures.DOMAIN) for one in stored}
     broken = any(one.verdict == Verdict.BREAK_GLASS for one in stored)
     if len(signers) < (1 if broken else _LEAST_SIGNERS):
-        raise Forged("The request says that it is approved, and fewer than two persons have signed it.")
+        raise Forged(_TOO_FEW)
     if plan.account not in authority.accounts:
         raise Forged("The plan's account is not one that the authority knows.")
     must_be_its_role(plan, authority)
@@ -132,7 +133,7 @@ def plan_under_signatures(revision: Revision, authority: Authority, party: Relyi
 
 def _refuse(found: Sequence[Resolution], moments: Mapping[str, datetime]) -> NoReturn:
     if len(moments) < _LEAST_SIGNERS:
-        raise Forged("The request says that it is approved, and fewer than two persons have signed it.")
+        raise Forged(_TOO_FEW)
     lacking = dict.fromkeys(f"{one.guardrail} has {one.lacking}" for each in found for one in each.progress if one.lacking)
     said = "; ".join(lacking) or "its requester does not stand behind it"
     raise Refused(f"The approvals no longer suffice: {said}. A right was taken away, or a signature is missing.")

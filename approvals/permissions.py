@@ -6,7 +6,7 @@ Superusers get nothing here: the flag is not read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -68,11 +68,10 @@ def held_by(persons: Collection[UUID], *, at: datetime | None = None, apart_from
                 for lender, name in grants
                 if lender not in apart_from and lender != person and name in lenders.get(lender, ())
             }
-    groups = _by_person((one.person, one.group_name) for one in logins if one.group_name is not None)
     return Held(
         frozenset(one.person for one in logins),
         {person: frozenset(own.get(person, ())) for person in persons},
-        {person: frozenset(groups.get(person, ())) for person in persons},
+        _groups_of(logins, persons),
     )
 
 
@@ -100,11 +99,12 @@ def _logins_of(persons: Collection[UUID]) -> list[_Login]:
     return [_Login(*row) for row in active.values_list("user_id", "person_id", "user__groups", "user__groups__name")]
 
 
-def _by_person(pairs: Iterable[tuple[UUID, str]]) -> dict[UUID, set[str]]:
+def _groups_of(logins: Sequence[_Login], persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
     found: dict[UUID, set[str]] = defaultdict(set)
-    for person, name in pairs:
-        found[person].add(name)
-    return found
+    for one in logins:
+        if one.group_name is not None:
+            found[one.person].add(one.group_name)
+    return {person: frozenset(found.get(person, ())) for person in persons}
 
 
 def _grants_of(logins: Sequence[_Login], moment: datetime) -> tuple[dict[UUID, set[str]], Lent]:
@@ -140,8 +140,7 @@ def holding(moment: datetime) -> Q:
 
 def groups_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
     """For each person, the names of the groups that an active login of theirs is in: active humans only. One query."""
-    found = _by_person((one.person, one.group_name) for one in _logins_of(persons) if one.group_name is not None)
-    return {person: frozenset(found.get(person, ())) for person in persons}
+    return _groups_of(_logins_of(persons), persons)
 
 
 def active_among(persons: Collection[UUID]) -> frozenset[UUID]:

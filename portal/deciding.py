@@ -31,6 +31,11 @@ _DECIDE: Final = ("portal/decide.html", "Approve or deny")
 _GLASS: Final = ("portal/glass.html", "Break the glass")
 
 
+def _may(scene: Scene, check: Check) -> None:
+    """Raise what the check has against this person's signing the plan as it is now."""
+    check(scene.request, scene.request.current_revision(), scene.person, timezone.now())
+
+
 def _said(
     scene: Scene,
     template: str,
@@ -42,20 +47,16 @@ def _said(
 
     What comes with a signature is left to its verb, which checks all of it itself.
     """
-
-    def may() -> None:
-        check(scene.request, scene.request.current_revision(), scene.person, timezone.now())
-
     signs = scene.http.method == "POST" and scene.http.POST.get("step") == "sign"
     if not signs:
-        may()
+        _may(scene, check)
     if scene.http.method != "POST":
         return _form(scene, template, title)
     try:
         return ceremony.typed(scene.http, *verdict)
     except CountersignError as error:
         if signs:
-            may()
+            _may(scene, check)
         return _form(scene, template, title, problem=error)
 
 
@@ -186,5 +187,5 @@ def _again(scene: Scene, template: str, title: str, check: Check, said: Typed, e
     scene.request.refresh_from_db()
     if isinstance(error, NotAllowed):
         return refusals.page(scene.http, error, back=url_of(scene.request), context=scene.frame | {"now": now_of(scene.request)})
-    check(scene.request, scene.request.current_revision(), scene.person, timezone.now())
+    _may(scene, check)
     return _form(scene, template, title, said=said, problem=error)

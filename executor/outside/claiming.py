@@ -94,14 +94,9 @@ def must_be_unclaimed(holder: Claim) -> None:
     """
     bucket = Bucket(settings.CLAIMS_BUCKET, settings.HOME_REGION)
     must_keep(bucket, PREFIX)
-    rows = Attempt.objects.filter(execution__revision__request=holder.request_id)
-    known = set(rows.values_list("claimed_as", flat=True))
-    found = bucket.versions(body.under(str(holder.request_id)))
-    many = Counter(one.key for one in found)
-    for one in found:
-        ours = one.id == _unused.get(one.key)
-        if many[one.key] > 1 or one.marker or (one.key not in known and not ours):
-            raise ClaimedElsewhere(one.key, _what_lies_there(bucket, one))
+    rows = Attempt.objects.filter(execution__revision__request=holder.request_id).exclude(claimed_as="")
+    unused = {Version(key, version, marker=False) for key, version in _unused.items()}
+    _must_be_accounted_for(bucket, str(holder.request_id), set(rows.values_list("claimed_as", flat=True)), unused)
 
 
 def _body(holder: Claim, digest: str, step: int, number: int) -> Body:
@@ -153,17 +148,24 @@ def _why_not(bucket: Bucket, error: AwsRefused) -> AwsUnavailable | NoPlaceForCl
 
 def _must_be_alone(bucket: Bucket, wanted: Body, version: str, known: set[str]) -> set[str]:
     """Step 5: the keys of what lies there. Raises ClaimedElsewhere, or AwsUnavailable when not even our own is shown."""
-    found = bucket.versions(body.under(wanted.request))
+    ours = Version(wanted.key, version, marker=False)
+    found = _must_be_accounted_for(bucket, wanted.request, known, {ours})
+    if ours not in found:
+        raise AwsUnavailable("S3 took the claim and does not show it.")
+    return {one.key for one in found}
+
+
+def _must_be_accounted_for(bucket: Bucket, request: str, known: set[str], ours: set[Version]) -> list[Version]:
+    """Every version of every claim of a request: each one of ours, or the only one under a key that the database knows.
+
+    Raises ClaimedElsewhere, and AwsError when they cannot be listed.
+    """
+    found = bucket.versions(body.under(request))
     many = Counter(one.key for one in found)
     for one in found:
-        ours = one == Version(wanted.key, version, marker=False)
-        if many[one.key] == 1 and (ours or (one.key in known and not one.marker)):
-            continue
-        if not ours:
+        if one not in ours and (many[one.key] > 1 or one.marker or one.key not in known):
             raise ClaimedElsewhere(one.key, _what_lies_there(bucket, one))
-    if Version(wanted.key, version, marker=False) not in found:
-        raise AwsUnavailable("S3 took the claim and does not show it.")
-    return set(many)
+    return found
 
 
 def _what_lies_there(bucket: Bucket, one: Version) -> str:
