@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, models
 from fido2.utils import websafe_decode
 
 from approvals import signatures
@@ -104,7 +104,8 @@ def sign(
 ) -> Any:
     """Verify the answer to a ceremony whose nonce was consumed, and store it whole, in the caller's transaction.
 
-    Returns the row of the kind's signatures; `more` are columns of its own. Raises BadSignature, AlreadyReviewed.
+    Returns the row of the kind's signatures; `more` are columns of its own. Raises BadSignature, AlreadyReviewed; by the latter
+    the caller's transaction is broken, and it ends with nothing done.
     """
     about = {kind.subject: signed}
     ceremony: Any = kind.challenges._default_manager.filter(nonce=nonce, person=person, verdict=verdict, **about).first()
@@ -123,20 +124,19 @@ def sign(
             "The passkey's counter went back: it may have been cloned. Tell the administrators before you sign again."
         )
     try:
-        with transaction.atomic():
-            return kind.signatures._default_manager.create(
-                person=person,
-                verdict=verdict,
-                nonce=nonce,
-                credential_id=assertion.credential_id,
-                client_data=assertion.client_data,
-                authenticator_data=assertion.authenticator_data,
-                signature=assertion.signature,
-                counter=counter,
-                created_at=now,
-                **about,
-                **more,
-            )
+        return kind.signatures._default_manager.create(
+            person=person,
+            verdict=verdict,
+            nonce=nonce,
+            credential_id=assertion.credential_id,
+            client_data=assertion.client_data,
+            authenticator_data=assertion.authenticator_data,
+            signature=assertion.signature,
+            counter=counter,
+            created_at=now,
+            **about,
+            **more,
+        )
     except IntegrityError as error:
         raise AlreadyReviewed(kind.signed_already) from error
 

@@ -14,6 +14,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -128,12 +129,16 @@ class Session:
         with translated():
             self._client(service, once=True)
 
-    def must_be_itself(self, account: KnownAccount) -> None:
-        """Ask AWS who this session is before anything is done with it.
+    def must_be_itself(self, account: KnownAccount, *, ready_for: str) -> None:
+        """Ask AWS who this session is before anything is done with it, and make the client of the mutation while it answers.
 
         Raises WrongAccount unless it is the session that was assumed, of that account; AwsRefused, AwsUnavailable.
         """
-        found = self.read("sts", "GetCallerIdentity", {})
+        self._client("sts", once=False)  # before the other: one is made at a time, and this one is waited for
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            ready = beside.submit(self.ready_for, ready_for)
+            found = self.read("sts", "GetCallerIdentity", {})
+            ready.result()
         if not found:
             raise AwsUnavailable("AWS did not say whose session it is.")
         if (found.get("Account"), found.get("Arn")) != (account.id, self.arn):
@@ -147,6 +152,8 @@ class Session:
         return found
 
     def _client(self, service: str, *, once: bool) -> Any:
+        if (known := self._clients.get((service, once))) is not None:
+            return known
         with _making:
             if (service, once) not in self._clients:
                 made = client(service, self.region, keys=self.keys, config=_ONCE if once else _AGAIN)

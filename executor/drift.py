@@ -86,7 +86,7 @@ def look(execution_id: UUID) -> Look | None:
     try:
         known = authority.walk(settings.GENESIS)
         plan = clearance.plan_under_signatures(revision, known, decisions.relying_party())
-        left = _left(plan, execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
+        left = _left(plan, _done(execution))
     except CountersignError:
         # Whatever is wrong with it, the claim finds it and says so.
         return None
@@ -96,6 +96,13 @@ def look(execution_id: UUID) -> Look | None:
     except AwsUnavailable as error:
         return Look(revision.digest, now, {}, str(error))
     return Look(revision.digest, now, found)
+
+
+def _done(execution: Execution) -> Collection[int]:
+    """The steps that were made. Of what nobody has claimed none was."""
+    if execution.execution_state is ExecutionState.READY:
+        return ()
+    return list(execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
 
 
 def _left(plan: Plan, done: Collection[int]) -> list[int]:

@@ -6,7 +6,6 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from django.db import transaction
 from django.utils import timezone
 
 from approvals import audit, statements
@@ -33,8 +32,7 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
     claim = cleared.claim
     # Who was taken over meanwhile leaves no claim behind that nobody could account for; nor, mostly, does who was paused.
     try:
-        with transaction.atomic():
-            statements.must_still_run(cleared.resumed)
+        statements.must_go_on(cleared.resumed)
     except NotYet as reason:
         endings.move(claim, lease_until=timezone.now())
         return Later(timezone.now() + PAUSED_FOR, str(reason))

@@ -43,8 +43,7 @@ def assume(cleared: Cleared, index: int, step: Step) -> Session | Later | None:
         )
         points.reached(Point.ASSUMED)
         try:
-            session.must_be_itself(cleared.account)
-            session.ready_for(step.service)
+            session.must_be_itself(cleared.account, ready_for=step.service)
         except AwsError:
             session.close()
             raise

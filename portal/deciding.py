@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from approvals import decisions
@@ -31,6 +31,11 @@ _DECIDE: Final = ("portal/decide.html", "Approve or deny")
 _GLASS: Final = ("portal/glass.html", "Break the glass")
 
 
+def is_signed(http: HttpRequest) -> bool:
+    """Whether the visit carries a signature."""
+    return http.method == "POST" and http.POST.get("step") == "sign"
+
+
 def _may(scene: Scene, check: Check) -> None:
     """Raise what the check has against this person's signing the plan as it is now."""
     check(scene.request, scene.request.current_revision(), scene.person, timezone.now())
@@ -45,9 +50,10 @@ def _said(
 ) -> Typed | HttpResponse:
     """What was typed, or the page to answer with. Raises the refusal of whoever may sign nothing here.
 
-    What comes with a signature is left to its verb, which checks all of it itself.
+    What comes with a signature is left to its verb, which checks all of it itself; who may read the request is asked when the
+    verb refuses, before anything is said of it.
     """
-    signs = scene.http.method == "POST" and scene.http.POST.get("step") == "sign"
+    signs = is_signed(scene.http)
     if not signs:
         _may(scene, check)
     if scene.http.method != "POST":
@@ -56,6 +62,7 @@ def _said(
         return ceremony.typed(scene.http, *verdict)
     except CountersignError as error:
         if signs:
+            scene.viewer.must_see(scene.request)
             _may(scene, check)
         return _form(scene, template, title, problem=error)
 
@@ -106,6 +113,8 @@ def decide(scene: Scene) -> HttpResponse:
     return scene.done(_outcome(request, said.verdict))
 
 
+# What comes to these with a signature is judged by its verb.
+SIGNING: Final = (confirm, break_glass, decide)
 _SIGN_TITLE: Final = {
     Verdict.CONFIRM: "Sign that you ask for this",
     Verdict.APPROVE: "Sign your approval",
@@ -184,6 +193,7 @@ def _again(scene: Scene, template: str, title: str, check: Check, said: Typed, e
 
     Raises the refusal of whoever may not sign any more, which says more to him than what was wrong with this signature.
     """
+    scene.viewer.must_see(scene.request)
     scene.request.refresh_from_db()
     if isinstance(error, NotAllowed):
         return refusals.page(scene.http, error, back=url_of(scene.request), context=scene.frame | {"now": now_of(scene.request)})

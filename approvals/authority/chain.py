@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from threading import Lock
 from typing import Final
 
@@ -41,7 +42,8 @@ def walk(pin: str) -> Authority:
     Raises BadAuthority when there is no pin, the genesis is another one, a link does not follow, the trail knows of a newer one,
     or the tables say something else than the newest link: then somebody wrote authority without the signatures for it.
     """
-    with transaction.atomic():
+    # Only reads: a transaction of somebody else's needs no savepoint for it.
+    with nullcontext() if connection.in_atomic_block else transaction.atomic():
         held_still()
         newest = standing(pin)
         _nothing_taken_back(newest)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from approvals import permissions, policies
-from approvals.decisions.quorum import editors_of, guardrails_of
+from approvals.decisions.quorum import Concerned, concerned_in, guardrails_of
 from approvals.decisions.writing import calls_of
 from approvals.errors import (
     AlreadyReviewed,
@@ -110,23 +110,30 @@ def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Pe
     must_be_protected(request, revision, guardrails_of(revision).values())
 
 
-def must_be_reviewable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
+def must_be_reviewable(
+    request: ApprovalRequest, revision: Revision, person: Person, now: datetime, concerned: Concerned | None = None
+) -> None:
     """An active human with the right, who neither asked nor edited nor reviewed before. Raises the refusal that fits."""
-    must_be_returnable(request, revision, person, now)
+    must_be_returnable(request, revision, person, now, concerned)
     if Review.objects.filter(revision=revision, person=person).exists():
         raise AlreadyReviewed("You have reviewed this revision already.")
 
 
-def must_be_returnable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
-    """A reviewer with the right, whether he has reviewed it or not; pending, or approved and not claimed; in time."""
+def must_be_returnable(
+    request: ApprovalRequest, revision: Revision, person: Person, now: datetime, concerned: Concerned | None = None
+) -> None:
+    """A reviewer with the right, whether he has reviewed it or not; pending, or approved and not claimed; in time.
+
+    `concerned`: what he and the others hold, where that was looked at already.
+    """
     if not person.is_active or not person.is_human:
         raise NotAllowed("Only an active person can review.")
-    behind_it = editors_of(request)
-    if person.pk in behind_it:
+    concerned = concerned or concerned_in(revision, person)
+    if person.pk in concerned.behind_it:
         raise OwnRequest("You asked for this, or edited it. Somebody else must review it.")
     if request.request_state is RequestState.DRAFT:
         must_be_somebodys(request)
-    if not permissions.reviewable_by(person, apart_from=behind_it) & guardrails_of(revision).keys():
+    if not concerned.held.rights[person.pk] & guardrails_of(revision).keys():
         raise NotAllowed("You have no right to review requests under the guardrails that protect this resource.")
     if request.request_state is RequestState.DRAFT:
         raise WrongState(

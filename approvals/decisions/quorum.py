@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from approvals import permissions, policies
 from approvals.models import (
     ApprovalRequest,
+    Person,
     Revision,
 )
 from approvals.operations import protection
+from approvals.permissions import Held
 from approvals.policies import Outcome, Resolution, Rules, Vote
 from approvals.states import RequestState, Verdict
 
 
-def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None) -> Resolution:
-    """What the stored reviews of a revision add up to, under the rights that their authors hold now."""
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """Everybody on whom a decision about a revision depends, looked at once: who stands behind it, and what each one holds."""
+
+    behind_it: frozenset[UUID]
+    held: Held
+
+
+def concerned_in(revision: Revision, *besides: Person) -> Concerned:
+    """Who signed or reviewed the revision, who asks, and `besides`. Nobody who stands behind it lends anybody a right for it."""
+    behind_it = frozenset(editors_of(revision.request))
+    signed, reviewed = (of.order_by().values_list("person_id", flat=True) for of in (revision.signatures, revision.reviews))
+    persons = {*signed.union(reviewed), *(person.pk for person in besides), *filter(None, [revision.request.requester_id])}
+    return Concerned(behind_it, permissions.held_by(persons, apart_from=behind_it))
+
+
+def resolution_of(
+    revision: Revision, guardrails: dict[str, Rules] | None = None, concerned: Concerned | None = None
+) -> Resolution:
+    """What the stored reviews of a revision add up to, under the rights that their authors hold now.
+
+    `concerned`: what everybody holds, where that was looked at already with the request locked.
+    """
     guardrails = guardrails if guardrails is not None else guardrails_of(revision)
+    concerned = concerned or concerned_in(revision)
+    held = concerned.held
     reviews = list(revision.reviews.select_related("person"))
-    voters = [review.person_id for review in reviews]
-    behind_it = editors_of(revision.request)
-    held = permissions.held_by(voters, apart_from=behind_it)
     votes = [
         Vote(str(review.person_id), Verdict(review.verdict), held.rights[review.person_id], held.groups[review.person_id])
         for review in reviews
@@ -31,13 +53,13 @@ def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None
     # A draft is shown as it will be once its requester has signed; nothing can be decided on it before.
     signs = request.requester_id if request.request_state is RequestState.DRAFT else None
     standing = confirmed.person_id if confirmed else signs
-    if standing is not None and standing not in permissions.active_among([standing]):
+    if standing not in held.active:
         standing = None  # whoever was switched off stands behind nothing any more
     found = policies.resolve(
         votes,
         guardrails=guardrails,
         confirmed_by=str(standing) if standing else None,
-        barred=frozenset(str(person) for person in behind_it),
+        barred=frozenset(str(person) for person in concerned.behind_it),
         irreversible=bool(revision.text) and protection.is_final(revision.plan.steps),
     )
     if found.outcome is Outcome.APPROVED and standing is None and not may_stay_unconfirmed(request, revision):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Max
 from django.utils import timezone
 
-from approvals import audit, notifications, outbox, permissions, terms
+from approvals import audit, notifications, outbox, terms
 from approvals.audit import Trail
 from approvals.decisions.checks import (
     asks_for_a_reason,
@@ -22,7 +22,7 @@ from approvals.decisions.checks import (
     must_have_typed,
     must_name_its_ticket,
 )
-from approvals.decisions.quorum import guardrails_of, resolution_of
+from approvals.decisions.quorum import Concerned, concerned_in, guardrails_of, resolution_of
 from approvals.decisions.signing import consume, sign
 from approvals.decisions.writing import (
     actor_of,
@@ -129,23 +129,23 @@ def review(
     with audit.recorded() as trail:
         request = locked(request_id)
         revision = request.current_revision()
-        must_be_reviewable(request, revision, person, now)
+        concerned = concerned_in(revision, person)
+        must_be_reviewable(request, revision, person, now, concerned)
         must_be_current(revision, digest)
         guardrails = guardrails_of(revision)
         if verdict is Verdict.APPROVE:
             given_reason(reason, needed=asks_for_a_reason(guardrails.values()))
             if request.request_state is not RequestState.PENDING:
                 raise WrongState("This request is approved already. You can still deny it until it runs.")
-            if request.requester_id not in permissions.active_among([request.requester_id] if request.requester_id else []):
+            if request.requester_id not in concerned.held.active:
                 raise Refused("The requester was switched off, so nobody stands behind this any more. It can only be denied.")
             must_be_protected(request, revision, guardrails.values())
             must_have_typed(typed_name, request, revision, guardrails)
         signature = sign(revision, person, verdict, nonce, assertion, now)
         try:
-            with transaction.atomic():
-                Review.objects.create(
-                    revision=revision, person=person, verdict=verdict, reason=reason, signature=signature, created_at=now
-                )
+            Review.objects.create(
+                revision=revision, person=person, verdict=verdict, reason=reason, signature=signature, created_at=now
+            )
         except IntegrityError as error:
             raise AlreadyReviewed("You have reviewed this revision before, or you stand behind it.") from error
         trail.add(
@@ -157,7 +157,7 @@ def review(
             verdict=str(verdict),
             reason=reason,
         )
-        settle(trail, request, revision, guardrails, now)
+        settle(trail, request, revision, guardrails, now, concerned)
     return request
 
 
@@ -191,9 +191,16 @@ def send_back(request_id: UUID, person: Person, *, message: str, now: datetime |
     return revision
 
 
-def settle(trail: Trail, request: ApprovalRequest, revision: Revision, guardrails: dict[str, Rules], now: datetime) -> None:
+def settle(
+    trail: Trail,
+    request: ApprovalRequest,
+    revision: Revision,
+    guardrails: dict[str, Rules],
+    now: datetime,
+    concerned: Concerned | None = None,
+) -> None:
     """Do what the reviews add up to, if that is anything yet. Raises Refused when nothing could ever be carried out."""
-    resolution = resolution_of(revision, guardrails)
+    resolution = resolution_of(revision, guardrails, concerned)
     if resolution.outcome is Outcome.DENIED:
         denial = revision.reviews.select_related("person").get(person_id=UUID(resolution.denied_by))
         why = f"Denied by {denial.person.handle}: {denial.reason}"

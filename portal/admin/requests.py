@@ -220,27 +220,32 @@ class RequestAdmin(ReadOnlyAdmin):
         return conversing.shown(scene)
 
     def _verb(self, handler: Callable[[Scene], HttpResponse]) -> Callable[..., HttpResponse]:
+        signs = handler in deciding.SIGNING
+
         @refusals.shown
         def view(self: RequestAdmin, http: HttpRequest, object_id: UUID) -> HttpResponse:
             if http.method not in ("GET", "HEAD", "POST"):
                 return HttpResponse(status=405, headers={"Allow": "GET, HEAD, POST"})
-            scene = self._scene(http, object_id)
+            # A posted signature is judged by its verb, which is narrower: who may read the request is asked once it refuses.
+            scene = self._scene(http, object_id, seen=signs and deciding.is_signed(http))
             try:
                 return handler(scene)
             except CountersignError as error:
+                scene.viewer.must_see(scene.request)
                 # Whoever may read the request is led to what it has become.
                 context = scene.frame | {"now": now_of(scene.request)}
                 return refusals.page(http, error, back=url_of(scene.request), context=context)
 
         return lambda http, object_id: view(self, http, object_id)
 
-    def _scene(self, http: HttpRequest, object_id: UUID) -> Scene:
-        """The request, if there is one and this person may read it. Raises Http404, NotAllowed."""
+    def _scene(self, http: HttpRequest, object_id: UUID, *, seen: bool = False) -> Scene:
+        """The request, if there is one and this person may read it (`seen`: that is asked later). Raises Http404, NotAllowed."""
         found = ApprovalRequest.objects.select_related("account", "requester").filter(pk=object_id).first()
         if found is None:
             raise Http404("There is no request with this address.")
         viewer = viewer_of(http)
-        viewer.must_see(found)
+        if not seen:
+            viewer.must_see(found)
         return Scene(http, viewer, found, self.admin_site.each_context)
 
 

@@ -85,6 +85,28 @@ def test_two_workers_never_take_the_same_message(cloned_database):
     assert sorted(taken, key=int) == [str(number) for number in range(100)]
 
 
+def test_what_has_been_due_longest_is_taken_first(db):
+    """The oldest come first, whatever the order they were written in; what is not due, of another kind or kept is left alone."""
+    now = timezone.now()
+    for subject, minutes in (("c", 1), ("a", 9), ("later", -5), ("b", 4)):
+        outbox.put(OutboxKind.NOTIFY, subject, due_at=now - timedelta(minutes=minutes))
+    outbox.put(OutboxKind.MIRROR, "other", due_at=now - timedelta(hours=1))
+    outbox.put(OutboxKind.NOTIFY, "kept", due_at=now - timedelta(hours=1))
+    OutboxMessage.objects.filter(subject="kept").update(done_at=now)
+    assert [message.subject for message in outbox.take([OutboxKind.NOTIFY, OutboxKind.EXECUTE], most=2)] == ["a", "b"]
+    (last,) = outbox.take([OutboxKind.NOTIFY])
+    assert (last.subject, last.attempts, last.due_at > now) == ("c", 1, True)
+    assert OutboxMessage.objects.get(subject="c").due_at == last.due_at
+
+
+def test_a_message_with_an_absurd_number_of_attempts_is_taken_all_the_same(db):
+    """Whoever wrote the largest number that fits into the column cannot make a promise that nobody can take."""
+    outbox.put(OutboxKind.NOTIFY, 1)
+    OutboxMessage.objects.update(attempts=2**31 - 1)
+    (message,) = outbox.take([OutboxKind.NOTIFY])
+    assert message.attempts == outbox.MOST_ATTEMPTS
+
+
 def test_a_message_of_a_dead_worker_is_due_again_after_its_lease(db):
     """Taken and neither kept nor put off: the lease runs out and somebody else takes it."""
     outbox.put(OutboxKind.NOTIFY, 1)

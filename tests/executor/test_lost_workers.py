@@ -72,6 +72,12 @@ def cast(cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
     return seal(tmp_path, settings, whole=True)
 
 
+@pytest.fixture(autouse=True)
+def _within_the_hour(settings: Any) -> None:
+    """All rounds of a test are one requester's and of one hour; how many he may begin in one is tested in test_limits."""
+    settings.EXECUTIONS_PER_REQUESTER += ROUNDS
+
+
 def sweep(stage: Stage, times: int = 3) -> None:
     """What the execution worker that comes next does."""
     for _ in range(times):

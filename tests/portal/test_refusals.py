@@ -9,7 +9,15 @@ from django.urls import reverse
 from django.utils import timezone
 
 from approvals import decisions
-from approvals.models import ApprovalRequest, Execution, Review, Signature, SignatureChallenge
+from approvals.models import (
+    ApprovalRequest,
+    Execution,
+    GuardrailGroupPermission,
+    GuardrailUserPermission,
+    Review,
+    Signature,
+    SignatureChallenge,
+)
 from approvals.signatures import websafe
 from approvals.states import Verdict
 from tests.cast import noise, seal
@@ -18,6 +26,42 @@ from tests.portal.hands import browser_of
 
 def state_of(request: ApprovalRequest) -> str:
     return ApprovalRequest.objects.get(pk=request.pk).state
+
+
+class TestWhoMayNotRead:
+    @pytest.mark.parametrize("verb", ["confirm", "decide", "glass"])
+    @pytest.mark.parametrize("posted", ["nothing", "a digest", "all of it", "an unknown verdict"])
+    def test_a_posted_signature_tells_him_no_more_than_the_page(self, cast, browser, verb, posted):
+        """Carol reviews under nothing that protects it: her signature is answered as her visit is, without a word of it."""
+        request = cast.pending()
+        carol = browser("carol")
+        digest = request.current_revision().digest
+        whole = {"digest": digest, "verdict": "approve", "reason": "mine", "nonce": websafe(bytes(32)), "sign_with": "software"}
+        fields = {
+            "nothing": {},
+            "a digest": {"digest": digest},
+            "all of it": whole,
+            "an unknown verdict": {**whole, "verdict": "x"},
+        }
+        visit = carol.get(carol.page(verb, request))
+        answer = carol.post(carol.page(verb, request), {"step": "sign", **fields[posted]})
+        said = answer.content.decode()
+        assert (answer.status_code, visit.status_code, state_of(request)) == (403, 403, "pending")
+        assert "review under none of the guardrails" in said
+        for word in (request.target, request.reference, request.operation.partition(":")[2], str(request.pk)):
+            assert word not in said.replace(carol.page(verb, request), "")
+        assert not Review.objects.exists()
+
+    def test_a_denied_right_is_said_once_the_signature_is_refused(self, cast, browser):
+        """Bob's right is taken away between his two steps: his signature counts nothing, and he is told nothing more."""
+        request = cast.pending()
+        bob = browser("bob")
+        begun = bob.begin("decide", request, verdict="approve")
+        GuardrailUserPermission.objects.all().delete()
+        GuardrailGroupPermission.objects.all().delete()
+        answer = bob.post(bob.page("decide", request), {**bob.fields_of_ceremony(begun), **bob.answer(begun)})
+        assert (answer.status_code, state_of(request), Review.objects.count()) == (403, "pending", 0)
+        assert request.target not in answer.content.decode()
 
 
 class TestNobodyReviewsHisOwn:
