@@ -1,4 +1,4 @@
-"""Carrying out what was approved, at most once. The only writer of an execution's state besides `executor.reconcile`.
+"""Carrying out what was approved, at most once. The only writer of its state besides `reconcile` and `concluding`.
 
 1. Lock the request, then the execution. It must be `ready` and past its hold, or its owner's lease ran out with no call sent.
 2. Judge all of it again: walk the chain of authority from the pinned genesis, verify signatures, rights, clocks and guardrails.
@@ -14,7 +14,8 @@
    that an earlier one's backup protects, that backup is looked at once more (`executor.protecting`).
 9. Commit the end; tell the requester, write the mirror, raise an alert where it did not go well.
 
-A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 7 leaves `unknown`; see `executor.reconcile`.
+A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 7 leaves `unknown`; see
+`executor.reconcile`, and for how that ends `executor.concluding`.
 """
 
 from __future__ import annotations

@@ -88,15 +88,15 @@ def test_two_workers_never_take_the_same_message(cloned_database):
 def test_what_has_been_due_longest_is_taken_first(db):
     """The oldest come first, whatever the order they were written in; what is not due, of another kind or kept is left alone."""
     now = timezone.now()
-    for subject, minutes in (("c", 1), ("a", 9), ("later", -5), ("b", 4)):
+    for subject, minutes in ((3, 1), (1, 9), (7, -5), (2, 4)):
         outbox.put(OutboxKind.NOTIFY, subject, due_at=now - timedelta(minutes=minutes))
-    outbox.put(OutboxKind.MIRROR, "other", due_at=now - timedelta(hours=1))
-    outbox.put(OutboxKind.NOTIFY, "kept", due_at=now - timedelta(hours=1))
-    OutboxMessage.objects.filter(subject="kept").update(done_at=now)
-    assert [message.subject for message in outbox.take([OutboxKind.NOTIFY, OutboxKind.EXECUTE], most=2)] == ["a", "b"]
+    outbox.put(OutboxKind.MIRROR, 8, due_at=now - timedelta(hours=1))
+    outbox.put(OutboxKind.NOTIFY, 9, due_at=now - timedelta(hours=1))
+    OutboxMessage.objects.filter(subject="9").update(done_at=now)
+    assert [message.subject for message in outbox.take([OutboxKind.NOTIFY, OutboxKind.EXECUTE], most=2)] == ["1", "2"]
     (last,) = outbox.take([OutboxKind.NOTIFY])
-    assert (last.subject, last.attempts, last.due_at > now) == ("c", 1, True)
-    assert OutboxMessage.objects.get(subject="c").due_at == last.due_at
+    assert (last.subject, last.attempts, last.due_at > now) == ("3", 1, True)
+    assert OutboxMessage.objects.get(subject="3").due_at == last.due_at
 
 
 def test_a_message_with_an_absurd_number_of_attempts_is_taken_all_the_same(db):
