@@ -6,13 +6,16 @@ Superusers get nothing here: the flag is not read.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from functools import cache
+from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -53,15 +56,14 @@ def held_by(persons: Collection[UUID], *, at: datetime | None = None, apart_from
     """What the persons hold at the moment (now).
 
     A delegation holds while whoever delegated is such a person too and holds a right of his own, and never by one of
-    `apart_from`: whoever asks for something does not choose by delegation who decides it. Three queries; twice as many with
-    delegations.
+    `apart_from`: whoever asks for something does not choose by delegation who decides it. One query; two with delegations.
     """
     moment = at or timezone.now()
-    logins = _logins_of(persons)
-    own, lent = _grants_of(logins, moment)
+    found = _rows_of(persons, moment)
+    own, lent = found.own, found.lent
     if lent:
         # Whoever delegated may be none of the persons that were asked for.
-        lenders, _ = _grants_of(_logins_of({lender for lenders in lent.values() for lender, _ in lenders}), moment)
+        lenders = _rows_of({lender for grants in lent.values() for lender, _ in grants}, moment).own
         for person, grants in lent.items():
             own[person] |= {
                 name
@@ -69,9 +71,9 @@ def held_by(persons: Collection[UUID], *, at: datetime | None = None, apart_from
                 if lender not in apart_from and lender != person and name in lenders.get(lender, ())
             }
     return Held(
-        frozenset(one.person for one in logins),
+        frozenset(found.active),
         {person: frozenset(own.get(person, ())) for person in persons},
-        _groups_of(logins, persons),
+        {person: frozenset(found.groups.get(person, ())) for person in persons},
     )
 
 
@@ -82,54 +84,73 @@ def rights_of(
     return held_by(persons, at=at, apart_from=apart_from).rights
 
 
-Lent = dict[UUID, set[tuple[UUID, str]]]
+@dataclass(slots=True)
+class _Rows:
+    """What the tables say of some persons: `lent` is (by whom, guardrail), whether it holds or not."""
+
+    active: set[UUID] = field(default_factory=set)
+    own: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
+    lent: dict[UUID, set[tuple[UUID, str]]] = field(default_factory=lambda: defaultdict(set))
+    groups: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-class _Login(NamedTuple):
-    """An active login of an active human in one of its groups; in none of them once."""
-
-    user: int
-    person: UUID
-    group: int | None
-    group_name: str | None
-
-
-def _logins_of(persons: Collection[UUID]) -> list[_Login]:
-    active = Login.objects.filter(person__in=persons, person__is_active=True, person__is_human=True, user__is_active=True)
-    return [_Login(*row) for row in active.values_list("user_id", "person_id", "user__groups", "user__groups__name")]
-
-
-def _groups_of(logins: Sequence[_Login], persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
-    found: dict[UUID, set[str]] = defaultdict(set)
-    for one in logins:
-        if one.group_name is not None:
-            found[one.person].add(one.group_name)
-    return {person: frozenset(found.get(person, ())) for person in persons}
+def _rows_of(persons: Collection[UUID], moment: datetime) -> _Rows:
+    found = _Rows()
+    with connection.cursor() as cursor:
+        cursor.execute(_held_sql(), {"persons": list(persons), "moment": moment, "review": REVIEW})
+        for person, what, name, lender in cursor.fetchall():
+            if what == "active":
+                found.active.add(person)
+            elif what == "group":
+                found.groups[person].add(name)
+            elif lender is None:
+                found.own[person].add(name)
+            else:
+                found.lent[person].add((lender, name))
+    return found
 
 
-def _grants_of(logins: Sequence[_Login], moment: datetime) -> tuple[dict[UUID, set[str]], Lent]:
-    """What these hold themselves, and what was delegated to them as (by whom, guardrail).
+@cache
+def _held_sql() -> str:
+    """In SQL, because every decision and every claim asks it: what the ORM needs to write it takes longer than its answer."""
+    users = get_user_model()
+    members = users.groups.through
+    names: dict[str, Any] = {
+        "users": users,
+        "members": members,
+        "groups": Group,
+        "logins": Login,
+        "persons": Person,
+        "guardrails": Guardrail,
+        "permissions": Permission,
+        "to_users": GuardrailUserPermission,
+        "to_groups": GuardrailGroupPermission,
+    }
+    # Of names that Django quoted, and of nothing else.
+    return _HELD.format(**{name: connection.ops.quote_name(model._meta.db_table) for name, model in names.items()})
 
-    By their logins and groups, found before: one query that joins them all takes PostgreSQL longer to plan than both to answer.
-    """
-    lent: Lent = defaultdict(set)
-    persons = {one.user: one.person for one in logins}
-    direct = GuardrailUserPermission.objects.filter(holding(moment), permission__codename=REVIEW, user__in=persons)
-    own: dict[UUID, set[str]] = defaultdict(set)
-    for user, name, lender in direct.values_list("user_id", "content_object__name", "delegated_by_id"):
-        if lender is None:
-            own[persons[user]].add(name)
-        else:
-            lent[persons[user]].add((lender, name))
-    members: dict[int, set[UUID]] = defaultdict(set)
-    for one in logins:
-        if one.group is not None:
-            members[one.group].add(one.person)
-    grouped = GuardrailGroupPermission.objects.filter(holding(moment), permission__codename=REVIEW, group__in=members)
-    for group, name in grouped.values_list("group_id", "content_object__name"):
-        for person in members[group]:
-            own[person].add(name)
-    return own, lent
+
+_HELD: Final = """
+WITH login AS (
+    SELECT l.person_id, l.user_id FROM {logins} l JOIN {persons} p ON p.id = l.person_id JOIN {users} u ON u.id = l.user_id
+    WHERE l.person_id = ANY(%(persons)s) AND p.is_active AND p.is_human AND u.is_active
+), member AS (
+    SELECT login.person_id, g.id, g.name
+    FROM login JOIN {members} m ON m.user_id = login.user_id JOIN {groups} g ON g.id = m.group_id
+)
+SELECT person_id, 'active', '', NULL::uuid FROM login
+UNION ALL SELECT person_id, 'group', name, NULL FROM member
+UNION ALL SELECT login.person_id, 'right', r.name, d.delegated_by_id
+    FROM login JOIN {to_users} d ON d.user_id = login.user_id
+    JOIN {permissions} c ON c.id = d.permission_id JOIN {guardrails} r ON r.id = d.content_object_id
+    WHERE c.codename = %(review)s
+        AND (d.starts_at IS NULL OR d.starts_at <= %(moment)s) AND (d.ends_at IS NULL OR d.ends_at > %(moment)s)
+UNION ALL SELECT member.person_id, 'right', r.name, NULL
+    FROM member JOIN {to_groups} d ON d.group_id = member.id
+    JOIN {permissions} c ON c.id = d.permission_id JOIN {guardrails} r ON r.id = d.content_object_id
+    WHERE c.codename = %(review)s
+        AND (d.starts_at IS NULL OR d.starts_at <= %(moment)s) AND (d.ends_at IS NULL OR d.ends_at > %(moment)s)
+"""
 
 
 def holding(moment: datetime) -> Q:
@@ -140,7 +161,8 @@ def holding(moment: datetime) -> Q:
 
 def groups_of(persons: Collection[UUID]) -> Mapping[UUID, frozenset[str]]:
     """For each person, the names of the groups that an active login of theirs is in: active humans only. One query."""
-    return _groups_of(_logins_of(persons), persons)
+    found = _rows_of(persons, timezone.now()).groups
+    return {person: frozenset(found.get(person, ())) for person in persons}
 
 
 def active_among(persons: Collection[UUID]) -> frozenset[UUID]:

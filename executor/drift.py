@@ -78,7 +78,7 @@ def look(execution_id: UUID) -> Look | None:
     Decides nothing: rows are read without a lock, whether who signed it may is judged at the claim, and what is read is used for
     the same digest alone.
     """
-    named = Execution.objects.filter(pk=execution_id).select_related("revision__request__account")
+    named = Execution.objects.filter(pk=execution_id).select_related("revision__request")
     execution, now = named.first(), timezone.now()
     if execution is None or not _may_be_claimed(execution, now):
         return None

@@ -53,7 +53,7 @@ def locked(execution_id: UUID) -> Execution | None:
     """The execution with its request, both locked in the order that decisions lock them; None when there is none."""
     # What joins the two never changes, so that a wait for the lock cannot make it another request.
     asked = ApprovalRequest.objects.select_for_update(of=("self",), no_key=True)
-    if asked.filter(revisions__execution=execution_id).first() is None:
+    if asked.only("pk").order_by().filter(revisions__execution=execution_id).first() is None:
         return None
     rows = Execution.objects.select_for_update(of=("self",), no_key=True).select_related("revision__request__account")
     return rows.get(pk=execution_id)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 
 from approvals.clearance import Verified
 from approvals.errors import NotYet
@@ -66,12 +67,11 @@ def must_have_a_place(execution: Execution, verified: Verified, now: datetime) -
     # Everybody takes these two after the rows and before the trail, in this order.
     _one_at_a_time(f"account/{account}")
     _one_at_a_time(f"requester/{me.requester}")
-    begun = _begun(now)
-    if (again := _asked_too_often([at for requester, at in begun if requester == me.requester], now)) is not None:
+    places, mine = _places(account, me.requester, now)
+    if (again := _asked_too_often(mine, now)) is not None:
         most = settings.EXECUTIONS_PER_REQUESTER
         why = f"{WAITS}{most} executions of this requester have begun within the last hour, and more may not."
         raise NotYet(why, until=again)
-    places = _places(account, Counter(requester for requester, _ in begun))
     place = place_of(me, _queue(account, me, now), places)
     if place:
         raise NotYet(f"{WAITS}{_why(me, places, account)}", until=now + min(SOON * place, LATER))
@@ -110,23 +110,30 @@ def _one_at_a_time(what: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"countersign/executions/{what}"])
 
 
-def _begun(now: datetime) -> list[tuple[UUID | None, datetime]]:
-    """The requester and the moment of each execution that was begun within the hour, newest first."""
-    found = Execution.objects.filter(claimed_at__gt=now - HOUR).order_by("-claimed_at")
-    told = found.values_list("revision__request__requester", "claimed_at")
-    return [(requester, at) for requester, at in told if at is not None]
-
-
 def _asked_too_often(begun: Sequence[datetime], now: datetime) -> datetime | None:
     """When the next of this requester may begin, None when one may now. `begun` are his own of the hour, newest first."""
     oldest = next(iter(begun[settings.EXECUTIONS_PER_REQUESTER - 1 :]), None)
     return None if oldest is None else max(min(oldest + HOUR, now + SELDOM), now + SOON)
 
 
-def _places(account: str, begun: Counter[UUID | None]) -> Places:
-    under_way = Execution.objects.filter(revision__request__account=account, state__in=_UNDER_WAY)
-    by_service = Counter(_service(name) for name in under_way.values_list("revision__request__operation", flat=True))
-    return Places(by_service.total(), by_service, begun)
+def _places(account: str, requester: UUID | None, now: datetime) -> tuple[Places, list[datetime]]:
+    """What is taken, and when this requester's own of the hour were begun, newest first."""
+    hour, under_way = Q(claimed_at__gt=now - HOUR), Q(state__in=_UNDER_WAY)
+    told = (
+        Execution.objects.filter(hour | under_way)
+        .order_by("-claimed_at")
+        .values_list(
+            "revision__request__requester", "claimed_at", "revision__request__account", "revision__request__operation", "state"
+        )
+    )
+    begun, mine, by_service = Counter[UUID | None](), list[datetime](), Counter[str]()
+    for who, at, where, operation, state in told:
+        if at is not None and at > now - HOUR:
+            begun[who] += 1
+            mine += [at] if who == requester else []
+        if where == account and state in _UNDER_WAY:
+            by_service[_service(operation)] += 1
+    return Places(by_service.total(), by_service, begun), mine
 
 
 def _queue(account: str, me: Waiting, now: datetime) -> list[Waiting]:
