@@ -256,7 +256,7 @@ class Reference:
 
 
 def _is_read(statement: str) -> bool:
-    return statement.lstrip().upper().startswith("SELECT") and "audit_append" not in statement
+    return statement.lstrip("( \n").upper().startswith(("SELECT", "WITH")) and "audit_append" not in statement
 
 
 def _kinds(statements: list[tuple[str, Any]]) -> tuple[int, int]:
