@@ -16,7 +16,7 @@ from approvals.errors import NotAllowed, Refused, WrongState
 from approvals.models import Attempt, AuditEntry, Execution, Look, Observation, Proof, Statement
 from approvals.statements import Outcome
 from approvals.states import Verdict
-from executor import delivery, reconcile, tasks
+from executor import concluding, delivery, reconcile, tasks
 from tests import cast as standing
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_evidence import learn, lose_what_is_queued
@@ -222,7 +222,7 @@ def observed(execution: Execution, text: Callable[[dict[str, Any]], dict[str, An
 
 def looked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long after AWS would have taken the call as it was signed."""
-    monkeypatch.setattr(reconcile, "SIGNED_FOR", timedelta(0))
+    monkeypatch.setattr(concluding, "SIGNED_FOR", timedelta(0))
     stage.sql("UPDATE approvals_look SET looked_at = looked_at - interval '1 hour'")
     stage.lapse()
     with stage.acting("execution"):
