@@ -70,6 +70,8 @@ def prepare(state: StateFolder, *, durable: bool = True) -> Postgres:
         "fsync": "on" if durable else "off",
         "synchronous_commit": "on" if durable else "off",
         "full_page_writes": "on" if durable else "off",
+        # A run of tests makes a thousand databases, each for a moment.
+        "autovacuum": "on" if durable else "off",
         # Small enough for a laptop; the default claims 128 MB at once.
         "shared_buffers": "64MB",
         "log_timezone": "UTC",

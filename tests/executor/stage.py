@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -22,10 +22,12 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 from django.utils import timezone
+from psycopg.pq import TransactionStatus
 
 from approvals.models import Alert, ApprovalRequest, Attempt, AuditEntry, Execution, Revision
 from config.environment import _database
 from executor import aws, errands, feed, inspect, tasks
+from executor.kept import Kept
 from executor.sandbox.server import LocalAws
 from executor.sandbox.world import DEMO
 from executor.target import Patience
@@ -149,15 +151,13 @@ class Stage:
 
     def _forked(self, stop_at: str, says: int | None = None) -> int:
         """The id of a worker that was forked off this process and does what is due; what it says goes to the descriptor."""
-        # A connection that two processes share would be closed under the one by the other.
-        connections.close_all()
-        forget_all()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the threads of the local AWS hold no lock that a worker needs
             pid = os.fork()
         if pid:
             return pid
         code = 1
+        leave_alone()
         # It lives for a moment: looking for garbage would only copy the memory that it shares.
         gc.disable()
         try:
@@ -292,10 +292,24 @@ def _set_aside() -> _Clients:
 def forget_all() -> None:
     """As if every process of a stage had ended: no connection of theirs is left."""
     aws.forget()
+    hang_up()
     while _processes:
         _, (base, _boto) = _processes.popitem()
         for client in base.values():
             client.close()
+
+
+_left_alone: list[Any] = []
+
+
+def leave_alone() -> None:
+    """In a process that was forked off: make connections anew. The other's are not closed, which would end them there too."""
+    _left_alone.extend((connections["default"].connection, dict(_connections), dict(_processes), dict(aws._base), aws._readings))
+    connections["default"].connection = None
+    _connections.clear()
+    _processes.clear()
+    aws._base.clear()
+    aws._readings = Kept(aws.Session.close, most=aws.MOST_READINGS)
 
 
 @contextmanager
@@ -309,12 +323,32 @@ def reading_tables(tables: Iterable[str]) -> Iterator[None]:
 
 
 def connect_to(url: str) -> None:
-    """Point Django's connection of this and every new thread at a database, as a role."""
-    place = _database(url)
-    connections["default"].close()
-    connections["default"].settings_dict.update(
-        HOST=place.host, PORT=place.port, NAME=place.name, USER=place.user, PASSWORD=place.password
-    )
+    """Point Django's connection of this and every new thread at a database, as a role.
+
+    This thread's former connection is kept for when it comes back, as a process of a deployment keeps its own: to sign in and to
+    plan every statement anew is much of what a test costs.
+    """
+    place, django = _database(url), connections["default"]
+    lost = django.connection is None or django.connection.closed or django.in_atomic_block
+    if lost or django.connection.info.transaction_status is not TransactionStatus.IDLE:
+        django.close()
+    else:
+        _connections[_whose(django.settings_dict)], django.connection = django.connection, None
+    django.settings_dict.update(HOST=place.host, PORT=place.port, NAME=place.name, USER=place.user, PASSWORD=place.password)
+    django.connection = _connections.pop(_whose(django.settings_dict), None)
+
+
+_connections: dict[tuple[Any, ...], Any] = {}
+
+
+def _whose(given: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(given[name] for name in ("HOST", "PORT", "NAME", "USER"))
+
+
+def hang_up() -> None:
+    """Close the connections that are kept for those who do not act now."""
+    while _connections:
+        _connections.popitem()[1].close()
 
 
 def inbox(stage: Stage) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from executor.outside import Held
 from executor.sandbox.world import DEMO
 from tests.databases import Cluster
 from tests.executor.proxy import Wire
-from tests.executor.stage import QUICK, Stage, connect_to, fresh
+from tests.executor.stage import QUICK, Stage, connect_to, fresh, hang_up
 from tests.executor.test_steps import CHANGE, DELETE
 from tests.executor.test_steps import approved as two_steps
 
@@ -90,6 +90,7 @@ def restored(stage: Stage, database_cluster: Cluster) -> Iterator[Callable[[], C
 
         def backup() -> Callable[..., None]:
             connections.close_all()
+            hang_up()
             source = str(connections["default"].settings_dict["NAME"])
             url = database_cluster.copy(source, f"{source}_backup")
             stack.callback(database_cluster.drop, f"{source}_backup")
