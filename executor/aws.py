@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import boto3
 from botocore import xform_name
@@ -285,17 +285,23 @@ def own(service: str, region: str) -> Any:
 # --- the executor's role ---
 
 
-def session_policy(statements: Sequence[tuple[Sequence[str], Sequence[str]]]) -> str:
-    """The inline policy that allows exactly these (actions, ARNs)."""
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {"Effect": "Allow", "Action": list(actions), "Resource": list(arns)} for actions, arns in statements if actions
-            ],
-        },
-        separators=(",", ":"),
-    )
+class Allowed(NamedTuple):
+    """One statement of a session policy: these actions on these ARNs, under a condition of IAM's if there is one."""
+
+    actions: Sequence[str]
+    arns: Sequence[str]
+    condition: Mapping[str, Any] | None = None
+
+
+def session_policy(statements: Sequence[Allowed]) -> str:
+    """The inline policy that allows exactly this."""
+    found = [
+        {"Effect": "Allow", "Action": list(one.actions), "Resource": list(one.arns)}
+        | ({"Condition": one.condition} if one.condition else {})
+        for one in statements
+        if one.actions
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": found}, separators=(",", ":"))
 
 
 def must_fit(policy: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,19 +13,18 @@ from typing import Any, Final
 import jmespath
 from botocore.model import Shape
 
-from approvals.operations import catalog, partial, protection, resources, sensitive
+from approvals.operations import catalog, partial, protection, regions, resources, sensitive
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Describe, Untouched
 from approvals.operations.resources import Where
 from approvals.plan import Plan, Step
 from executor import aws, backups, settling
-from executor.aws import Reads
+from executor.aws import Allowed, Reads
 from executor.errors import AwsError, AwsRefused, NotDescribed, NotNamed, WillNotSettle
 
 HIDDEN: Final = sensitive.HIDDEN
 ANYTHING: Final = ("*",)
 NO_ANSWER: Final[Mapping[str, Any]] = {}
-_MEMBER: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +54,14 @@ def policy(step: Step, place: Where, *, acting: bool) -> str:
     down to its action alone. Raises NotNamed for an acting session of which the target could be named and is not.
     """
     operation = catalog.get(step.name)
-    statements: list[tuple[Sequence[str], Sequence[str]]] = []
+    statements: list[Allowed] = []
     if acting:
         named = resources.arns(operation, step.parameters, place)
         if operation.facts.resources and not named:
             # Nobody could have filed it; a session that may do this to anything is not opened all the same.
             raise NotNamed(f"{step.name} does not name its target plainly, so there is no session for it alone.")
-        statements.append(([operation.facts.iam_action], named or ANYTHING))
-        needed = (one for one in operation.facts.also_needs if not one.when or jmespath.search(one.when, step.parameters))
-        also = ((one.action, _named(one.resources, step, place)) for one in needed)
-        statements.extend(([action], arns) for action, arns in also if arns)
+        statements.append(Allowed([operation.facts.iam_action], named or ANYTHING))
+        statements.extend(_also_needed(operation, step, place))
         return aws.session_policy(statements)
     return reading_policy(step, place)
 
@@ -77,16 +73,21 @@ def reading_policy(step: Step, place: Where, answer: Mapping[str, Any] = NO_ANSW
     """
     readings = _readings(catalog.get(step.name), step, answer)
     return aws.session_policy(
-        [([reading.facts.iam_action], resources.arns(reading, parameters, place) or ANYTHING) for reading, parameters in readings]
+        [
+            Allowed([reading.facts.iam_action], resources.arns(reading, parameters, place) or ANYTHING)
+            for reading, parameters in readings
+        ]
     )
 
 
-def _named(templates: Sequence[str], step: Step, place: Where) -> list[str]:
-    """The ARNs of those templates whose members the call has: an action on what it does not name is not needed."""
-    # A wildcard in a value would open the session to more than was signed.
-    given = {name: value for name, value in step.parameters.items() if isinstance(value, str) and not set(value) & {"*", "?"}}
-    given |= {"partition": place.partition, "region": place.region, "account": place.account}
-    return [template.format(**given) for template in templates if set(_MEMBER.findall(template)) <= given.keys()]
+def _also_needed(operation: Operation, step: Step, place: Where) -> Iterator[Allowed]:
+    """The other actions that AWS asks of its caller. What a service does for him is allowed through that service alone."""
+    for one in operation.facts.also_needs:
+        if one.when and not jmespath.search(one.when, step.parameters):
+            continue
+        if arns := resources.needed(operation, one, step.parameters, place):
+            via = {"kms:ViaService": f"{one.via}.{place.region}.{regions.suffix_of(place.partition)}"}
+            yield Allowed([one.action], arns, {"StringEquals": via} if one.via else None)
 
 
 def _readings(

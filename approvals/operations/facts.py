@@ -92,7 +92,8 @@ class AlsoNeeds:
     """Another IAM action that the call needs, on these ARN templates (as `resource`); `why` in words.
 
     `when` is an expression over the call's parameters: the action is needed when it is empty or truthy. `made` says that the
-    call makes these resources, so that none of those which are there already is touched.
+    call makes these resources, so that none of those which are there already is touched. `via` is the service (as in the first
+    part of its address) that uses the action, one of KMS, in the caller's name; nobody has it otherwise.
     """
 
     action: str
@@ -100,6 +101,7 @@ class AlsoNeeds:
     why: str
     when: str = ""
     made: bool = False
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)

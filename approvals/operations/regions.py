@@ -53,6 +53,13 @@ def partitions() -> frozenset[str]:
     return frozenset(one["partition"] for one in catalog.loader().load_data("endpoints")["partitions"])
 
 
+@lru_cache(maxsize=8)
+def suffix_of(partition: str) -> str:
+    """What the addresses of a partition's services end with: `amazonaws.com`, in China `amazonaws.com.cn`."""
+    found = catalog.loader().load_data("endpoints")["partitions"]
+    return next(str(one["dnsSuffix"]) for one in found if one["partition"] == partition)
+
+
 @lru_cache(maxsize=1)
 def _endpoints() -> dict[str, dict[str, Any]]:
     return {one["partition"]: one["services"] for one in catalog.loader().load_data("endpoints")["partitions"]}

@@ -15,6 +15,7 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 from approvals.errors import BadParameters
 from approvals.operations import catalog, iam, templates
 from approvals.operations.catalog import Operation
+from approvals.operations.facts import AlsoNeeds
 from approvals.operations.templates import FILTERS, PLACE, Slot, Template
 
 ARN: Final = re.compile(r"arn:(?P<partition>[^:]+):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)")
@@ -91,6 +92,19 @@ def _also_acted_on(operation: Operation, parameters: dict[str, Any], where: Wher
             for template, fillings in _filled(operation.full_name, one.action, one.resources):
                 values = [filling.values(parameters) or () for filling in fillings]
                 yield from _composed(template, values, where)[0]
+
+
+def needed(operation: Operation, also: AlsoNeeds, parameters: dict[str, Any], where: Where) -> tuple[str, ...]:
+    """The ARNs on which the call needs another action of its caller; none of a template that it has not all members of.
+
+    An action on what the call does not name is not needed, and a value that is no plain name would open more than was signed.
+    """
+    found: list[str] = []
+    for template, fillings in _filled(operation.full_name, also.action, also.resources):
+        values = [filling.values(parameters) or () for filling in fillings]
+        if all(values):
+            found += _composed(template, values, where)[0]
+    return tuple(dict.fromkeys(found))
 
 
 def _taken_for(operation: Operation, found: Sequence[str], where: Where) -> Iterator[str]:

@@ -39,8 +39,13 @@ def _queue(value: str) -> str:
     return found["name"] if found else value
 
 
+def _secret(value: str) -> str:
+    return value.partition(":secret:")[2]
+
+
 # `last`: what stands after the last slash (`/hostedzone/Z1`). `bare`: without a leading slash. `queue`: an SQS URL's queue.
-FILTERS: Final[Mapping[str, Callable[[str], str]]] = {"last": _last, "bare": _bare, "queue": _queue}
+# `secret`: what names a secret in its ARN, with what AWS added to it; nothing of a name that is no ARN.
+FILTERS: Final[Mapping[str, Callable[[str], str]]] = {"last": _last, "bare": _bare, "queue": _queue, "secret": _secret}
 
 
 @dataclass(frozen=True, slots=True)

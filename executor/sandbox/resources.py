@@ -19,7 +19,7 @@ import jmespath
 
 from approvals.operations import catalog, iam
 from approvals.operations.catalog import Operation
-from approvals.operations.resources import Where, touched
+from approvals.operations.resources import Where, needed, touched
 from executor.sandbox.identity import Caller
 from executor.sandbox.patterns import overlaps
 from executor.sandbox.recognise import Call
@@ -44,7 +44,6 @@ class Asked:
 # A part of an ARN in the formats of the Service Authorization Reference.
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 # A part of an ARN template of ours.
-_SLOT = re.compile(r"\{([^{}]*)\}")
 # Members of DynamoDB's inputs that name a resource: by name (with the ARN's last part) or as an ARN.
 _DYNAMODB_MEMBERS: Mapping[str, str] = {
     "TableName": "table/{}",
@@ -146,16 +145,13 @@ def _any_service(call: Call, caller: Caller) -> Iterator[Asked]:
 
 def _also(call: Call, caller: Caller) -> Iterator[Asked]:
     """The other actions that the call needs, by the operation's facts, on resources that its parameters name in full."""
-    place = {"partition": caller.partition, "region": call.region, "account": caller.account}
-    given = place | {name: value for name, value in call.parameters.items() if isinstance(value, str)}
-    for one in _operation(call).facts.also_needs:
+    operation, where = _operation(call), _where(call, caller)
+    for one in operation.facts.also_needs:
         if one.when and not jmespath.search(one.when, call.parameters):
             continue
-        for template in one.resources:
-            slots = set(_SLOT.findall(template))
-            if slots <= given.keys() and not set(template) & {"*", "?"}:
-                arn = template.format(**given)
-                yield Asked(one.action, arn, arn)
+        yield from (
+            Asked(one.action, arn, arn) for arn in needed(operation, one, call.parameters, where) if not set(arn) & {"*", "?"}
+        )
 
 
 def _untold(call: Call, caller: Caller, needs: list[Asked]) -> Iterator[Asked]:

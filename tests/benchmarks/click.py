@@ -459,7 +459,7 @@ def _client_set_up(found: DemoWorld) -> str:
     _as_the_worker(found)
 
     account = KnownAccount(found.account, "aws", (found.region,), DEMO.executor_role_arn, DEMO.external_id)
-    policy = aws.session_policy([(["dynamodb:DescribeTable"], [DEMO.table_arn(TABLE)])])
+    policy = aws.session_policy([aws.Allowed(["dynamodb:DescribeTable"], [DEMO.table_arn(TABLE)])])
     bare = _bare_calls(found)["dynamodb:DescribeTable"]
 
     def ours() -> None:

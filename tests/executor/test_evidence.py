@@ -46,7 +46,7 @@ def executed_by_hand(stage: Stage, policy: str, source: str, table: str) -> None
         session.mutate("dynamodb", "DeleteTable", {"TableName": table})
 
 
-ANYTHING = aws.session_policy([(["dynamodb:*"], ["*"])])
+ANYTHING = aws.session_policy([aws.Allowed(["dynamodb:*"], ["*"])])
 
 
 def test_the_record_of_a_call_proves_its_attempt(stage: Stage) -> None:

@@ -19,7 +19,7 @@ from executor.sandbox.world import DEMO
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 
 ACCOUNT = KnownAccount(DEMO.account, DEMO.partition, (DEMO.region,), DEMO.executor_role_arn, DEMO.external_id)
-NOTHING = aws.session_policy([(["sts:GetCallerIdentity"], ["*"])])
+NOTHING = aws.session_policy([aws.Allowed(["sts:GetCallerIdentity"], ["*"])])
 
 
 def test_an_approved_deletion_is_carried_out_once_and_everything_is_recorded(stage: Stage) -> None:

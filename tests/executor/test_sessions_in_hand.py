@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from approvals.authority import KnownAccount
 from approvals.models import ApprovalRequest, Attempt, Execution, Proof, TrailRecord
 from approvals.operations.facts import rows
+from approvals.operations.resources import Where
 from approvals.plan import Step
 from executor import answers, aws, claim, readying, same_call, target
 from executor.errors import PolicyTooLarge, WrongAccount
@@ -144,8 +145,8 @@ def test_tags_are_in_the_characters_and_length_that_aws_takes(stage: Stage, hand
 
 
 def policy_of(length: int) -> str:
-    bare = len(aws.session_policy([(["dynamodb:DeleteTable"], [""])]))
-    return aws.session_policy([(["dynamodb:DeleteTable"], ["a" * (length - bare)])])
+    bare = len(aws.session_policy([aws.Allowed(["dynamodb:DeleteTable"], [""])]))
+    return aws.session_policy([aws.Allowed(["dynamodb:DeleteTable"], ["a" * (length - bare)])])
 
 
 def test_tags_go_first_when_the_session_is_too_large(stage: Stage) -> None:
@@ -236,6 +237,107 @@ def test_clients_of_every_service_are_of_the_signed_region(service: str) -> None
     session = aws.Session(aws.Keys("ASIAX", "s", "t"), "eu-west-1", "arn:aws:sts::111122223333:assumed-role/x/y")
     with session:
         session.ready_for(service)
+
+
+BUCKET = "prod-invoices-111122223333"
+OBJECTS = {"Objects": [{"Key": "a", "VersionId": "v1"}, {"Key": "b/c", "VersionId": "v2"}]}
+REPLICA = Step("dynamodb", "UpdateTable", {"TableName": TABLE, "ReplicaUpdates": [{"Delete": {"RegionName": "us-east-1"}}]})
+REGIONS = ["us-east-1", "us-west-2"]
+NO_REPLICA = Step("secretsmanager", "RemoveRegionsFromReplication", {"SecretId": "prod/db", "RemoveReplicaRegions": REGIONS})
+
+
+class TestDependentActions:
+    """Of calls that AWS asks more than one right for: the others are held down to what the call names, too."""
+
+    @pytest.fixture
+    def facts(self) -> DemoWorldFacts:
+        more = ("secretsmanager:RemoveRegionsFromReplication", "secretsmanager:UpdateSecret", "s3:DeleteObjects")
+        first = replace(
+            DEMO.guardrails[0],
+            operations=(*DEMO.guardrails[0].operations, "dynamodb:UpdateTable", *more),
+            resources=("arn:{partition}:*:*:*:*",),
+        )
+        return replace(DEMO, guardrails=(first, *DEMO.guardrails[1:]))
+
+    @pytest.fixture
+    def cast(self, facts: DemoWorldFacts, cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
+        operations = list(facts.guardrails[0].operations)
+        return seal(tmp_path, settings, whole=True, operations=operations, resources=["arn:aws:*:*:*:*"])
+
+    @pytest.mark.parametrize(
+        ("step", "others"),
+        [
+            (REPLICA, [("dynamodb", "DeleteTable", {"TableName": TABLE})]),
+            (
+                Step(
+                    "secretsmanager",
+                    "RemoveRegionsFromReplication",
+                    {"SecretId": "prod/db/password", "RemoveReplicaRegions": ["us-east-1"]},
+                ),
+                [("secretsmanager", "DeleteSecret", {"SecretId": "prod/db/password", "ForceDeleteWithoutRecovery": True})],
+            ),
+            (
+                Step("s3", "DeleteObjects", {"Bucket": BUCKET, "Delete": OBJECTS}),
+                [
+                    ("s3", "DeleteObject", {"Bucket": BUCKET, "Key": "b", "VersionId": "v2"}),
+                    ("s3", "DeleteObject", {"Bucket": BUCKET, "Key": "d"}),
+                ],
+            ),
+            (
+                Step("secretsmanager", "UpdateSecret", {"SecretId": "prod/db/password", "Description": "x"}),
+                [("kms", "Decrypt", {"KeyId": DEMO.key_id("alias/prod-payments"), "CiphertextBlob": b"x"})],
+            ),
+            (
+                Step("secretsmanager", "UpdateSecret", {"SecretId": "prod/db/password", "KmsKeyId": "alias/prod-payments"}),
+                [("kms", "Decrypt", {"KeyId": DEMO.key_id("alias/prod-payments"), "CiphertextBlob": b"x"})],
+            ),
+        ],
+        ids=["a replica and the table", "a replica and the secret", "other objects", "any key", "the secret's key by oneself"],
+    )
+    def test_the_session_in_hand_does_no_more_than_the_call(
+        self, stage: Stage, step: Step, others: list[tuple[str, str, dict[str, Any]]]
+    ) -> None:
+        """What AWS asks for besides is allowed where the call names it, or through the service that acts: nowhere else."""
+        execution = approved(stage, step)
+        with stage.acting("execution"):
+            _, session = session_of(stage, execution)
+            with session:
+                for service, name, parameters in others:
+                    answer = session.mutate(service, name, parameters)
+                    assert isinstance(answer, answers.Rejected), f"{service}:{name} was {answer}"
+                    assert "AccessDenied" in answer.code
+
+    @pytest.mark.parametrize(
+        ("step", "action", "arns"),
+        [
+            (REPLICA, "dynamodb:DeleteTableReplica", [DEMO.table_arn(TABLE).replace(DEMO.region, "us-east-1")]),
+            (
+                NO_REPLICA,
+                "secretsmanager:DeleteSecret",
+                [f"arn:aws:secretsmanager:{one}:{DEMO.account}:secret:prod/db-??????" for one in REGIONS],
+            ),
+            (
+                replace(
+                    NO_REPLICA,
+                    parameters=NO_REPLICA.parameters
+                    | {"SecretId": f"arn:aws:secretsmanager:{DEMO.region}:{DEMO.account}:secret:prod/db-AbCdEf"},
+                ),
+                "secretsmanager:DeleteSecret",
+                [f"arn:aws:secretsmanager:{one}:{DEMO.account}:secret:prod/db-AbCdEf" for one in REGIONS],
+            ),
+            (
+                Step("s3", "DeleteObjects", {"Bucket": BUCKET, "Delete": OBJECTS}),
+                "s3:DeleteObjectVersion",
+                [f"arn:aws:s3:::{BUCKET}/{key}" for key in ("a", "b/c")],
+            ),
+        ],
+        ids=["a replica", "two replicas of a secret", "named by its ARN", "versions"],
+    )
+    def test_the_other_actions_are_on_exactly_what_the_call_names(self, step: Step, action: str, arns: list[str]) -> None:
+        """As the session policy says it; each region, and each key, that the call names and no other."""
+        place = Where(DEMO.account, DEMO.region, DEMO.partition)
+        said = json.loads(target.policy(step, place, acting=True))["Statement"]
+        assert [one["Resource"] for one in said if action in one["Action"]] == [arns]
 
 
 class TestTokens:
