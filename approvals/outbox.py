@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
@@ -59,10 +60,13 @@ def done(message: OutboxMessage) -> None:
 
 
 def put_off(message: OutboxMessage, why: str, *, until: datetime | None = None) -> None:
-    """The promise is not kept yet: due again after a delay that doubles with each attempt, or at `until`."""
+    """The promise is not kept yet: due again after a delay that doubles with each attempt, or at `until`.
+
+    To wait until a time is no failure: whatever fails afterwards is tried again as soon as if it were the first.
+    """
     delay = min(timedelta(seconds=2 ** min(message.attempts, 10)), LONGEST_DELAY)
     OutboxMessage.objects.filter(pk=message.pk, done_at__isnull=True).update(
-        due_at=until or timezone.now() + delay, error=why[:2000]
+        due_at=until or timezone.now() + delay, error=why[:2000], attempts=0 if until else F("attempts")
     )
 
 

@@ -126,7 +126,9 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
     """
     operation = catalog.get(step.name)
     if "unread" in expected:
-        return Comparison(transient=status_of(step, now))
+        told = not now.problem or now.says_absent(operation)
+        shown = (Difference("the target", "not told by AWS", "told"),) if told else ()
+        return Comparison(shown, status_of(step, now))
     earlier = [one for one in done if _asked(one) is not None and _asked(one) == _asked(step)]
     remade = any(catalog.get(one.name).facts.settled.gone for one in earlier)
     absent = now.says_absent(operation)

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.db.models import Exists
 from django.utils import timezone
 
 from approvals import audit, statements
@@ -68,7 +69,7 @@ def made(
     if not isinstance(attempt, Attempt):
         return attempt
     points.reached(Point.REHEARSAL_SENT if rehearsal else Point.SENT)
-    answer = call(cleared.claim, step, session, opened, attempt)
+    answer = call(cleared, step, session, opened, attempt)
     points.reached(Point.REHEARSAL_CALLED if rehearsal else Point.CALLED)
     found = answered(cleared, attempt, step, answer)
     if isinstance(found, Later):
@@ -144,16 +145,20 @@ def _not_sent(cleared: Cleared, index: int, step: Step, session: Session, held: 
     return Later(timezone.now() + holding.PAUSED_FOR, why)
 
 
-def call(claim: Claim, step: Step, session: Session, opened: Opened, attempt: Attempt) -> Answer:
-    """The one wire call; not made any more when this worker was held up for so long that somebody may have given it up."""
+def call(cleared: Cleared, step: Step, session: Session, opened: Opened, attempt: Attempt) -> Answer:
+    """The one wire call; not made any more when this worker was held up until somebody may have given it up, or paused it."""
+    claim = cleared.claim
     mine = Execution.objects.filter(
         pk=claim.execution_id,
         token=claim.token,
         state=ExecutionState.RUNNING,
         lease_until__gt=timezone.now() + LONGEST_CALL,
     )
-    if not mine.exists():
+    paused = mine.values_list(Exists(statements.paused_since(cleared.resumed)), flat=True).first()
+    if paused is None:
         return Rejected(NOT_SENT, "The worker was held up and lost its claim before the call, so the call was not made.")
+    if paused:
+        return Rejected(NOT_SENT, "Executions were paused before the call, so the call was not made.", passing=True)
     points.reached(Point.FENCED)
     beside = additions.added(catalog.get(step.name), attempt.client_token, rehearsal=attempt.rehearsal)
     with unseen(opened.forms()):
@@ -230,7 +235,8 @@ def _refused(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: R
     if passed:
         endings.move(claim, lease_until=timezone.now() + LEASE)
         return True
-    said = f"AWS refused {step.operation}: {answer.code}: {answer.message}"
+    refused = f"AWS refused {step.operation}: {answer.code}: {answer.message}"
+    said = answer.message if answer.code == NOT_SENT else refused
     if until is not None:
         again.put_off(trail, claim, until, said, attempt=attempt)
         return Later(until, said)

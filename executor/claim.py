@@ -22,7 +22,9 @@ from approvals.clearance import Verified
 from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Refused, WrongState
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
+from approvals.policies import Rules
 from approvals.states import AttemptState, ExecutionState, RequestState
+from approvals.terms import why_closed
 from executor import drift, endings, limits, notices, points, switch, target
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
@@ -61,6 +63,14 @@ class Cleared:
     approved_by: tuple[str, ...]
     # The pauses that were known to be resumed then: any other one that is found before a call stops it.
     resumed: frozenset[UUID] = frozenset()
+    # When it may not be carried out any more, and by which windows and freezes; whoever broke the glass waits for none.
+    until: datetime | None = None
+    rules: tuple[Rules, ...] = ()
+
+    def may_go_on(self) -> bool:
+        """Whether the clocks of what was signed still allow a further step. Asked between two steps."""
+        now = timezone.now()
+        return (self.until is None or now < self.until) and not why_closed(self.rules, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,7 @@ def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
         points.reached(Point.JUDGED)
     if isinstance(judged, drift.Drifted):
         return Stopped(claim, judged)
-    return _cleared(claim, judged, done)
+    return _cleared(claim, judged, done, execution.valid_until)
 
 
 def _judge(
@@ -169,13 +179,14 @@ def _won(trail: Trail, execution: Execution, now: datetime) -> Claim:
     return claim
 
 
-def _cleared(claim: Claim, judged: _Judged, done: frozenset[int]) -> Cleared:
+def _cleared(claim: Claim, judged: _Judged, done: frozenset[int], until: datetime) -> Cleared:
     known, verified = judged.known, judged.verified
     handles = {person: str(row["handle"]) for person, row in known.persons.items()}
     approvers = tuple(sorted(handles.get(person, "") for person in verified.approved_by))
     asked_by = handles.get(verified.confirmed_by or verified.broken_by or "", "")
     account = known.accounts[verified.plan.account]
-    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers, judged.resumed)
+    rules = () if verified.broken_by is not None else verified.rules
+    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers, judged.resumed, until, rules)
 
 
 def _told_at(execution: Execution) -> datetime | None:

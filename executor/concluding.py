@@ -53,6 +53,10 @@ def by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> N
     """AWS's answer or CloudTrail's record says whether it took effect; then the target must have settled."""
     proof = _proof_of(execution, attempt)
     claim = _fenced(execution)
+    if attempt.rehearsal:
+        # AWS took it for the call itself, against its own contract. What it did is for people to say: no call was made.
+        _later(claim, attempt)
+        return
     if attempt.state != AttemptState.ACCEPTED:
         if proof is None:
             _without_record(execution, claim, attempt, patience)

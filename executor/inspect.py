@@ -9,6 +9,7 @@ What could not be read, is still changing, or is just being signed is read again
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,6 +28,9 @@ from executor import drift
 log = logging.getLogger(__name__)
 # With delays that double: about two minutes. Then it stays as it is, and whoever edits or signs it has it read again.
 _MOST_LOOKS: Final = 7
+# Seconds after which no further step of a plan is read by the same task; one reading may last `aws.LONGEST_READ` beyond.
+LONGEST: Final = 120.0
+_TOO_LONG: Final = "It was not read: AWS took too long to tell of the steps before it."
 
 
 def keep(message: OutboxMessage) -> None:
@@ -62,7 +66,11 @@ def observe(revision: Revision) -> list[Observation]:
     except CountersignError as error:
         found = {0: Reading(problem=str(error))}
     else:
-        found = {index: _look(plan, account, step) for index, step in enumerate(plan.steps)}
+        end = time.monotonic() + LONGEST
+        found = {
+            index: _look(plan, account, step) if time.monotonic() < end else Reading(problem=_TOO_LONG)
+            for index, step in enumerate(plan.steps)
+        }
     with audit.recorded() as trail:
         return drift.keep(trail, revision, moment, found, timezone.now())
 

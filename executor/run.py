@@ -89,7 +89,7 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
     if ready is not True:
         return ready or None
     for index, step in left:
-        if begun and time.monotonic() > enough:
+        if begun and (time.monotonic() > enough or not cleared.may_go_on()):
             return _handed_over(claim)
         begun = True
         points.reached(Point.STEP)
@@ -104,7 +104,8 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
 
 
 def _handed_over(claim: Claim) -> Later:
-    """The task has lasted long enough: what is left of the plan is judged again and made by whoever is free, at once."""
+    """What is left of the plan is judged again, and made by whoever is free or ended: the task has lasted long enough, or the
+    time that was signed for is over."""
     endings.move(claim, lease_until=timezone.now())
     return Later(timezone.now(), "The steps that are left are made by the next task.")
 

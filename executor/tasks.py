@@ -10,7 +10,7 @@ from celery import shared_task
 
 from approvals import changes, decisions, outbox, statements, weakened
 from approvals.models import OutboxKind, OutboxMessage
-from executor import aws, closing, delivery, endings, feed, inspect, reconcile, run, stuck, target, trail_logs
+from executor import aws, closing, delivery, drift, endings, feed, inspect, reconcile, run, stuck, target, trail_logs
 from executor.claim import LEASE
 
 _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
@@ -22,8 +22,9 @@ _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
 # lives half as long. After ROUND it takes nothing new. An execution begins no further step after `Patience.steps`, and a step is
 # at most a session, a call, its recording and the looks until it has settled. No time limit of Celery's: it cuts a call in two.
 ROUND: Final = 60.0
+_LONGEST_LOOK: Final = drift.FRESH.total_seconds() + 2 * aws.LONGEST_READ
 _LONGEST_STEP: Final = 2 * LEASE.total_seconds() + target.PATIENCE.bound + 2 * aws.LONGEST_READ
-LONGEST_TASK: Final = ROUND + target.PATIENCE.steps + _LONGEST_STEP
+LONGEST_TASK: Final = ROUND + _LONGEST_LOOK + target.PATIENCE.steps + _LONGEST_STEP
 
 
 @shared_task(name="executor.tasks.poll_queue")
@@ -66,9 +67,10 @@ def reconcile_open() -> None:
 def apply_changes() -> None:
     """Apply what administrators signed, and what invited persons registered; end what ran out of its clock.
 
-    Then look whether somebody took a control away.
+    Then look whether somebody took a control away. What a round leaves is applied at the next sweep.
     """
-    while due := outbox.take([OutboxKind.APPLY], most=1):
+    end = time.monotonic() + ROUND
+    while time.monotonic() < end and (due := outbox.take([OutboxKind.APPLY], most=1)):
         try:
             changes.apply(due[0].subject_id)
             outbox.done(due[0])

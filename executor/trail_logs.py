@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -37,6 +38,9 @@ BEFORE: Final = timedelta(minutes=5)
 # Files come within minutes, late ones within hours; what has not come in days does not.
 LONGEST: Final = timedelta(days=3)
 MOST_FILES: Final = 200
+# Seconds after which no further promise is taken up, and after which no further file is read for one.
+ROUND: Final = 60.0
+LONGEST_PROMISE: Final = 300.0
 # Bytes, of one file: as it lies there, and as it is read. A file that grows beyond is no log file of CloudTrail's.
 LARGEST: Final = 32 * 1024**2
 LARGEST_PLAIN: Final = 256 * 1024**2
@@ -63,11 +67,13 @@ class _Found:
     read: list[str] = field(default_factory=list)
     skipped: int = 0
     more: bool = False
+    until: float = field(default_factory=lambda: time.monotonic() + LONGEST_PROMISE)
 
 
 def read_due() -> None:
-    """Keep every promise to read log files that is due. Never raises for what one of them runs into."""
-    while due := outbox.take([OutboxKind.LOGS], most=1):
+    """Keep promises to read log files that are due; after a round the rest is left to the next poll. Never raises for one."""
+    end = time.monotonic() + ROUND
+    while time.monotonic() < end and (due := outbox.take([OutboxKind.LOGS], most=1)):
         try:
             keep(due[0])
         except Exception as error:  # noqa: BLE001 - logged there; the next promise must not wait for this one
@@ -124,7 +130,7 @@ def _look(execution_id: UUID, place: _Place, found: _Found) -> None:
     for key, size in _listed(s3, place):
         if (execution_id, key) in _read:
             continue
-        if len(found.read) >= MOST_FILES:
+        if len(found.read) >= MOST_FILES or time.monotonic() > found.until:
             found.more = True
             return
         data = _plain(s3, key) if size <= LARGEST else None

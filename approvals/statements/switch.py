@@ -43,6 +43,11 @@ def counting() -> QuerySet[Statement]:
     )
 
 
+def paused_since(resumed: Collection[UUID]) -> QuerySet[Statement]:
+    """The pauses that count, but for these, which were known to be resumed."""
+    return counting().exclude(pk__in=resumed)
+
+
 def must_still_run(resumed: Collection[UUID]) -> None:
     """In the transaction that says `sent`: no pause came since the claim, which knew `resumed` ones. Raises NotYet."""
     held_still()
@@ -51,7 +56,7 @@ def must_still_run(resumed: Collection[UUID]) -> None:
 
 def must_go_on(resumed: Collection[UUID]) -> None:
     """The same for what only prepares a call: without the lock, so that a pause may come right after it. Raises NotYet."""
-    since = counting().exclude(pk__in=resumed).select_related("proposer").first()
+    since = paused_since(resumed).select_related("proposer").first()
     if since is not None:
         raise NotYet(f"{PAUSED}: {words_of(since)}")
 

@@ -132,6 +132,18 @@ def test_a_message_put_off_waits_longer_each_time(db):
     assert message.error == "SNS is down"
 
 
+def test_to_have_waited_until_a_time_is_no_failure(db):
+    """However often a promise was put off until a time, what fails afterwards is tried again as soon as what failed once."""
+    outbox.put(OutboxKind.EXECUTE, 1)
+    for _ in range(12):
+        (message,) = outbox.take([OutboxKind.EXECUTE])
+        outbox.put_off(message, "it waits its turn", until=timezone.now())
+    (message,) = outbox.take([OutboxKind.EXECUTE])
+    outbox.put_off(message, "the database was away")
+    message.refresh_from_db()
+    assert (message.due_at - timezone.now()).total_seconds() == pytest.approx(2, abs=1)
+
+
 def test_a_kept_promise_stays_as_a_row_and_is_never_due(db):
     """The row tells later what was done."""
     outbox.put(OutboxKind.NOTIFY, 1)

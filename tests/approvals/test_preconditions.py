@@ -110,6 +110,12 @@ def test_a_target_that_can_no_longer_be_read_is_said_to_be_so():
     assert preconditions.compare(DELETE, unread, DENIED) == preconditions.Comparison()
 
 
+@pytest.mark.parametrize("now", [read(), GONE], ids=["there", "gone"])
+def test_what_nobody_could_see_is_seen_anew_once_aws_tells(now: Reading):
+    """AWS refused to tell before the review and tells now: who signed has not seen it, and what it may have become since."""
+    assert differences(DELETE, DENIED, now) == ["the target was not told by AWS and is told"]
+
+
 def test_nothing_is_expected_where_nothing_was_told():
     """A read that failed says nothing of the target, and an operation without a row has no target that could be read."""
     assert preconditions.of(0, DELETE, Reading(problem="AWS could not be reached")) is None

@@ -107,7 +107,7 @@ def test_a_second_call_with_the_very_session_is_an_alert(stage: Stage, settings:
         with session:
             attempt = calling.sent(cleared, 0, step, session, Held(1, ""))
             assert isinstance(attempt, Attempt)
-            answer = calling.call(cleared.claim, step, session, Opened(step.parameters), attempt)
+            answer = calling.call(cleared, step, session, Opened(step.parameters), attempt)
             again = session.mutate(step.service, step.operation, step.parameters)
             calling.answered(cleared, attempt, step, answer)
     learn(stage)

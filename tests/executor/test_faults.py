@@ -114,7 +114,7 @@ class TestOtherProtocols:
         assert wire.received == len(rows)
         assert len(stage.calls("DeleteBucket")) == (1 if fault.endswith("after") else 0)
 
-    @pytest.mark.parametrize("fault", FEW)
+    @pytest.mark.parametrize("fault", FAULTS)
     def test_a_put_by_rest(self, stage: Stage, fault: str) -> None:
         """PUT: one request for each row."""
         rule = {"ID": "old", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
@@ -179,7 +179,7 @@ class TestOtherProtocols:
         assert (fresh(execution).state, self._calls(execution, 0)) == ("unknown", ["accepted"])
         assert (wire.seen["TerminateInstances"], wire.seen["DeleteTable"]) == (1, 0)
 
-    @pytest.mark.parametrize("fault", FEW)
+    @pytest.mark.parametrize("fault", FAULTS)
     def test_a_second_call(self, stage: Stage, fault: str) -> None:
         """The first step stands, once; one request for each row of the second."""
         execution = approved(stage, TERMINATE, DELETE)

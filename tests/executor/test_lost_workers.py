@@ -21,7 +21,7 @@ from tests.executor.proxy import Wire
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_steps import approved
 
-# How often each loss is played: once in the suite, a hundred times by `make soak`, which plays all of them in Celery too.
+# How often each loss is played: once in the suite, a hundred times by `make soak`.
 ROUNDS = int(os.environ.get("SOAK_KILLS", "1"))
 UNTIL_SENT, LOST, MADE = "taken over", "unknown", "settled"
 
@@ -60,9 +60,6 @@ SECOND_STEP = [
     *(Loss(point, MADE, called=True) for point in ("answered:2", "looking:3", "seen:2", "settled:2", "finished")),
 ]
 PUT_OFF = [Loss("put-off", UNTIL_SENT)]
-# A worker of Celery's takes seconds to start: in the suite it is lost where what follows differs.
-TELLING = ("claimed", "claimed-outside", "sent", "called", "put-off", "answered")
-IN_CELERY = tuple(str(point) for point in Point) if "SOAK_KILLS" in os.environ else TELLING
 CHANGE = Step("dynamodb", "UpdateTable", {"TableName": "prod-orders", "TableClass": "STANDARD_INFREQUENT_ACCESS"})
 
 
@@ -193,7 +190,7 @@ def test_a_worker_killed_with_a_call_put_off_is_taken_over(stage: Stage, loss: L
         assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["rejected", "succeeded"])
 
 
-@pytest.mark.parametrize("point", IN_CELERY)
+@pytest.mark.parametrize("point", [str(point) for point in Point])
 def test_a_worker_of_celery_killed_is_treated_alike(stage: Stage, valkey_url: str, point: str) -> None:
     """The same in a real Celery worker with a real broker: its child is killed with -9 and somebody else sees to the end."""
     second = point.startswith("rehears")
@@ -318,6 +315,17 @@ def test_a_worker_frozen_after_sent_does_not_call_when_it_was_given_up(stage: St
     found = fresh(execution)
     assert (found.state, attempts(execution), stage.calls()) == ("failed", ["rejected"], [])
     assert "not made" in found.outcome
+
+
+def test_a_worker_frozen_after_the_fence_makes_its_one_call(stage: Stage) -> None:
+    """Past the last question there is only the call: given up meanwhile, it is made all the same, once, and its answer counts."""
+    execution = stage.cast.approved()
+    with stage.frozen_at("fenced") as thaw:
+        sweep(stage)
+        assert (fresh(execution).state, attempts(execution)) == ("unknown", ["unknown"])
+        thaw()
+    sweep(stage)
+    assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("succeeded", ["succeeded"], 1)
 
 
 def test_an_answer_that_comes_late_still_counts(stage: Stage) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from approvals.models import Attempt, Execution, Proof, TrailRecord
-from executor import additions
-from executor.sandbox.world import DEMO
+from executor import additions, reconcile
+from executor.sandbox.world import DEMO, DemoWorldFacts
 from tests.cast import Cast, seal
 from tests.executor.proxy import Wire
-from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_evidence import learn
 from tests.executor.test_retries import execute_again
 
@@ -118,15 +119,33 @@ def test_a_rehearsal_that_never_passes_ends_without_the_call(stage: Stage) -> No
     assert fresh(execution).state == "failed"
 
 
-def test_a_yes_to_a_rehearsal_is_not_believed(stage: Stage) -> None:
-    """AWS answers the rehearsal as if it were the call: the outcome is unknown, and no call follows."""
-    execution = terminated(stage)
-    with Wire(stage.aws.endpoint_url, REHEARSAL, "yes before") as wire:
-        stage.endpoint = wire.url
-        stage.execute()
-        stage.endpoint = ""
-        assert wire.seen["TerminateInstances"] == 0
-    assert (fresh(execution).state, attempts(execution), stage.alerts()) == ("unknown", ["accepted"], ["unknown"])
+class TestAYesToARehearsal:
+    """With an operation under protection that counts as settled when AWS says yes."""
+
+    @pytest.fixture
+    def facts(self) -> DemoWorldFacts:
+        first = replace(DEMO.guardrails[0], operations=("ec2:RebootInstances", "ec2:TerminateInstances"))
+        return replace(DEMO, guardrails=(replace(first, resources=("arn:{partition}:*:*:*:*",)), *DEMO.guardrails[1:]))
+
+    @pytest.fixture
+    def cast(self, facts: DemoWorldFacts, cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
+        operations = list(facts.guardrails[0].operations)
+        return seal(tmp_path, settings, whole=True, operations=operations, resources=["arn:aws:*:*:*:*"])
+
+    @pytest.mark.parametrize("operation", ["TerminateInstances", "RebootInstances"])
+    def test_is_not_believed(self, stage: Stage, operation: str) -> None:
+        """AWS answers the rehearsal as if it were the call: the outcome is unknown, no call follows, and no sweep settles it."""
+        execution = stage.cast.approved(operation=f"ec2:{operation}", InstanceIds=[INSTANCE])
+        with Wire(stage.aws.endpoint_url, f"{operation}/DryRun", "yes before") as wire:
+            stage.endpoint = wire.url
+            stage.execute()
+            for _ in range(2):
+                stage.lapse()
+                with stage.acting("execution"):
+                    reconcile.sweep(patience=QUICK)
+            stage.endpoint = ""
+            assert wire.seen[operation] == 0
+        assert (fresh(execution).state, attempts(execution), stage.alerts()) == ("unknown", ["accepted"], ["unknown"])
 
 
 def test_a_dry_run_that_was_signed_is_one_call(stage: Stage) -> None:

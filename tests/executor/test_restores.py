@@ -256,7 +256,7 @@ def tried(stage: Stage, cleared: claim.Cleared, *, throttled: bool) -> bool:
             attempt = calling.sent(cleared, 0, step, session, held)
             assert isinstance(attempt, Attempt)
             if not throttled:
-                answer = calling.call(cleared.claim, step, session, Opened(step.parameters), attempt)
+                answer = calling.call(cleared, step, session, Opened(step.parameters), attempt)
                 calling.answered(cleared, attempt, step, answer)
             else:
                 with audit.recorded() as trail:

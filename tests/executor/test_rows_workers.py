@@ -203,7 +203,7 @@ def test_row_29_a_rogue_call_is_an_alert(stage: Stage, settings: Any) -> None:
         with session:
             attempt = calling.sent(cleared, 0, step, session, Held(1, ""))
             assert isinstance(attempt, Attempt)
-            answer = calling.call(cleared.claim, step, session, Opened(step.parameters), attempt)
+            answer = calling.call(cleared, step, session, Opened(step.parameters), attempt)
             calling.answered(cleared, attempt, step, answer)
             session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
     learn(stage)

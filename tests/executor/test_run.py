@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.db import connections
 
 from approvals import audit, decisions
 from approvals.authority import KnownAccount
+from approvals.errors import AuditUnavailable
 from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, Observation, OutboxKind, OutboxMessage
 from approvals.states import RequestState, Status, Verdict
 from executor import answers, aws, claim, inspect, readying, run, tasks
@@ -225,6 +227,51 @@ def test_when_the_audit_cannot_be_written_nothing_happens(stage: Stage, entry: s
     stage.lapse()
     stage.execute()
     assert (fresh(execution).state, len(stage.calls())) == ("succeeded", 1)
+    assert audit.verify().holds
+
+
+@pytest.mark.parametrize(
+    ("entry", "state"),
+    [
+        ("target.observed", "succeeded"),
+        ("execution.taken-over", "succeeded"),
+        ("attempt.settled", "succeeded"),
+        ("execution.succeeded", "succeeded"),
+        ("execution.unknown", "unknown"),
+        ("alert.raised", "unknown"),
+    ],
+)
+def test_wherever_the_audit_breaks_there_is_one_call_at_most(stage: Stage, entry: str, state: str) -> None:
+    """At each entry of an execution the trail refuses: what it would have said is not so until it can be said, and then once."""
+    from executor import reconcile
+
+    execution = stage.cast.approved()
+    if entry == "execution.taken-over":
+        stage.killed_at("claimed")
+    if state == "unknown":
+        stage.killed_at("called")
+    stage.sql(
+        f"""
+        CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.kind = '{entry}' THEN RAISE EXCEPTION 'the disk is full'; END IF; RETURN NEW; END $$;
+        CREATE TRIGGER broken BEFORE INSERT ON approvals_auditentry FOR EACH ROW EXECUTE FUNCTION broken();
+        """
+    )
+    said = stage.audit().count(entry)
+    for _ in range(2):
+        stage.lapse()
+        stage.execute()
+        with stage.acting("execution"), suppress(AuditUnavailable):
+            reconcile.sweep(patience=QUICK)
+    assert fresh(execution).state != state
+    assert stage.audit().count(entry) == said
+    stage.sql("DROP TRIGGER broken ON approvals_auditentry")
+    for _ in range(3):
+        stage.lapse()
+        with stage.acting("execution"):
+            reconcile.sweep(patience=QUICK)
+        stage.execute()
+    assert (fresh(execution).state, len(stage.calls())) == (state, 1)
     assert audit.verify().holds
 
 

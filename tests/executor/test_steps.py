@@ -105,3 +105,21 @@ def test_an_unknown_first_step_stops_the_rest_for_good(stage: Stage) -> None:
     sweep(stage)
     assert (fresh(execution).state, attempts(execution), stage.calls("DeleteTable")) == ("failed", ["succeeded"], [])
     assert "the 1 after it were not made" in fresh(execution).outcome
+
+
+def test_no_further_step_is_begun_after_the_approval_ran_out(stage: Stage) -> None:
+    """The first step settled when the use-by was over: the second is not made by the same worker, nor by the next."""
+    execution = approved(stage, CHANGE, DELETE)
+    soon = "now() + interval '3 seconds'"
+    stage.forge(
+        (f"UPDATE approvals_execution SET valid_until = {soon}", ()),
+        (f"UPDATE approvals_approvalrequest SET approved_until = {soon}", ()),
+    )
+    with stage.acting("execution"):
+        # It looks twice whether the first has settled, with the use-by between.
+        assert isinstance(run.carry_out(execution.pk, patience=replace(QUICK, bound=9.0, again_after=4.0)), Later)
+    assert (attempts(execution), stage.calls("DeleteTable")) == (["succeeded"], [])
+    stage.lapse()
+    stage.execute()
+    assert (fresh(execution).state, attempts(execution), stage.calls("DeleteTable")) == ("failed", ["succeeded"], [])
+    assert "time that has run out" in fresh(execution).outcome

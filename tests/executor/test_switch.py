@@ -240,6 +240,20 @@ def test_a_pause_between_claim_and_call_stops_the_call(stage: Stage) -> None:
     assert (fresh(execution).state, len(stage.calls())) == ("succeeded", 1)
 
 
+def test_a_worker_that_stood_still_before_the_call_does_not_make_it_during_a_pause(stage: Stage) -> None:
+    """It said `sent` and stood still; somebody paused; thawed it makes no call, says so, and goes on once that is resumed."""
+    execution = stage.cast.approved()
+    with stage.frozen_at("sent") as thaw:
+        stage.cast.paused()
+        thaw()
+    assert (fresh(execution).state, attempts(execution), stage.calls()) == ("running", ["rejected"], [])
+    assert "paused before the call" in Attempt.objects.get().error_message
+    stage.cast.resuming("dana", "erin")
+    due(stage)
+    due(stage)
+    assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("succeeded", ["rejected", "succeeded"], 1)
+
+
 class AsOwner:
     """Inside `acting`, for a moment, as the owner of the tables."""
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import transaction
 
-from approvals.models import ApprovalRequest, OutboxMessage
+from approvals import outbox
+from approvals.models import ApprovalRequest, OutboxKind, OutboxMessage
 from config.celery import ROUTES, SWEEPS, VISIBILITY_TIMEOUT, app
-from executor import aws, calling, claim, delivery, feed, reconcile, target, tasks
+from executor import aws, calling, claim, delivery, drift, feed, inspect, reconcile, target, tasks, trail_logs
 from tests.executor.stage import Stage
 
 
@@ -25,10 +29,19 @@ def test_no_task_lives_half_as_long_as_the_broker_waits() -> None:
     """The bounds of a task are derived from those of its parts, and the broker's time-out is more than twice their sum."""
     assert 2 * tasks.LONGEST_TASK <= VISIBILITY_TIMEOUT
     assert app.conf.broker_transport_options["visibility_timeout"] == VISIBILITY_TIMEOUT
-    parts = (tasks.ROUND, target.PATIENCE.steps, target.PATIENCE.bound, 2 * claim.LEASE.total_seconds(), 2 * aws.LONGEST_READ)
+    look = drift.FRESH.total_seconds() + 2 * aws.LONGEST_READ
+    parts = (
+        tasks.ROUND,
+        look,
+        target.PATIENCE.steps,
+        target.PATIENCE.bound,
+        2 * claim.LEASE.total_seconds(),
+        2 * aws.LONGEST_READ,
+    )
     assert sum(parts) == tasks.LONGEST_TASK
     assert calling.LONGEST_CALL + timedelta(seconds=sum(calling.PAUSES)) < claim.LEASE
-    assert max(feed.LONGEST, delivery.LONGEST, reconcile.ROUND) < tasks.LONGEST_TASK
+    assert max(feed.LONGEST, delivery.LONGEST, reconcile.ROUND, inspect.LONGEST + 2 * aws.LONGEST_READ) < tasks.LONGEST_TASK
+    assert trail_logs.ROUND + trail_logs.LONGEST_PROMISE + aws.LONGEST_READ < tasks.LONGEST_TASK
 
 
 def test_no_time_limit_cuts_a_call_in_two() -> None:
@@ -59,6 +72,24 @@ def test_a_task_takes_nothing_new_after_its_round(stage: Stage, settings: Any, m
         assert (len(stage.calls()), sent.count("execute")) == (1, 1)
         tasks.execute_due()
     assert len(stage.calls()) == 2
+
+
+def test_reading_log_files_ends_with_its_round(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many promises are due, a poll that has lasted for a round leaves the rest to the next."""
+    kept: list[int] = []
+
+    def keep(message: OutboxMessage) -> None:
+        kept.append(message.pk)
+        outbox.done(message)
+        monkeypatch.setattr(trail_logs, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 25 * len(kept)))
+
+    monkeypatch.setattr(trail_logs, "keep", keep)
+    with transaction.atomic():
+        for number in range(9):
+            outbox.put(OutboxKind.LOGS, number)
+    with stage.acting("feed"):
+        trail_logs.read_due()
+    assert len(kept) == 3
 
 
 def test_what_ran_out_of_its_clock_expires_as_the_delivery_role(stage: Stage) -> None:
