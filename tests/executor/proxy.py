@@ -59,7 +59,7 @@ Answered = tuple[int, dict[str, str], bytes]
 
 
 class Wire:
-    """`received` counts the requests of the chosen operation that came over the wire, `seen` those of every one.
+    """`received` counts the requests of the chosen operation that came over the wire, `bodies` holds theirs, `seen` counts every one.
 
     The first `times` of them are broken, all where it is 0; where `after` names an operation, only those that come after one
     of it. An operation is chosen by its name; `DryRun` beside it ("TerminateInstances/DryRun") chooses EC2's rehearsals, and
@@ -70,6 +70,7 @@ class Wire:
     def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0, after: str = "") -> None:
         self.received = 0
         self.seen: Counter[str] = Counter()
+        self.bodies: list[bytes] = []
         self._behind, self._operation, self._fault, self._times = urlsplit(behind), operation, fault, times
         self._after = after
         wire = self
@@ -109,6 +110,7 @@ class Wire:
         self.seen[name] += 1
         named = name.startswith(self._operation[:-1]) if self._operation.endswith("*") else name == self._operation
         chosen = begun and named
+        self.bodies += [body] if chosen else []
         if not chosen or (self._times and self.received >= self._times):
             self.received += chosen
             self._send(handler, *self._forward(handler, body))

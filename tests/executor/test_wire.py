@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
+from approvals import canonical, plan
+from approvals.errors import BadCanonicalForm, BadParameters
 from approvals.models import Attempt
 from executor import answers, aws, tasks
 from executor.sandbox.world import DEMO
-from tests.executor.stage import Stage, fresh
+from tests.executor.proxy import Wire
+from tests.executor.stage import Stage, attempts, fresh
 
 ARN = f"{DEMO.executor_role_arn}/countersign-step-1".replace(":iam:", ":sts:").replace(":role/", ":assumed-role/")
 
@@ -118,3 +124,44 @@ def test_a_slow_look_does_not_make_what_has_settled_unknown(stage: Stage, monkey
     )
     stage.execute()
     assert fresh(execution).state == "succeeded"
+
+
+_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
+_CHANGES = st.fixed_dictionaries(
+    {"TableName": st.just("prod-orders")},
+    optional={
+        "DeletionProtectionEnabled": st.booleans(),
+        "BillingMode": st.sampled_from(["PROVISIONED", "PAY_PER_REQUEST"]),
+        "AttributeDefinitions": st.lists(
+            st.fixed_dictionaries({"AttributeName": _NAMES, "AttributeType": st.sampled_from(["S", "N", "B"])}), max_size=3
+        ),
+        "ProvisionedThroughput": st.fixed_dictionaries(
+            {"ReadCapacityUnits": st.integers(1, 2**53), "WriteCapacityUnits": st.integers(1, 2**53)}
+        ),
+    },
+)
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parameters=_CHANGES)
+@example(
+    parameters={
+        "TableName": "prod-orders",
+        "AttributeDefinitions": [{"AttributeName": '\u202e\\"\n\u00e9\U0001f600', "AttributeType": "S"}],
+    }
+)
+def test_row_05_what_was_signed_is_what_goes_over_the_wire(stage: Stage, parameters: dict[str, Any]) -> None:
+    """Whatever is asked for and signed: the body that AWS receives has these parameters, those of the bytes that were hashed."""
+    try:
+        execution = stage.cast.approved(operation="dynamodb:UpdateTable", **parameters)
+    except (BadParameters, BadCanonicalForm):
+        return
+    with Wire(stage.aws.endpoint_url, "UpdateTable", "refuse before") as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        stage.endpoint = ""
+    revision = execution.revision
+    assert [json.loads(body) for body in wire.bodies] == [parameters]
+    assert canonical.digest(revision.text) == revision.digest
+    assert [step.parameters for step in plan.parse(revision.text).steps] == [parameters]
+    assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
