@@ -59,7 +59,7 @@ Answered = tuple[int, dict[str, str], bytes]
 
 
 class Wire:
-    """`received` counts the requests of the chosen operation that came over the wire, `bodies` holds theirs, `seen` counts every one.
+    """`received` counts the requests of the chosen operation that came over the wire, `bodies` are theirs, `seen` counts all.
 
     The first `times` of them are broken, all where it is 0; where `after` names an operation, only those that come after one
     of it. An operation is chosen by its name; `DryRun` beside it ("TerminateInstances/DryRun") chooses EC2's rehearsals, and
