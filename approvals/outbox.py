@@ -33,9 +33,9 @@ _TAKE: Final = """
     ), taken AS (
         UPDATE approvals_outboxmessage message SET attempts = least(attempts::bigint + 1, %s), due_at = %s
         FROM due WHERE message.id = due.id
-        RETURNING message.*, due.due_at AS was_due_at
+        RETURNING message.id, kind, subject, topic, created_at, message.due_at, attempts, done_at, error, due.due_at AS was_due_at
     )
-    SELECT * FROM taken ORDER BY was_due_at, id
+    SELECT id, kind, subject, topic, created_at, due_at, attempts, done_at, error FROM taken ORDER BY was_due_at, id
 """
 
 

@@ -51,10 +51,16 @@ class NoNulMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        texts = [
-            request.path,
-            *(text for data in (request.GET, request.POST) for pair in data.lists() for text in (pair[0], *pair[1])),
-        ]
+        try:
+            texts = [
+                request.path,
+                *(text for data in (request.GET, request.POST) for pair in data.lists() for text in (pair[0], *pair[1])),
+            ]
+            # Other encodings can carry what UTF-8 and so PostgreSQL cannot.
+            "".join(texts).encode()
+        except (UnicodeError, LookupError):
+            message = "What was sent cannot be read as text. Nothing was changed. Send it as UTF-8."
+            return HttpResponseBadRequest(message, content_type="text/plain")
         if any("\0" in text for text in texts):
             message = (
                 "What was sent holds a NUL character, which cannot be stored. Nothing was changed. Remove it and send it again."

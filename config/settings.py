@@ -124,6 +124,8 @@ TEMPLATES = [
 # --- database: PostgreSQL, as the role of this process ---
 # A worker that stands still must not hold its locks for ever, nor whoever waits for them wait as long. A migration may.
 _NOT_FOR_EVER = "" if PROCESS == "owner" else "-c idle_in_transaction_session_timeout=60s -c lock_timeout=30s"
+# A policy that hides rows from a role is an error to it, not another truth.
+_NOTHING_HIDDEN = "-c row_security=off"
 DATABASES: dict[str, dict[str, Any]] = {}
 if ENVIRONMENT.database:
     _GIVEN = dict(ENVIRONMENT.database.options)
@@ -143,7 +145,7 @@ if ENVIRONMENT.database:
             "prepare_threshold": 3,
             **_GIVEN,
             # What the URL says comes last and wins, setting by setting.
-            "options": f"{_NOT_FOR_EVER} {_GIVEN.get('options', '')}".strip(),
+            "options": f"{_NOT_FOR_EVER} {_NOTHING_HIDDEN} {_GIVEN.get('options', '')}".strip(),
         },
     }
 

@@ -138,11 +138,11 @@ class Session:
         with ThreadPoolExecutor(max_workers=1) as beside:
             ready = beside.submit(self.ready_for, ready_for)
             found = self.read("sts", "GetCallerIdentity", {})
-            ready.result()
         if not found:
             raise AwsUnavailable("AWS did not say whose session it is.")
         if (found.get("Account"), found.get("Arn")) != (account.id, self.arn):
             raise WrongAccount(f"The session is {found.get('Arn')} of {found.get('Account')}, not {self.arn}. Nothing was sent.")
+        ready.result()
 
     def read(self, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Make a reading call. Raises AwsRefused with AWS's code, AwsUnavailable."""

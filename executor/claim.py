@@ -39,6 +39,7 @@ EARLY: Final = timedelta(seconds=10)
 AT_ONCE: Final = timedelta(milliseconds=200)
 # A window may open, or a freeze be lifted, sooner than the rules of now say: look again after this at the latest.
 LATEST: Final = timedelta(minutes=10)
+_TO_BE_TAKEN: Final = frozenset({ExecutionState.READY, ExecutionState.CLAIMED, ExecutionState.RUNNING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,10 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """A claim that was won only to say so: the target has drifted, and what was claimed outside is asked before it is ended."""
+    """What does not hold any more, as it was found: what was claimed outside is asked before it is ended."""
 
     claim: Claim
-    why: drift.Drifted
+    why: CountersignError
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +109,22 @@ def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
             endings.end(trail, claim, ExecutionState.SUCCEEDED, target.end_in_words(execution.revision.plan.steps))
             return None
         done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
-        judged: _Judged | Later | drift.Drifted
+        judged: _Judged | Later
         try:
             judged = _judge(trail, execution, seen, attempts, done, now)
         except NotYet as reason:
             # By the clocks of what was signed, to the second. Nothing is ended by being early.
             judged = Later(min(max(reason.until or now + EARLY, now + AT_ONCE), now + LATEST), str(reason))
         except CountersignError as reason:
-            if not isinstance(reason, drift.Drifted) or not settings.CLAIMS_BUCKET:
+            if isinstance(reason, BadAuthority) or not settings.CLAIMS_BUCKET:
                 _abort(trail, execution, reason, now)
                 return None
-            judged = reason
+            # Nothing is claimed by it: whoever wants to stop it still can, and it takes nobody's place.
+            return Stopped(endings.claim_of(execution), reason)
         if isinstance(judged, Later):
             return judged
         claim = _won(trail, execution, now)
         points.reached(Point.JUDGED)
-    if isinstance(judged, drift.Drifted):
-        return Stopped(claim, judged)
     return _cleared(claim, judged, done, execution.valid_until)
 
 
@@ -197,7 +197,7 @@ def _told_at(execution: Execution) -> datetime | None:
 def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now: datetime) -> bool:
     """Whether its owner is gone and every call that was sent is known to have succeeded, or to have had no effect."""
     return (
-        execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
+        execution.execution_state in _TO_BE_TAKEN - {ExecutionState.READY}
         and execution.lease_until is not None
         and execution.lease_until <= now
         and all(attempt.state == AttemptState.SUCCEEDED or _left_nothing(attempt) for attempt in attempts)
@@ -249,7 +249,16 @@ def _is_current(execution: Execution) -> bool:
     return execution.revision.number == execution.revision.request.revision_number
 
 
-def give_back(claim: Claim, reason: Refused) -> None:
+def win(claim: Claim) -> Claim:
+    """The next token of what nobody has taken meanwhile. Raises Superseded."""
+    with audit.recorded() as trail:
+        execution = endings.locked(claim.execution_id)
+        if execution is None or execution.token != claim.token or execution.execution_state not in _TO_BE_TAKEN:
+            raise Superseded("The claim was taken over or ended meanwhile.")
+        return _won(trail, execution, timezone.now())
+
+
+def give_back(claim: Claim, reason: CountersignError) -> None:
     """What was signed cannot be carried out as it is: the same end as that of a check which does not hold. Raises Superseded."""
     with audit.recorded() as trail:
         execution = endings.locked(claim.execution_id)

@@ -34,6 +34,8 @@ from executor.errors import AwsRefused, AwsUnavailable
 
 # A row's lock may be waited for; what was read before that is no longer what is.
 FRESH: Final = timedelta(seconds=10)
+# No further target of a plan is read after this; a plan of many steps takes its time.
+LONGEST_LOOK: Final = timedelta(seconds=60)
 # How many differences are said in one sentence; the page shows all.
 _SAID: Final = 6
 
@@ -93,14 +95,14 @@ def look(execution_id: UUID) -> Look | None:
     account = known.accounts[plan.account]
     found: dict[int, Reading] = {}
     for index in left:
-        if timezone.now() - now > FRESH:
-            # The first is old by now: nobody could go by it, and the task must come to its end.
+        if timezone.now() - now > LONGEST_LOOK:
+            # The first is old by now, and the task must come to its end.
             return Look(revision.digest, now, {}, "AWS takes too long to tell of all of them.")
         try:
             found[index] = _reading(plan, account, index)
         except AwsUnavailable as error:
             return Look(revision.digest, now, {}, str(error))
-    return Look(revision.digest, now, found)
+    return Look(revision.digest, timezone.now(), found)
 
 
 def _done(execution: Execution) -> Collection[int]:

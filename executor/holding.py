@@ -14,7 +14,7 @@ from approvals.errors import NotYet
 from approvals.models import AlertKind, ApprovalRequest
 from approvals.states import ExecutionState
 from executor import again, endings, outside, stuck
-from executor.claim import LEASE, Cleared, Later, Stopped, give_back
+from executor.claim import LEASE, Cleared, Later, Stopped, give_back, win
 from executor.endings import ACTOR, Claim
 from executor.errors import AwsError, ClaimedElsewhere, NoPlaceForClaims
 from executor.outside import Held
@@ -22,6 +22,8 @@ from executor.outside import Held
 log = logging.getLogger(__name__)
 # Resuming makes what waits due at once; this is for whoever missed that.
 PAUSED_FOR: Final = timedelta(seconds=10)
+# How soon to ask S3 again what was claimed, before something is ended that could have been carried out once.
+AWAY_FOR: Final = timedelta(minutes=1)
 
 
 def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
@@ -48,31 +50,37 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
 
 
 def stopped(found: Stopped) -> Later | None:
-    """End what has drifted: aborted, unless somebody claimed it outside, of which this database knows nothing: then unknown.
+    """End what does not hold any more: aborted, unless somebody claimed it outside, of which this database knows nothing.
 
-    A table that a restored backup says is still to be deleted may be gone because it was.
+    A table that a restored backup says is still to be deleted may be gone because it was, and an approval may have run out since
+    it was used. Then the outcome is unknown. Raises Superseded.
     """
     try:
         outside.must_be_unclaimed(found.claim)
     except ClaimedElsewhere as other:
-        _unknown(found.claim, other, f"{found.why} ")
+        _unknown(win(found.claim), other, f"{found.why} ")
         return None
     except AwsError as error:
-        why = "The target is not what was signed, and what was claimed outside the database could not be read."
-        return _put_off(found.claim, error, why)
+        _say_if_there_is_no_place(error)
+        why = f"It cannot be carried out ({found.why}), and what was claimed outside the database could not be read. {error}"
+        return Later(timezone.now() + AWAY_FOR, why)
     give_back(found.claim, found.why)
     return None
 
 
 def _put_off(claim: Claim, error: AwsError, what: str) -> Later:
     log.warning("no claim outside the database, so no call: %s", error)
-    if isinstance(error, NoPlaceForClaims):
-        stuck.say_once("Nothing is executed: the bucket for claims cannot be used", str(error), actor=ACTOR)
+    _say_if_there_is_no_place(error)
     why = f"{what} {error}"
     until = timezone.now() + again.delay(claim.token)
     with audit.recorded() as trail:
         again.put_off(trail, claim, until, why)
     return Later(until, why)
+
+
+def _say_if_there_is_no_place(error: AwsError) -> None:
+    if isinstance(error, NoPlaceForClaims):
+        stuck.say_once("Nothing is executed: the bucket for claims cannot be used", str(error), actor=ACTOR)
 
 
 def _unknown(claim: Claim, found: ClaimedElsewhere, besides: str = "") -> None:

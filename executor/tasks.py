@@ -22,7 +22,7 @@ _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
 # lives half as long. After ROUND it takes nothing new. An execution begins no further step after `Patience.steps`, and a step is
 # at most a session, a call, its recording and the looks until it has settled. No time limit of Celery's: it cuts a call in two.
 ROUND: Final = 60.0
-_LONGEST_LOOK: Final = drift.FRESH.total_seconds() + 2 * aws.LONGEST_READ
+_LONGEST_LOOK: Final = drift.LONGEST_LOOK.total_seconds() + 2 * aws.LONGEST_READ
 _LONGEST_STEP: Final = 2 * LEASE.total_seconds() + target.PATIENCE.bound + 2 * aws.LONGEST_READ
 LONGEST_TASK: Final = ROUND + _LONGEST_LOOK + target.PATIENCE.steps + _LONGEST_STEP
 

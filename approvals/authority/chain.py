@@ -47,21 +47,30 @@ def walk(pin: str) -> Authority:
         held_still()
         newest = standing(pin)
         _nothing_taken_back(newest)
-        _tables_say(newest)
-        return newest.authority
+        known = _tables_say(newest)
+    if not known and not connection.in_atomic_block:
+        _remember_the_tables(newest)
+    return newest.authority
 
 
-def _tables_say(newest: Standing) -> None:
-    """The tables are the newest link's state. Read row by row once for each state that they are in; then their digest tells."""
-    found = fingerprint()
-    if _equal.get(newest.hash) == found:
-        return
+def _tables_say(newest: Standing) -> bool:
+    """The tables are the newest link's state: by their digest where that was seen to say it (True), else row by row."""
+    if _equal.get(newest.hash) == fingerprint():
+        return True
     if state_of_tables() != newest.text:
         raise BadAuthority(
             "The tables of authority differ from the signed chain: somebody changed a person, key, grant or guardrail."
         )
-    # Somebody who writes past the chain may do so between two queries: what is remembered was the same before and after.
-    if fingerprint() == found:
+    return False
+
+
+def _remember_the_tables(newest: Standing) -> None:
+    """What the tables look like when they say the same as the link. Digest and rows are of one snapshot: none writes between."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        found, said = fingerprint(), state_of_tables()
+    if said == newest.text:
         with _lock:
             _equal.clear()
             _equal[newest.hash] = found

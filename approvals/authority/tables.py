@@ -69,18 +69,21 @@ def fingerprint() -> tuple[str, ...]:
 
 
 @cache
-def _fingerprint_of(names: tuple[str, ...]) -> str:
+def _fingerprint_of(tables: tuple[tuple[str, str], ...]) -> str:
     # Every function by its full name: a schema that the owner of the database puts in front hides none of them.
     row = "pg_catalog.row_to_json(t)::pg_catalog.text"
     joined = f"pg_catalog.string_agg({row}, ',' ORDER BY {row} COLLATE \"C\")"
     each = f"pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce({joined}, ''), 'UTF8')), 'hex')"
-    # Of names that Django quoted, and of nothing else.
-    parts = [f"SELECT {number} AS number, {each} AS found FROM {name} t" for number, name in enumerate(names)]  # noqa: S608
+    # Of names that Django quoted, and of nothing else. Columns by name: one more, called `t`, would stand for the whole row.
+    parts = [
+        f"SELECT {number} AS number, {each} AS found FROM (SELECT {columns} FROM {name}) t"  # noqa: S608
+        for number, (name, columns) in enumerate(tables)
+    ]
     return f"SELECT found FROM ({' UNION ALL '.join(parts)}) every ORDER BY number"  # noqa: S608
 
 
-def _read_from() -> Iterator[str]:
-    """The quoted names of every table that the functions under "reading" look at."""
+def _read_from() -> Iterator[tuple[str, str]]:
+    """The quoted name and columns of every table that the functions under "reading" look at."""
     users = get_user_model()
     found: tuple[type[models.Model], ...] = (
         AuthoritySettings,
@@ -100,7 +103,9 @@ def _read_from() -> Iterator[str]:
         users.groups.through,
         apps.get_model("socialaccount", "SocialAccount"),
     )
-    yield from (connection.ops.quote_name(one._meta.db_table) for one in found)
+    quoted = connection.ops.quote_name
+    for one in found:
+        yield quoted(one._meta.db_table), ", ".join(quoted(str(field.column)) for field in one._meta.concrete_fields)
 
 
 def write(old: Document, new: Document) -> None:

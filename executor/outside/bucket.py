@@ -84,7 +84,7 @@ class Bucket:
 
         Raises AwsRefused, AwsUnavailable; the latter when there are more than fit into one answer.
         """
-        answer = self._called("list_object_versions", Prefix=prefix)
+        answer = self._list(prefix)
         found = _listed(answer)
         if answer.get("IsTruncated"):
             raise AwsUnavailable(f"More than {len(found)} versions of claims lie under {prefix}; they were not looked at.")
@@ -94,7 +94,7 @@ class Bucket:
         """The same of any number, page by page. Raises AwsRefused, AwsUnavailable."""
         marker: dict[str, str] = {}
         while True:
-            answer = self._called("list_object_versions", Prefix=prefix, **marker)
+            answer = self._list(prefix, **marker)
             yield from _listed(answer)
             marker = {
                 "KeyMarker": str(answer.get("NextKeyMarker", "")),
@@ -104,6 +104,13 @@ class Bucket:
                 return
             if not marker["KeyMarker"]:
                 raise AwsUnavailable(f"S3 says that there is more under {prefix}, and not where.")
+
+    def _list(self, prefix: str, **marker: str) -> Mapping[str, Any]:
+        answer = self._called("list_object_versions", Prefix=prefix, **marker)
+        if (answer.get("Name"), answer.get("Prefix")) != (self.name, prefix):
+            # botocore reads any 2xx without a list as an empty one.
+            raise AwsUnavailable("S3 answered without the list that it was asked for.")
+        return answer
 
     def settings(self) -> tuple[str, str]:
         """Whether versioning and Object Lock are on, as S3 says it: twice `Enabled`. Raises AwsRefused, AwsUnavailable."""

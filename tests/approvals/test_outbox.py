@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 
+import psycopg
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
@@ -208,3 +209,14 @@ class TestAlerts:
         """An alert without a reason stays open."""
         with pytest.raises(Refused):
             alerts.close(alert.pk, cast.person("dana"), " ")
+
+
+def test_a_worker_takes_on_after_a_column_was_added(cloned_database):
+    """The statement is prepared by then, and says the same columns as before the migration."""
+    for number in range(7):
+        with transaction.atomic():
+            outbox.put(OutboxKind.NOTIFY, number)
+        if number == 6:
+            with psycopg.connect(cloned_database, autocommit=True) as owner:
+                owner.execute("ALTER TABLE approvals_outboxmessage ADD COLUMN added integer")
+        assert len(outbox.take([OutboxKind.NOTIFY])) == 1

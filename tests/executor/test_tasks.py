@@ -29,7 +29,7 @@ def test_no_task_lives_half_as_long_as_the_broker_waits() -> None:
     """The bounds of a task are derived from those of its parts, and the broker's time-out is more than twice their sum."""
     assert 2 * tasks.LONGEST_TASK <= VISIBILITY_TIMEOUT
     assert app.conf.broker_transport_options["visibility_timeout"] == VISIBILITY_TIMEOUT
-    look = drift.FRESH.total_seconds() + 2 * aws.LONGEST_READ
+    look = drift.LONGEST_LOOK.total_seconds() + 2 * aws.LONGEST_READ
     parts = (
         tasks.ROUND,
         look,
