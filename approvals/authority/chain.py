@@ -48,7 +48,8 @@ def walk(pin: str) -> Authority:
         newest = standing(pin)
         _nothing_taken_back(newest)
         known = _tables_say(newest)
-    if not known and not connection.in_atomic_block:
+    # A snapshot begins with a transaction of its own.
+    if not known and not connection.in_atomic_block and connection.get_autocommit():
         _remember_the_tables(newest)
     return newest.authority
 

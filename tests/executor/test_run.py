@@ -101,7 +101,7 @@ def test_only_the_execution_process_can_become_the_executor(stage: Stage, settin
         tasks.execute_due()
     found = fresh(execution)
     assert (attempts(execution), stage.calls()) == ([], [])
-    assert (found.state, "AccessDenied" in found.outcome) in [("aborted", True), ("claimed", False)]
+    assert (found.state, "AccessDenied" in found.outcome) in [("aborted", True), ("ready", False)]
     assert (found.state == "aborted") or (bucket and "AccessDenied" in OutboxMessage.objects.get(kind="execute").error)
 
 
