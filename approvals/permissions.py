@@ -127,9 +127,13 @@ def _held_sql() -> str:
         "to_groups": GuardrailGroupPermission,
     }
     # Of names that Django quoted, and of nothing else.
-    return _HELD.format(**{name: connection.ops.quote_name(model._meta.db_table) for name, model in names.items()})
+    quoted = {name: connection.ops.quote_name(model._meta.db_table) for name, model in names.items()}
+    return _HELD.format(**quoted, holding=_HOLDING)
 
 
+# As `holding` says it.
+_HOLDING: Final = """c.codename = %(review)s
+        AND (d.starts_at IS NULL OR d.starts_at <= %(moment)s) AND (d.ends_at IS NULL OR d.ends_at > %(moment)s)"""
 _HELD: Final = """
 WITH login AS (
     SELECT l.person_id, l.user_id FROM {logins} l JOIN {persons} p ON p.id = l.person_id JOIN {users} u ON u.id = l.user_id
@@ -143,13 +147,11 @@ UNION ALL SELECT person_id, 'group', name, NULL FROM member
 UNION ALL SELECT login.person_id, 'right', r.name, d.delegated_by_id
     FROM login JOIN {to_users} d ON d.user_id = login.user_id
     JOIN {permissions} c ON c.id = d.permission_id JOIN {guardrails} r ON r.id = d.content_object_id
-    WHERE c.codename = %(review)s
-        AND (d.starts_at IS NULL OR d.starts_at <= %(moment)s) AND (d.ends_at IS NULL OR d.ends_at > %(moment)s)
+    WHERE {holding}
 UNION ALL SELECT member.person_id, 'right', r.name, NULL
     FROM member JOIN {to_groups} d ON d.group_id = member.id
     JOIN {permissions} c ON c.id = d.permission_id JOIN {guardrails} r ON r.id = d.content_object_id
-    WHERE c.codename = %(review)s
-        AND (d.starts_at IS NULL OR d.starts_at <= %(moment)s) AND (d.ends_at IS NULL OR d.ends_at > %(moment)s)
+    WHERE {holding}
 """
 
 

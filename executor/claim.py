@@ -39,7 +39,7 @@ EARLY: Final = timedelta(seconds=10)
 AT_ONCE: Final = timedelta(milliseconds=200)
 # A window may open, or a freeze be lifted, sooner than the rules of now say: look again after this at the latest.
 LATEST: Final = timedelta(minutes=10)
-_TO_BE_TAKEN: Final = frozenset({ExecutionState.READY, ExecutionState.CLAIMED, ExecutionState.RUNNING})
+_TAKEN: Final = "The claim was taken over or ended meanwhile."
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ def _told_at(execution: Execution) -> datetime | None:
 def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now: datetime) -> bool:
     """Whether its owner is gone and every call that was sent is known to have succeeded, or to have had no effect."""
     return (
-        execution.execution_state in _TO_BE_TAKEN - {ExecutionState.READY}
+        execution.execution_state in {ExecutionState.CLAIMED, ExecutionState.RUNNING}
         and execution.lease_until is not None
         and execution.lease_until <= now
         and all(attempt.state == AttemptState.SUCCEEDED or _left_nothing(attempt) for attempt in attempts)
@@ -252,19 +252,24 @@ def _is_current(execution: Execution) -> bool:
 def win(claim: Claim) -> Claim:
     """The next token of what nobody has taken meanwhile. Raises Superseded."""
     with audit.recorded() as trail:
-        execution = endings.locked(claim.execution_id)
-        if execution is None or execution.token != claim.token or execution.execution_state not in _TO_BE_TAKEN:
-            raise Superseded("The claim was taken over or ended meanwhile.")
+        execution = _not_taken(claim)
+        if execution.execution_state not in {ExecutionState.READY, ExecutionState.CLAIMED, ExecutionState.RUNNING}:
+            raise Superseded(_TAKEN)
         return _won(trail, execution, timezone.now())
 
 
 def give_back(claim: Claim, reason: CountersignError) -> None:
     """What was signed cannot be carried out as it is: the same end as that of a check which does not hold. Raises Superseded."""
     with audit.recorded() as trail:
-        execution = endings.locked(claim.execution_id)
-        if execution is None or execution.token != claim.token:
-            raise Superseded("The claim was taken over or ended meanwhile.")
-        _abort(trail, execution, reason, timezone.now())
+        _abort(trail, _not_taken(claim), reason, timezone.now())
+
+
+def _not_taken(claim: Claim) -> Execution:
+    """The execution, locked, with the claim's token still. Raises Superseded."""
+    execution = endings.locked(claim.execution_id)
+    if execution is None or execution.token != claim.token:
+        raise Superseded(_TAKEN)
+    return execution
 
 
 def worker_name() -> str:

@@ -10,12 +10,11 @@ from moto.dynamodb.models import dynamodb_backends
 
 from approvals import decisions
 from approvals.models import ApprovalRequest, Attempt, Execution
-from executor import reconcile, tasks
 from executor.outside import bucket
 from executor.sandbox.world import DEMO
 from tests.executor import broken_s3
 from tests.executor.broken_s3 import BrokenS3
-from tests.executor.stage import QUICK, Stage, fresh
+from tests.executor.stage import Stage, fresh
 from tests.executor.test_restores import restored  # noqa: F401 - a fixture
 
 Restored = Callable[[], Callable[..., None]]
@@ -43,14 +42,6 @@ def tables() -> dict[str, Any]:
     return found
 
 
-def sweep(stage: Stage, times: int = 3) -> None:
-    for _ in range(times):
-        stage.lapse()
-        with stage.acting("execution"):
-            reconcile.sweep(patience=QUICK)
-            tasks.execute_due()
-
-
 def with_s3(stage: Stage, faults: dict[str, Any], does: Callable[[], None]) -> None:
     with BrokenS3(stage.aws.endpoint_url, faults) as wire:
         stage.endpoint = wire.url
@@ -66,9 +57,9 @@ def test_without_the_list_nothing_is_called_untouched(stage: Stage, restored: Re
     stage.execute()
     restore()
     bucket.must_keep.cache_clear()
-    with_s3(stage, NO_LIST[fault], lambda: sweep(stage, 2))
+    with_s3(stage, NO_LIST[fault], lambda: stage.sweep(2))
     assert Execution.objects.get().state == "ready"
-    sweep(stage)
+    stage.sweep()
     assert (Execution.objects.get().state, len(stage.calls()), Attempt.objects.count()) == ("unknown", 1, 0)
 
 
@@ -90,7 +81,7 @@ def test_whatever_ends_it_the_claims_are_asked_first(stage: Stage, restored: Res
             stage.sql("UPDATE portal_user SET is_active = false WHERE username = 'bob'")
         case _:
             stage.forge(("UPDATE approvals_approvalrequest SET state = 'withdrawn'", ()))
-    sweep(stage)
+    stage.sweep()
     assert (Execution.objects.get().state, len(stage.calls())) == ("unknown", 1)
     assert "claimed-outside" in stage.alerts() or "claimed" in stage.alerts()
 
@@ -108,6 +99,6 @@ def test_what_waits_for_the_list_can_be_stopped_and_takes_no_place(stage: Stage,
     stage.execute()
     assert fresh(second).state == "succeeded"
     decisions.stop(first.revision.request_id, stage.cast.person("bob"), reason="it has changed")
-    sweep(stage)
+    stage.sweep()
     assert (fresh(first).state, ApprovalRequest.objects.get(pk=first.revision.request_id).state) == ("aborted", "denied")
     assert len(stage.calls()) == 1

@@ -13,9 +13,8 @@ from approvals.models import Execution, Statement
 from approvals.statements import Outcome
 from approvals.statements.closing import CLOSED_WITHIN
 from approvals.statements.texts import text_of
-from executor import reconcile, tasks
 from tests import cast as standing
-from tests.executor.stage import QUICK, Stage, attempts, connect_to, fresh
+from tests.executor.stage import Stage, attempts, connect_to, fresh
 from tests.executor.test_evidence import lose_what_is_queued
 from tests.executor.test_steps import CHANGE, DELETE, approved
 
@@ -26,20 +25,12 @@ def cast(cloned_database: str, tmp_path: Any, settings: Any) -> standing.Cast:
     return standing.seal(tmp_path, settings, change=standing.with_carol)
 
 
-def sweep(stage: Stage, times: int = 3) -> None:
-    for _ in range(times):
-        stage.lapse()
-        with stage.acting("execution"):
-            reconcile.sweep(patience=QUICK)
-            tasks.execute_due()
-
-
 def second_step_unknown(stage: Stage) -> Execution:
     """The first step took effect; the second was made, and its worker was lost before it recorded an answer."""
     execution = approved(stage, CHANGE, DELETE)
     stage.killed_at("called:2")
     lose_what_is_queued(stage)
-    sweep(stage)
+    stage.sweep()
     assert (fresh(execution).state, attempts(execution)) == ("unknown", ["succeeded", "unknown"])
     return execution
 
@@ -93,12 +84,12 @@ def test_two_persons_close_what_aws_accepted_and_never_did(stage: Stage, monkeyp
     execution = stage.cast.approved()
     monkeypatch.setattr("executor.target.look_twice", lambda *_: "it is still there")
     stage.killed_at("answered")
-    sweep(stage, 1)
+    stage.sweep(1)
     stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 second'")
     stage.sql("ALTER TABLE approvals_attempt DISABLE TRIGGER USER")
     stage.sql("UPDATE approvals_attempt SET answered_at = now() - interval '1 hour', sent_at = now() - interval '1 hour'")
     stage.sql("ALTER TABLE approvals_attempt ENABLE TRIGGER USER")
-    sweep(stage, 1)
+    stage.sweep(1)
     assert (fresh(execution).state, attempts(execution)) == ("unknown", ["accepted"])
     statement = statements.propose_closing(
         execution.pk, stage.cast.person("bob"), outcome=Outcome.NO_EFFECT, evidence="the console shows it", reason="I looked"
@@ -114,7 +105,7 @@ def test_what_may_still_arrive_is_not_closed_as_without_effect(stage: Stage) -> 
     """A worker stands still right before its call. Two persons see no effect: it is over when its session is, not before."""
     execution = stage.cast.approved()
     with stage.frozen_at("fenced") as thaw:
-        sweep(stage)
+        stage.sweep()
         assert fresh(execution).state == "unknown"
         statement = statements.propose_closing(
             execution.pk, stage.cast.person("bob"), outcome=Outcome.NO_EFFECT, evidence="it is there", reason="I looked"
@@ -125,5 +116,5 @@ def test_what_may_still_arrive_is_not_closed_as_without_effect(stage: Stage) -> 
         assert (fresh(execution).state, Statement.objects.get(pk=statement.pk).state) == ("unknown", "open")
         thaw()
     assert len(stage.calls()) == 1
-    sweep(stage)
+    stage.sweep()
     assert (fresh(execution).state, Statement.objects.get(pk=statement.pk).state) == ("succeeded", "refused")

@@ -26,7 +26,7 @@ from psycopg.pq import TransactionStatus
 
 from approvals.models import Alert, ApprovalRequest, Attempt, AuditEntry, Execution, Revision
 from config.environment import _database
-from executor import aws, errands, feed, inspect, tasks
+from executor import aws, errands, feed, inspect, reconcile, tasks
 from executor.kept import Kept
 from executor.sandbox.server import LocalAws
 from executor.sandbox.world import DEMO
@@ -104,6 +104,27 @@ class Stage:
         before = timezone.now() - timedelta(seconds=1)
         self.sql("UPDATE approvals_execution SET lease_until = %s WHERE lease_until IS NOT NULL", before)
         self.sql("UPDATE approvals_outboxmessage SET due_at = %s WHERE done_at IS NULL", before)
+
+    def sweep(self, times: int = 3) -> None:
+        """What the execution worker that comes next does, with every lease run out."""
+        for _ in range(times):
+            self.lapse()
+            with self.acting("execution"):
+                reconcile.sweep(patience=QUICK)
+                tasks.execute_due()
+
+    def trail_refuses(self, kind: str) -> None:
+        """From now on no entry of this kind can be written, until `trail_works`."""
+        self.sql(
+            f"""
+            CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN IF NEW.kind = '{kind}' THEN RAISE EXCEPTION 'the disk is full'; END IF; RETURN NEW; END $$;
+            CREATE TRIGGER broken BEFORE INSERT ON approvals_auditentry FOR EACH ROW EXECUTE FUNCTION broken();
+            """
+        )
+
+    def trail_works(self) -> None:
+        self.sql("DROP TRIGGER broken ON approvals_auditentry")
 
     def calls(self, operation: str = "DeleteTable") -> list[dict[str, Any]]:
         """What the executor's role was seen to call, allowed or not."""

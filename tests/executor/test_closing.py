@@ -20,7 +20,6 @@ from executor import concluding, delivery, reconcile, tasks
 from tests import cast as standing
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_evidence import learn, lose_what_is_queued
-from tests.executor.test_lost_workers import sweep
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def unknown(stage: Stage, point: str = "sent") -> Execution:
     stage.forge(("DELETE FROM approvals_observation WHERE moment = 'claim'", ()))
     if point == "called":
         lose_what_is_queued(stage)
-    sweep(stage)
+    stage.sweep()
     assert fresh(execution).state == "unknown"
     return execution
 
@@ -173,13 +172,13 @@ def test_evidence_that_comes_first_ends_the_closing(stage: Stage) -> None:
     """The record of the call comes before the second signature: it settles the outcome, and the statement is over."""
     execution = stage.cast.approved()
     stage.killed_at("called")
-    sweep(stage)
+    stage.sweep()
     statement = closing(stage, execution, Outcome.NO_EFFECT)
     stage.cast.sign_statement(statement, "bob")
     stage.poll()
     with stage.acting("delivery"):
         delivery.drain()
-    sweep(stage)
+    stage.sweep()
     assert (fresh(execution).state, Statement.objects.get(pk=statement.pk).state) == ("succeeded", "refused")
 
 
@@ -187,7 +186,7 @@ def test_evidence_that_contradicts_a_closing_is_an_alert(stage: Stage) -> None:
     """Two persons said that it had no effect; then CloudTrail says that it succeeded: an alert, and nothing is rewritten."""
     execution = stage.cast.approved()
     stage.killed_at("called")
-    sweep(stage)
+    stage.sweep()
     closed(stage, execution, Outcome.NO_EFFECT)
     learn(stage)
     assert Proof.objects.count() == 1
@@ -271,7 +270,7 @@ def test_the_target_is_not_asked_while_aws_may_still_take_the_call(stage: Stage)
     execution = unknown(stage)
     observed(execution)
     stage.sql("UPDATE approvals_look SET looked_at = looked_at - interval '1 hour'")
-    sweep(stage)
+    stage.sweep()
     assert fresh(execution).state == "unknown"
     assert "Not looked at before" in Look.objects.get(source="target").said
 

@@ -13,12 +13,12 @@ import pytest
 from approvals import audit
 from approvals.models import Attempt, Execution
 from approvals.plan import Step
-from executor import aws, delivery, points, reconcile, tasks
+from executor import aws, delivery, points
 from executor.points import Point
 from executor.sandbox.world import DEMO
 from tests.cast import Cast, seal
 from tests.executor.proxy import Wire
-from tests.executor.stage import QUICK, Stage, attempts, fresh
+from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import approved
 
 # How often each loss is played: once in the suite, a hundred times by `make soak`.
@@ -73,15 +73,6 @@ def cast(cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
 def _within_the_hour(settings: Any) -> None:
     """All rounds of a test are one requester's and of one hour; how many he may begin in one is tested in test_limits."""
     settings.EXECUTIONS_PER_REQUESTER += ROUNDS
-
-
-def sweep(stage: Stage, times: int = 3) -> None:
-    """What the execution worker that comes next does."""
-    for _ in range(times):
-        stage.lapse()
-        with stage.acting("execution"):
-            reconcile.sweep(patience=QUICK)
-            tasks.execute_due()
 
 
 def one_step(stage: Stage, number: int = 0) -> tuple[Execution, str]:
@@ -151,7 +142,7 @@ def played(stage: Stage, loss: Loss, plan: Callable[[Stage, int], tuple[Executio
         execution, operation = plan(stage, number)
         stage.killed_at(loss.point)
         assert wire_calls(stage, execution, operation, with_effect=True) == loss.called
-        sweep(stage)
+        stage.sweep()
         must_have_become(stage, execution, operation, loss)
 
 
@@ -183,7 +174,7 @@ def test_a_worker_killed_with_a_call_put_off_is_taken_over(stage: Stage, loss: L
             stage.endpoint = wire.url
             stage.killed_at(loss.point)
             assert attempts(execution) == ["rejected"]
-            sweep(stage)
+            stage.sweep()
             stage.endpoint = ""
             assert wire.received == 2
         must_hold(stage, execution, operation)
@@ -201,7 +192,7 @@ def test_a_worker_of_celery_killed_is_treated_alike(stage: Stage, valkey_url: st
         with stage.celery(valkey_url, stop_at=f"kill:{point}") as worker:
             nudge(valkey_url)
             assert lost_child(worker), f"the worker did not get to {point}"
-        sweep(stage)
+        stage.sweep()
         stage.endpoint = ""
     must_hold(stage, execution, operation)
     if point == "put-off":
@@ -235,12 +226,12 @@ def test_the_record_of_the_call_settles_what_was_unknown(stage: Stage) -> None:
     """The worker died after the call; CloudTrail's record proves that it succeeded, and the target is gone: succeeded."""
     execution = stage.cast.approved()
     stage.killed_at("called")
-    sweep(stage)
+    stage.sweep()
     assert fresh(execution).state == "unknown"
     stage.poll()
     with stage.acting("delivery"):
         delivery.drain()
-    sweep(stage)
+    stage.sweep()
     found = fresh(execution)
     assert (found.state, attempts(execution), len(stage.calls())) == ("succeeded", ["succeeded"], 1)
     assert "CloudTrail event" in found.outcome
@@ -252,7 +243,7 @@ def test_what_is_done_is_not_judged_again(stage: Stage) -> None:
     execution = stage.cast.approved()
     stage.killed_at("settled")
     stage.sql("UPDATE approvals_approvalrequest SET approved_until = now() - interval '1 minute'")
-    sweep(stage)
+    stage.sweep()
     assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("succeeded", ["succeeded"], 1)
     assert "execution-failed" not in stage.alerts()
 
@@ -262,7 +253,7 @@ def test_nothing_is_concluded_from_silence(stage: Stage) -> None:
     execution = stage.cast.approved()
     stage.killed_at("sent")
     for _ in range(3):
-        sweep(stage)
+        stage.sweep()
     assert (fresh(execution).state, attempts(execution), stage.calls()) == ("unknown", ["unknown"], [])
     assert stage.alerts() == ["unknown"]
 
@@ -282,7 +273,7 @@ def test_row_38_a_frozen_worker_that_thaws_after_a_take_over_makes_no_call(stage
     """It stood still before `sent`, its lease ran out, another took it over: the token is not its own any more."""
     execution, operation = (two_steps if point == "rehearsed" else one_step)(stage)
     with stage.frozen_at(point) as thaw:
-        sweep(stage)
+        stage.sweep()
         assert fresh(execution).state == state, fresh(execution).outcome
         before = wire_calls(stage, execution, operation)
         assert wire_calls(stage, execution, operation, with_effect=True) == (state == "succeeded")
@@ -297,7 +288,7 @@ def test_row_38_a_worker_frozen_in_a_rehearsal_makes_no_call_afterwards(stage: S
     """Another rehearsed anew and made the call; the one that thaws records nothing over it and calls nothing."""
     execution, operation = two_steps(stage)
     with stage.frozen_at(point) as thaw:
-        sweep(stage)
+        stage.sweep()
         assert fresh(execution).state == "succeeded", fresh(execution).outcome
         before = wire_calls(stage, execution, operation)
         thaw()
@@ -309,7 +300,7 @@ def test_a_worker_frozen_after_sent_does_not_call_when_it_was_given_up(stage: St
     """It stood still between `sent` and the call until its lease ran out: thawed, it makes no call and says so."""
     execution = stage.cast.approved()
     with stage.frozen_at("sent") as thaw:
-        sweep(stage)
+        stage.sweep()
         assert fresh(execution).state == "unknown"
         thaw()
     found = fresh(execution)
@@ -321,10 +312,10 @@ def test_a_worker_frozen_after_the_fence_makes_its_one_call(stage: Stage) -> Non
     """Past the last question there is only the call: given up meanwhile, it is made all the same, once, and its answer counts."""
     execution = stage.cast.approved()
     with stage.frozen_at("fenced") as thaw:
-        sweep(stage)
+        stage.sweep()
         assert (fresh(execution).state, attempts(execution)) == ("unknown", ["unknown"])
         thaw()
-    sweep(stage)
+    stage.sweep()
     assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("succeeded", ["succeeded"], 1)
 
 
@@ -332,7 +323,7 @@ def test_an_answer_that_comes_late_still_counts(stage: Stage) -> None:
     """The worker stood still with AWS's yes in its hands until the outcome was called unknown: thawed, it records the yes."""
     execution = stage.cast.approved()
     with stage.frozen_at("called") as thaw:
-        sweep(stage)
+        stage.sweep()
         assert fresh(execution).state == "unknown"
         thaw()
     assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("succeeded", ["succeeded"], 1)

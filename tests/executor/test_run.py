@@ -213,17 +213,11 @@ def test_a_forged_promise_executes_nothing(stage: Stage, subject: str) -> None:
 def test_when_the_audit_cannot_be_written_nothing_happens(stage: Stage, entry: str) -> None:
     """The trail refuses the entry of a claim or of a call about to be made: no call, and the promise is kept for later."""
     execution = stage.cast.approved()
-    stage.sql(
-        f"""
-        CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN IF NEW.kind = '{entry}' THEN RAISE EXCEPTION 'the disk is full'; END IF; RETURN NEW; END $$;
-        CREATE TRIGGER broken BEFORE INSERT ON approvals_auditentry FOR EACH ROW EXECUTE FUNCTION broken();
-        """
-    )
+    stage.trail_refuses(entry)
     stage.execute()
     assert (attempts(execution), stage.calls()) == ([], [])
     assert fresh(execution).state in {"ready", "claimed"}
-    stage.sql("DROP TRIGGER broken ON approvals_auditentry")
+    stage.trail_works()
     stage.lapse()
     stage.execute()
     assert (fresh(execution).state, len(stage.calls())) == ("succeeded", 1)
@@ -250,13 +244,7 @@ def test_wherever_the_audit_breaks_there_is_one_call_at_most(stage: Stage, entry
         stage.killed_at("claimed")
     if state == "unknown":
         stage.killed_at("called")
-    stage.sql(
-        f"""
-        CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN IF NEW.kind = '{entry}' THEN RAISE EXCEPTION 'the disk is full'; END IF; RETURN NEW; END $$;
-        CREATE TRIGGER broken BEFORE INSERT ON approvals_auditentry FOR EACH ROW EXECUTE FUNCTION broken();
-        """
-    )
+    stage.trail_refuses(entry)
     said = stage.audit().count(entry)
     for _ in range(2):
         stage.lapse()
@@ -265,7 +253,7 @@ def test_wherever_the_audit_breaks_there_is_one_call_at_most(stage: Stage, entry
             reconcile.sweep(patience=QUICK)
     assert fresh(execution).state != state
     assert stage.audit().count(entry) == said
-    stage.sql("DROP TRIGGER broken ON approvals_auditentry")
+    stage.trail_works()
     for _ in range(3):
         stage.lapse()
         with stage.acting("execution"):
@@ -280,16 +268,10 @@ def test_when_the_answer_cannot_be_recorded_the_call_is_not_repeated(stage: Stag
     from executor import reconcile
 
     execution = stage.cast.approved()
-    stage.sql(
-        """
-        CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN IF NEW.kind = 'attempt.answered' THEN RAISE EXCEPTION 'the disk is full'; END IF; RETURN NEW; END $$;
-        CREATE TRIGGER broken BEFORE INSERT ON approvals_auditentry FOR EACH ROW EXECUTE FUNCTION broken();
-        """
-    )
+    stage.trail_refuses("attempt.answered")
     stage.execute()
     assert (attempts(execution), len(stage.calls())) == (["sent"], 1)
-    stage.sql("DROP TRIGGER broken ON approvals_auditentry")
+    stage.trail_works()
     stage.lapse()
     with stage.acting("execution"):
         reconcile.sweep(patience=QUICK)

@@ -15,7 +15,6 @@ from executor import delivery, reconcile, trail_logs
 from executor.sandbox.world import DEMO
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_evidence import lose_what_is_queued
-from tests.executor.test_lost_workers import sweep
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +28,7 @@ def lost(stage: Stage) -> Execution:
     execution = stage.cast.approved()
     stage.killed_at("called")
     lose_what_is_queued(stage)
-    sweep(stage)
+    stage.sweep()
     assert fresh(execution).state == "unknown"
     return execution
 
@@ -58,7 +57,7 @@ def test_a_record_in_a_log_file_settles_what_was_unknown(stage: Stage) -> None:
     assert "2 records of this call's session" in read(stage)
     with stage.acting("delivery"):
         delivery.drain()
-    sweep(stage)
+    stage.sweep()
     assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("succeeded", ["succeeded"], 1)
     assert Proof.objects.get().attempt.execution == execution
     assert "CloudTrail event" in fresh(execution).outcome
@@ -68,7 +67,7 @@ def test_log_files_and_events_make_one_record(stage: Stage) -> None:
     """The event came by the queue as well: it is the same record, told apart by its id, and proves one attempt once."""
     execution = stage.cast.approved()
     stage.killed_at("called")
-    sweep(stage)
+    stage.sweep()
     stage.aws.write_log_files()
     read(stage)
     stage.poll()
