@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from approvals.models import Attempt, AuditEntry
 from executor.sandbox.world import DEMO
 from tests.executor.stage import Stage
-from tests.executor.test_outside import past_every_policy, sweep, wipe_out
+from tests.executor.test_outside import past_every_policy, wipe_out
 
 
 def verified(stage: Stage, *arguments: str) -> tuple[int, str]:
@@ -58,7 +58,7 @@ def test_a_worker_lost_after_its_claim_is_told_from_a_restore(stage: Stage) -> N
     """Its claim saw an entry that the trail still has: the words say that this may be all."""
     stage.cast.approved()
     stage.killed_at("claimed-outside")
-    sweep(stage)
+    stage.sweep(2)
     status, said = verified(stage)
     assert status == 1
     assert "a worker was lost right before its call" in said

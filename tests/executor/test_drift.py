@@ -28,7 +28,7 @@ from approvals.states import Verdict
 from executor import drift, inspect, tasks
 from executor.sandbox.world import DEMO
 from tests.executor.stage import Stage, attempts, connect_to, fresh
-from tests.executor.test_steps import approved, sweep
+from tests.executor.test_steps import approved
 
 SCHEMA = [{"AttributeName": "id", "KeyType": "HASH"}]
 ATTRIBUTES = [{"AttributeName": "id", "AttributeType": "S"}]
@@ -240,7 +240,7 @@ def test_what_an_earlier_step_changed_is_no_drift_for_whoever_takes_over(stage: 
         Step("dynamodb", "DeleteTable", {"TableName": "prod-orders"}),
     )
     stage.killed_at("settled")
-    sweep(stage)
+    stage.sweep(4)
     assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"])
 
 
@@ -253,7 +253,7 @@ def test_a_table_swapped_between_two_steps_stops_the_second(stage: Stage) -> Non
     )
     stage.killed_at("settled")
     swapped()
-    sweep(stage)
+    stage.sweep(4)
     assert (fresh(execution).state, attempts(execution), stage.calls()) == ("failed", ["succeeded"], [])
     assert "TableId was" in fresh(execution).outcome
 

@@ -13,7 +13,7 @@ from moto.dynamodb.models import dynamodb_backends
 
 from approvals import audit
 from approvals.models import Alert, Attempt, AuditEntry, Execution, OutboxMessage
-from executor import aws, reconcile, tasks
+from executor import aws, reconcile
 from executor.outside import body, bucket
 from executor.outside.body import PREFIX, Body
 from executor.outside.bucket import Bucket
@@ -38,14 +38,6 @@ def claims(stage: Stage) -> list[Body | None]:
     with stage.acting("execution"):
         found = [CLAIMS.get(one.key, one.id) for one in CLAIMS.walk(PREFIX)]
     return [body.read(one[1]) if one else None for one in found]
-
-
-def sweep(stage: Stage) -> None:
-    for _ in range(2):
-        stage.lapse()
-        with stage.acting("execution"):
-            reconcile.sweep(patience=QUICK)
-            tasks.execute_due()
 
 
 def test_each_attempt_has_its_claim_before_it_is_sent(stage: Stage) -> None:
@@ -81,13 +73,13 @@ def test_a_worker_lost_between_the_claim_and_sent_leaves_unknown(stage: Stage) -
     execution = stage.cast.approved()
     stage.killed_at("claimed-outside")
     assert (fresh(execution).state, len(claims(stage))) == ("claimed", 1)
-    sweep(stage)
+    stage.sweep(2)
     found = fresh(execution)
     assert (found.state, attempts(execution), stage.calls(), stage.alerts()) == ("unknown", [], [], ["claimed", "unknown"])
     for said in (found.outcome, Alert.objects.get(kind="claimed").detail):
         assert "Attempt 1 of step 1 was claimed at 20" in said
         assert f"for execution {execution.pk} (token 1)" in said
-    sweep(stage)
+    stage.sweep(2)
     assert (fresh(execution).state, len(claims(stage)), stage.calls()) == ("unknown", 1, [])
     assert audit.verify().holds
 
@@ -96,7 +88,7 @@ def test_a_worker_that_thaws_after_a_take_over_leaves_no_claim(stage: Stage) -> 
     """It stood still before its claim, another carried the plan out: it finds its token gone and writes nothing outside."""
     execution = stage.cast.approved()
     with stage.frozen_at("claimed") as thaw:
-        sweep(stage)
+        stage.sweep(2)
         thaw()
     assert (fresh(execution).state, len(claims(stage)), len(stage.calls())) == ("succeeded", 1, 1)
 
@@ -152,11 +144,11 @@ def test_nothing_is_sent_without_a_claim(
     execution = stage.cast.approved()
     with BrokenS3(stage.aws.endpoint_url, faults) as wire:
         stage.endpoint = wire.url
-        sweep(stage)
+        stage.sweep(2)
         assert (stage.calls(), attempts(execution)) == ([], [])
         assert fresh(execution).state in {"claimed", "unknown"}
     stage.endpoint = ""
-    sweep(stage)
+    stage.sweep(2)
     assert (fresh(execution).state, len(stage.calls())) == (state, int(state == "succeeded"))
     assert len(claims(stage)) == 1
 
@@ -207,7 +199,7 @@ def test_a_claim_that_was_deleted_is_still_found(stage: Stage) -> None:
     stage.execute()
     wipe_out(stage)
     past_every_policy().delete_object(DEMO.claims_bucket, key_of(execution))
-    sweep(stage)
+    stage.sweep(2)
     assert (fresh(execution).state, len(stage.calls())) == ("unknown", 1)
 
 
@@ -225,7 +217,7 @@ def test_rows_that_were_wiped_out_do_not_bring_a_second_call(stage: Stage) -> No
     execution = stage.cast.approved()
     stage.execute()
     wipe_out(stage)
-    sweep(stage)
+    stage.sweep(2)
     assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("unknown", [], 1)
     assert "claimed" in stage.alerts()
 
@@ -241,7 +233,7 @@ def test_before_it_is_said_that_nothing_was_sent_the_claims_outside_are_read(sta
     assert (fresh(execution).state, stage.calls(), attempts(execution)) == ("ready", [], [])
     assert "what was claimed outside the database could not be read" in OutboxMessage.objects.get(kind="execute").error
     stage.endpoint = ""
-    sweep(stage)
+    stage.sweep(2)
     assert (fresh(execution).state, stage.calls(), attempts(execution)) == ("aborted", [], [])
     assert "the target was there and is gone" in fresh(execution).outcome
 
@@ -274,7 +266,7 @@ def test_an_execution_without_an_attempt_is_left_alone_by_the_sweep(stage: Stage
     """Unknown by a claim that nobody accounts for: no evidence can settle it here, so it waits for people."""
     execution = stage.cast.approved()
     stage.killed_at("claimed-outside")
-    sweep(stage)
+    stage.sweep(2)
     assert Execution.objects.get().state == "unknown"
     with stage.acting("execution"):
         reconcile.sweep(patience=QUICK)

@@ -12,7 +12,7 @@ from approvals.models import Attempt, AuditEntry, Execution
 from approvals.plan import Step
 from executor.sandbox.world import DEMO
 from tests.executor.stage import Stage, attempts, fresh
-from tests.executor.test_steps import approved, sweep
+from tests.executor.test_steps import approved
 
 BACKUP = Step("dynamodb", "CreateBackup", {"TableName": "prod-customers", "BackupName": "before"})
 PITR = Step(
@@ -58,7 +58,7 @@ def test_a_refused_backup_stops_everything(stage: Stage) -> None:
     """AWS makes none: the loss is never sent."""
     execution = approved(stage, Step("dynamodb", "CreateBackup", {"TableName": "prod-nothing", "BackupName": "before"}), DELETE)
     stage.execute()
-    sweep(stage)
+    stage.sweep(4)
     assert ended(execution) == ("failed", ["rejected"])
     assert stage.calls("DeleteTable") == []
 
@@ -70,7 +70,7 @@ def test_a_backup_that_will_never_be_usable_stops_everything(stage: Stage, monke
     monkeypatch.setattr(Backup, "status", property(lambda _: "DELETED", lambda *_: None), raising=False)
     execution = approved(stage, BACKUP, DELETE)
     stage.execute()
-    sweep(stage)
+    stage.sweep(4)
     assert ended(execution) == ("failed", ["partial"])
     assert "cannot be used" in fresh(execution).outcome
     assert "DELETED" in fresh(execution).outcome
@@ -86,7 +86,7 @@ def test_a_backup_that_is_gone_after_a_take_over_stops_the_loss(stage: Stage, pl
     tables().tables["prod-customers"].continuous_backups["PointInTimeRecoveryDescription"] = {
         "PointInTimeRecoveryStatus": "DISABLED"
     }
-    sweep(stage)
+    stage.sweep(4)
     assert ended(execution) == ("failed", ["succeeded"])
     assert "does not protect" in fresh(execution).outcome
     assert stage.calls("DeleteTable") == []
@@ -98,7 +98,7 @@ def test_another_table_of_the_same_name_is_not_what_was_backed_up(stage: Stage) 
     stage.killed_at("settled")
     table = tables().tables["prod-customers"]
     table.created_at += timedelta(minutes=1)
-    sweep(stage)
+    stage.sweep(4)
     assert ended(execution) == ("failed", ["succeeded"])
     assert stage.calls("DeleteTable") == []
 
@@ -108,7 +108,7 @@ def test_whoever_takes_over_settles_from_the_stored_answer(stage: Stage, point: 
     """The ARN of the backup stands in AWS's answer alone: it is read from the row, and both steps are made once."""
     execution = approved(stage, BACKUP, DELETE)
     stage.killed_at(point)
-    sweep(stage)
+    stage.sweep(4)
     assert ended(execution) == ("succeeded", ["succeeded", "succeeded"])
     assert Attempt.objects.get(step=0).made in tables().backups
     assert [len(stage.calls(name)) for name in ("CreateBackup", "DeleteTable")] == [1, 1]
@@ -127,11 +127,11 @@ class TestABackupThatTakesLong:
         """Longer than a worker waits: the step stays accepted, nothing is unknown, and the rest is made once it is usable."""
         execution = approved(stage, BACKUP, DELETE)
         stage.execute()
-        sweep(stage)
+        stage.sweep(4)
         assert ended(execution) == ("running", ["accepted"])
         assert stage.alerts() == []
         slow[0] = "AVAILABLE"
-        sweep(stage)
+        stage.sweep(4)
         assert ended(execution) == ("succeeded", ["succeeded", "succeeded"])
 
     def test_it_ends_with_the_approval(self, stage: Stage, slow: list[str]) -> None:
@@ -143,6 +143,6 @@ class TestABackupThatTakesLong:
             ("UPDATE approvals_attempt SET answered_at = %s", (past - timedelta(minutes=10),)),
             ("UPDATE approvals_execution SET not_before = %s, valid_until = %s", (past - timedelta(hours=1), past)),
         )
-        sweep(stage)
+        stage.sweep(4)
         assert ended(execution) == ("unknown", ["accepted"])
         assert stage.calls("DeleteTable") == []

@@ -12,7 +12,7 @@ from approvals.decisions import writing
 from approvals.models import Account, Execution, Source
 from approvals.plan import Step
 from approvals.states import Completeness
-from executor import reconcile, run, tasks
+from executor import run
 from executor.claim import Later
 from tests.cast import ACCOUNT, REGION
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -34,14 +34,6 @@ DELETE = Step("dynamodb", "DeleteTable", {"TableName": "prod-customers"})
 NOTHING = Step("dynamodb", "UpdateTable", {"TableName": "prod-nothing", "TableClass": "STANDARD"})
 
 
-def sweep(stage: Stage) -> None:
-    for _ in range(4):
-        stage.lapse()
-        with stage.acting("execution"):
-            reconcile.sweep(patience=QUICK)
-            tasks.execute_due()
-
-
 def test_steps_run_in_order_each_in_a_session_of_its_own(stage: Stage) -> None:
     """The first settles before the second is sent; each call has another access key and can do nothing else."""
     execution = approved(stage, CHANGE, DELETE)
@@ -56,7 +48,7 @@ def test_the_first_step_that_fails_stops_the_rest(stage: Stage) -> None:
     """AWS refuses the first step: the second, which would destroy, is never sent."""
     execution = approved(stage, NOTHING, DELETE)
     stage.execute()
-    sweep(stage)
+    stage.sweep(4)
     assert (fresh(execution).state, attempts(execution), stage.calls("DeleteTable")) == ("failed", ["rejected"], [])
 
 
@@ -65,7 +57,7 @@ def test_a_plan_is_taken_over_between_two_steps(stage: Stage, point: str) -> Non
     """The worker dies after the first step took effect: another makes the second step, and none is made twice."""
     execution = approved(stage, CHANGE, DELETE)
     stage.killed_at(point)
-    sweep(stage)
+    stage.sweep(4)
     assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"])
     assert (len(stage.calls("UpdateTable")), len(stage.calls("DeleteTable"))) == (1, 1)
 
@@ -88,7 +80,7 @@ def test_a_right_lost_between_two_steps_stops_the_second(stage: Stage) -> None:
     execution = approved(stage, CHANGE, DELETE)
     stage.killed_at("settled")
     stage.sql("UPDATE portal_user SET is_active = false WHERE username = 'bob'")
-    sweep(stage)
+    stage.sweep(4)
     assert (fresh(execution).state, attempts(execution), stage.calls("DeleteTable")) == ("failed", ["succeeded"], [])
     assert "before the next step" in fresh(execution).outcome
 
@@ -99,10 +91,10 @@ def test_an_unknown_first_step_stops_the_rest_for_good(stage: Stage) -> None:
 
     execution = approved(stage, CHANGE, DELETE)
     stage.killed_at("called")
-    sweep(stage)
+    stage.sweep(4)
     assert fresh(execution).state == "unknown"
     learn(stage)
-    sweep(stage)
+    stage.sweep(4)
     assert (fresh(execution).state, attempts(execution), stage.calls("DeleteTable")) == ("failed", ["succeeded"], [])
     assert "the 1 after it were not made" in fresh(execution).outcome
 
