@@ -16,7 +16,7 @@ from typing import Any, Final
 from approvals import canonical
 from approvals.canonical import Sealed
 from approvals.errors import BadCanonicalForm
-from approvals.operations import catalog, counterparts, sensitive
+from approvals.operations import catalog, counterparts, reach, sensitive
 from approvals.operations.catalog import Operation
 from approvals.plan import Plan, Step
 
@@ -100,7 +100,11 @@ def of(index: int, step: Step, reading: Reading) -> Fact | None:
         return {"step": index, "absent": True}
     if reading.code:
         return {"step": index, "unread": canonical.storable(reading.code)}
-    return {"step": index, "identity": _identity(operation, reading.state), "fields": _fields(operation, step, reading.state)}
+    return {
+        "step": index,
+        "identity": _identity(operation, step, reading.state),
+        "fields": _fields(operation, step, reading.state),
+    }
 
 
 def signed_of(plan: Plan, index: int) -> Fact | None:
@@ -140,7 +144,7 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
     if absent:
         return Comparison(() if remade else (Difference("the target", "there", "gone"),))
     changed = {name for one in earlier for name in _set_by(one)}
-    found = {} if remade else _identity(operation, now.state)
+    found = {} if remade else _identity(operation, step, now.state)
     was = {} if remade else _group(expected, "identity")
     differ = [*_between(was, found, changed)]
     differ += _between(_group(expected, "fields"), _fields(operation, step, now.state), changed)
@@ -165,7 +169,7 @@ def besides(step: Step, was: Reading, now: Reading, *, most: int = 12) -> tuple[
     operation = catalog.get(step.name)
     told = {
         path.replace("[", ".").replace("]", "")
-        for path in (*_identity(operation, now.state), *_fields(operation, step, now.state))
+        for path in (*_identity(operation, step, now.state), *_fields(operation, step, now.state))
     }
     found = (
         Difference(path, _words(old.get(path)), _words(new.get(path)))
@@ -212,9 +216,12 @@ def _set_by(step: Step) -> Iterator[str]:
         yield from (*counterparts.names(member), f"{member}Summary")
 
 
-def _identity(operation: Operation, state: Any) -> Fact:
+def _identity(operation: Operation, step: Step, state: Any) -> Fact:
+    """What tells this target from another, and what else the call acts on that only the target's state tells."""
     expressions = operation.facts.describe.identity if operation.facts.describe else ()
-    found = {expression: counterparts.searched(expression, state) for expression in expressions}
+    found = {one: counterparts.searched(one, state) for one in expressions}
+    told = (one for one in reach.expressions(operation, step.parameters) if one not in found)
+    found |= {one: _at_rest(counterparts.searched(one, state)) for one in told}
     return {expression: sensitive.HIDDEN if _hides(value) else _kept(value) for expression, value in found.items()}
 
 

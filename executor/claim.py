@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
@@ -67,6 +67,8 @@ class Cleared:
     # When it may not be carried out any more, and by which windows and freezes; whoever broke the glass waits for none.
     until: datetime | None = None
     rules: tuple[Rules, ...] = ()
+    # What AWS said of the targets right before, by step.
+    states: Mapping[int, Any] = field(default_factory=dict)
 
     def may_go_on(self) -> bool:
         """Whether the clocks of what was signed still allow a further step. Asked between two steps."""
@@ -125,7 +127,7 @@ def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
             return judged
         claim = _won(trail, execution, now)
         points.reached(Point.JUDGED)
-    return _cleared(claim, judged, done, execution.valid_until)
+    return _cleared(claim, judged, done, execution.valid_until, seen)
 
 
 def _judge(
@@ -179,14 +181,17 @@ def _won(trail: Trail, execution: Execution, now: datetime) -> Claim:
     return claim
 
 
-def _cleared(claim: Claim, judged: _Judged, done: frozenset[int], until: datetime) -> Cleared:
+def _cleared(claim: Claim, judged: _Judged, done: frozenset[int], until: datetime, seen: drift.Look | None) -> Cleared:
     known, verified = judged.known, judged.verified
     handles = {person: str(row["handle"]) for person, row in known.persons.items()}
     approvers = tuple(sorted(handles.get(person, "") for person in verified.approved_by))
     asked_by = handles.get(verified.confirmed_by or verified.broken_by or "", "")
     account = known.accounts[verified.plan.account]
     rules = () if verified.broken_by is not None else verified.rules
-    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers, judged.resumed, until, rules)
+    states = {index: reading.state for index, reading in seen.readings.items()} if seen is not None else {}
+    return Cleared(
+        claim, verified.plan, account, done, verified.digest, asked_by, approvers, judged.resumed, until, rules, states
+    )
 
 
 def _told_at(execution: Execution) -> datetime | None:

@@ -36,7 +36,7 @@ def assume(cleared: Cleared, index: int, step: Step) -> Session | Later | None:
         session = aws.assume(
             cleared.account,
             str(claim.execution_id),
-            target.policy(step, place, acting=True),
+            target.policy(step, place, acting=True, state=cleared.states.get(index)),
             region=place.region,
             name=f"countersign-step-{index + 1}",
             tags=session_tags(cleared),
@@ -77,11 +77,11 @@ def _joined(handles: Sequence[str]) -> str:
     return ""
 
 
-def all_can_be_made(cleared: Cleared, steps: Sequence[Step]) -> Later | bool:
+def all_can_be_made(cleared: Cleared, steps: Sequence[tuple[int, Step]]) -> Later | bool:
     """Whether these steps could be made, as far as can be told beforehand: a plan is not begun that could not be ended."""
-    for place, step in enumerate(steps):
+    for place, (index, step) in enumerate(steps):
         try:
-            aws.must_fit(target.policy(step, target.where(cleared.plan), acting=True))
+            aws.must_fit(target.policy(step, target.where(cleared.plan), acting=True, state=cleared.states.get(index)))
         except AwsError as error:
             _not_begun(cleared.claim, error, f"There is no session for {step.operation}")
             return False

@@ -85,7 +85,7 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
 def _steps(cleared: Cleared, patience: Patience) -> Later | None:
     claim, begun, enough = cleared.claim, False, time.monotonic() + patience.steps
     left = [(index, step) for index, step in enumerate(cleared.plan.steps) if index not in cleared.done]
-    ready = readying.all_can_be_made(cleared, [step for _, step in left])
+    ready = readying.all_can_be_made(cleared, left)
     if ready is not True:
         return ready or None
     for index, step in left:

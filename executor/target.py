@@ -13,7 +13,7 @@ from typing import Any, Final
 import jmespath
 from botocore.model import Shape
 
-from approvals.operations import catalog, partial, protection, regions, resources, sensitive
+from approvals.operations import catalog, partial, protection, reach, resources, sensitive
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Describe, Untouched
 from approvals.operations.resources import Where
@@ -48,22 +48,27 @@ def where(plan: Plan) -> Where:
     return Where(plan.account, plan.region, plan.partition)
 
 
-def policy(step: Step, place: Where, *, acting: bool) -> str:
+def policy(step: Step, place: Where, *, acting: bool, state: Any = None) -> str:
     """The session policy for one step, each action on exactly its ARNs: when `acting` the call itself with the other actions that
     AWS asks of its caller, and otherwise what reads its target. What has no ARNs that could be told (many reading calls) is held
-    down to its action alone. Raises NotNamed for an acting session of which the target could be named and is not.
+    down to its action alone. `state` is the target's, as it was read, for what the call acts on and does not name.
+
+    Raises NotNamed for an acting session of which the target could be named and is not.
     """
+    if not acting:
+        return reading_policy(step, place)
     operation = catalog.get(step.name)
-    statements: list[Allowed] = []
-    if acting:
-        named = resources.arns(operation, step.parameters, place)
-        if operation.facts.resources and not named:
-            # Nobody could have filed it; a session that may do this to anything is not opened all the same.
-            raise NotNamed(f"{step.name} does not name its target plainly, so there is no session for it alone.")
-        statements.append(Allowed([operation.facts.iam_action], named or ANYTHING))
-        statements.extend(_also_needed(operation, step, place))
-        return aws.session_policy(statements)
-    return reading_policy(step, place)
+    itself, *others = reach.rights(operation, step.parameters, place, state)
+    if operation.facts.resources and not itself.arns:
+        # Nobody could have filed it, or AWS does not tell; a session that may do this to anything is not opened all the same.
+        untold = " and AWS did not tell it" if operation.facts.told else ""
+        raise NotNamed(f"{step.name} does not name its target plainly{untold}, so there is no session for it alone.")
+    return aws.session_policy(
+        [
+            Allowed([itself.action], itself.arns or ANYTHING),
+            *(Allowed([one.action], one.arns, one.condition or None) for one in others if one.arns),
+        ]
+    )
 
 
 def reading_policy(step: Step, place: Where, answer: Mapping[str, Any] = NO_ANSWER) -> str:
@@ -78,16 +83,6 @@ def reading_policy(step: Step, place: Where, answer: Mapping[str, Any] = NO_ANSW
             for reading, parameters in readings
         ]
     )
-
-
-def _also_needed(operation: Operation, step: Step, place: Where) -> Iterator[Allowed]:
-    """The other actions that AWS asks of its caller. What a service does for him is allowed through that service alone."""
-    for one in operation.facts.also_needs:
-        if one.when and not jmespath.search(one.when, step.parameters):
-            continue
-        if arns := resources.needed(operation, one, step.parameters, place):
-            via = {"kms:ViaService": f"{one.via}.{place.region}.{regions.suffix_of(place.partition)}"}
-            yield Allowed([one.action], arns, {"StringEquals": via} if one.via else None)
 
 
 def _readings(

@@ -27,10 +27,12 @@ from approvals.models import (
     Source,
     TrailRecord,
 )
-from approvals.operations import catalog, partial, protection, risk, words
+from approvals.operations import catalog, partial, protection, reach, risk, words
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Danger
 from approvals.operations.facts import rows as described_operations
+from approvals.operations.reach import Right
+from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.policies import Rules
 from approvals.states import ExecutionState, RequestState, Status, status_of
@@ -77,8 +79,8 @@ class ShownStep:
     left_alone: tuple[str, ...]
     # Whether AWS may carry out a part of it and still say yes.
     in_parts: bool
-    # Other IAM actions that the call needs, with the reason.
-    also_needs: tuple[tuple[str, str], ...]
+    # What the executor's session for it may do and on which ARNs, as far as that is known now: first the call itself.
+    rights: tuple[Right, ...]
     # Other operations that lead to the same loss.
     same_loss: tuple[str, ...]
     live: LiveState
@@ -146,11 +148,13 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     status = _status(request, revision)
     resolution = decisions.resolution_of(revision, rules)
     reviews = tuple(revision.reviews.select_related("person"))
-    region = revision.plan.region if revision.text else request.region
     asked = checks.unprotected(request, revision, rules.values())
     plan = revision.plan if revision.text else None
+    account = request.account
+    here = Where(account.pk, request.region, account.partition)
+    where = Where(plan.account, plan.region, plan.partition) if plan else here
     pins = [as_signed.pinned_of(plan, index, step, seen) for index, (step, seen) in enumerate(zip(steps, looks, strict=True))]
-    shown = tuple(_step(steps, index, seen, pins[index], region, place, asked.get(index, "")) for index, seen in enumerate(looks))
+    shown = tuple(_step(steps, index, seen, pins[index], where, place, asked.get(index, "")) for index, seen in enumerate(looks))
     final = protection.is_final(steps)
     confirmed = revision.signatures.filter(verdict__in=["confirm", "breakglass"]).select_related("person").first()
     return ReviewPage(
@@ -228,7 +232,7 @@ def _when_read(status: Status) -> str:
     return "When it was read"
 
 
-def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, region: str, place: str, asked: str) -> ShownStep:
+def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, where: Where, place: str, asked: str) -> ShownStep:
     step = steps[index]
     operation = catalog.get(step.name)
     facts = operation.facts
@@ -275,7 +279,7 @@ def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, region: s
             )
         ),
         in_parts=partial.can_be(operation),
-        also_needs=tuple((one.action, one.why) for one in facts.also_needs if _holds(one.when, step)),
+        rights=reach.rights(operation, step.parameters, where, live.reading.state),
         same_loss=_same_loss(operation),
         live=live,
         after=after,
@@ -285,7 +289,7 @@ def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, region: s
         keeps_itself=index in kept,
         asked_for=asked,
         ready=ready.made_for(steps, index, live, asked=bool(asked)),
-        command=words.cli(step, region),
+        command=words.cli(step, where.region),
     )
 
 

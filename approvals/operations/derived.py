@@ -95,6 +95,7 @@ def facts(service: str, model: OperationModel) -> Facts:
         untouched=None,
         partial="",
         also_needs=(),
+        told={},
         before=(),
         repeatable=False,
         patterns={},

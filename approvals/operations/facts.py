@@ -92,8 +92,9 @@ class AlsoNeeds:
     """Another IAM action that the call needs, on these ARN templates (as `resource`); `why` in words.
 
     `when` is an expression over the call's parameters: the action is needed when it is empty or truthy. `made` says that the
-    call makes these resources, so that none of those which are there already is touched. `via` is the service (as in the first
-    part of its address) that uses the action, one of KMS, in the caller's name; nobody has it otherwise.
+    call makes these resources, so that none of those which are there already is touched. `told` is as in Facts, for these
+    templates. `only` are condition keys of IAM's with the values one of which a use of the action must have: in `{partition}`,
+    `{region}`, `{account}` and `{suffix}` (of AWS's addresses), or `{target}` for the ARNs of the call itself.
     """
 
     action: str
@@ -101,7 +102,8 @@ class AlsoNeeds:
     why: str
     when: str = ""
     made: bool = False
-    via: str = ""
+    told: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +181,12 @@ class Facts:
 
     `does` is the sentence's predicate with members in braces; `family` joins equivalent ways to the same loss; `destroys`,
     `undo` and `lost` (what no undo brings back) are for people. `resources` are ARN templates over {partition}, {region},
-    {account} and members; `identifies` the members that name the target; `patterns` what AWS accepts in them. `partial` is an
-    expression over AWS's answer that is truthy when only a part was done. `secret` are members that are secrets although
-    botocore does not say so; `demands` members that AWS takes as optional and we do not, with the reason. `changes` says that a
-    call with nothing but its target changes nothing. `protects` is what the call keeps from being lost, `reverse` the requests
-    that take it back.
+    {account} and members. `told` says what the call acts on where it does not name it whole: ARN templates with `{}` for what an
+    expression over the target's state gives (`{}` alone for ARNs). `identifies` are the members that name the target,
+    `patterns` what AWS accepts in them. `partial` is an expression over AWS's answer that is truthy when only a part was done.
+    `secret` are members that are secrets although botocore does not say so; `demands` members that AWS takes as optional and we
+    do not, with the reason. `changes` says that a call with nothing but its target changes nothing. `protects` is what the call
+    keeps from being lost, `reverse` the requests that take it back.
     """
 
     does: str
@@ -194,6 +197,7 @@ class Facts:
     lost: str
     iam_action: str
     resources: tuple[str, ...]
+    told: Mapping[str, str]
     identifies: tuple[str, ...]
     dangerous: Mapping[str, Danger]
     describe: Describe | None
@@ -265,7 +269,16 @@ def _untouched(value: dict[str, Any] | None) -> Untouched | None:
 
 
 def _also_needs(value: list[dict[str, Any]]) -> tuple[AlsoNeeds, ...]:
-    return tuple(AlsoNeeds(**{**said, "resources": tuple(said["resources"])}) for said in value)
+    return tuple(
+        AlsoNeeds(
+            **{
+                **said,
+                "resources": tuple(said["resources"]),
+                "only": {key: tuple(values) for key, values in said.get("only", {}).items()},
+            }
+        )
+        for said in value
+    )
 
 
 def _before(value: list[dict[str, Any]]) -> tuple[Ready, ...]:

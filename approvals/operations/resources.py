@@ -78,7 +78,7 @@ def _named_whole(operation: Operation, parameters: dict[str, Any], where: Where)
     """ARNs of the action's kinds of resource that stand in members of which no template knows (Kinesis's `StreamARN`)."""
     for value in parameters.values():
         for one in value if isinstance(value, list) else (value,):
-            if isinstance(one, str) and one.startswith("arn:") and len(one) <= _LONGEST and _ONE_ARN.fullmatch(one):
+            if isinstance(one, str) and one.startswith("arn:") and is_one_arn(one):
                 yield from (one,) if _is_of_kind(operation.facts.iam_action, one, where) else ()
 
 
@@ -121,6 +121,18 @@ def _taken_for(operation: Operation, found: Sequence[str], where: Where) -> Iter
             yield from (f"{arn}{one.parts[-1]}" for one in adding if _reader(operation, one, where).fullmatch(arn))
         if lower and arn.lower() != arn:
             yield arn.lower()
+
+
+def is_one_arn(text: str) -> bool:
+    """Whether a text is the ARN of one thing, and no pattern."""
+    return len(text) <= _LONGEST and _ONE_ARN.fullmatch(text) is not None
+
+
+def placed(text: str, where: Where) -> str:
+    """A template without members, or a part of one, as it is in the request's place."""
+    for name in PLACE:
+        text = text.replace("{" + name + "}", getattr(where, name))
+    return text
 
 
 def touched(operation: Operation, parameters: dict[str, Any], where: Where, *, whole: bool = True) -> Touched:

@@ -186,4 +186,5 @@ def request_context(caller: Caller, region: str, peer: str, user_agent: str, now
         "aws:currenttime": (_stamp(now),),
         "aws:epochtime": (str(int(now.timestamp())),),
         "aws:securetransport": ("true",),
+        "aws:viaawsservice": ("false",),
     }

@@ -13,21 +13,26 @@ from executor.sandbox.patterns import Context
 from executor.sandbox.policy import Decision, Effect, Kind, Policies, Policy, Principal, Request, evaluate, evaluate_trust
 from executor.sandbox.recognise import Call
 from executor.sandbox.resource_state import owner, resource_policies
-from executor.sandbox.resources import Asked, asked
+from executor.sandbox.resources import Asked, Tell, asked, nobody
 from executor.sandbox.wire import HttpRequest
 
 # AWS lets everybody who has valid keys ask who they are.
 _ALWAYS_ALLOWED = {("sts", "GetCallerIdentity")}
 
 
-def denial(call: Call, caller: Caller, request: HttpRequest, now: datetime) -> str | None:
-    """AWS's denial message for the first permission that is missing, or None when the caller may make the call."""
+def denial(call: Call, caller: Caller, request: HttpRequest, now: datetime, tell: Tell = nobody) -> str | None:
+    """AWS's denial message for the first permission that is missing, or None when the caller may make the call.
+
+    `tell` asks moto for the state of what a call acts on and does not name.
+    """
     if (call.service, call.operation) in _ALWAYS_ALLOWED:
         return None
     general = request_context(caller, call.region, request.peer, request.headers.get("user-agent", ""), now)
     own = replace(policies_of(caller), service_control=_service_control(caller))
-    for need in asked(call, caller):
-        context = ResourceContext({**general, **parameter_context(call, caller, need.action)}, need.resource, caller)
+    for need in asked(call, caller, tell):
+        context = ResourceContext(
+            {**general, **parameter_context(call, caller, need.action), **need.context}, need.resource, caller
+        )
         decision = _decide(need, caller, own, context)
         if decision.allowed or (need.granted and decision.effect is not Effect.EXPLICIT_DENY):
             continue

@@ -9,13 +9,15 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from botocore.model import ServiceModel
 
+from approvals.operations.catalog import Operation
 from executor.sandbox.addressing import is_signed_chunkwise
 from executor.sandbox.answer import read_answer
 from executor.sandbox.assume import fault, is_assume_role, opened_session, with_source_identity
@@ -156,11 +158,11 @@ class Recorder:
         if is_receive(asked.call):
             # Judged before the wait, since a refusal is not worth waiting for, and after it, since rights may have gone.
             with self._state:
-                message = denial(asked.call, asked.caller, asked.request, datetime.now(UTC))
+                message = self._denial(asked, environ)
             if message is None:
                 wait_for_message(asked.call, asked.caller, self._state, self._stopping.is_set)
         with self._state:
-            message = denial(asked.call, asked.caller, asked.request, datetime.now(UTC))
+            message = self._denial(asked, environ)
             if message is not None:
                 message = worded(asked.call, message)
                 log.info("denied: %s", message)
@@ -173,6 +175,19 @@ class Recorder:
             record = answered_record(asked.call, asked.caller, asked.request, asked.request_id, answer)
             self._record(asked.call, record)
             return response
+
+    def _denial(self, asked: _Verified, environ: dict[str, Any]) -> str | None:
+        return denial(asked.call, asked.caller, asked.request, datetime.now(UTC), partial(self._told, asked, environ))
+
+    def _told(
+        self, asked: _Verified, environ: dict[str, Any], reading: Operation, parameters: dict[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """What moto says to a reading call in the caller's account, which nobody judges and nothing records."""
+        service = reading.model.service_model
+        call = Call(reading.service, reading.name, str(service.resolved_protocol), parameters, asked.call.region, reading.model)
+        signature = replace(asked.signature, service=str(service.signing_name))
+        answer = read_answer(call, self._ask_moto(replace(asked, call=call, signature=signature), call, environ, b""))
+        return None if answer.error_code else answer.output
 
     def _answer(self, asked: _Verified, environ: dict[str, Any]) -> HttpResponse:
         call, caller = asked.call, asked.caller

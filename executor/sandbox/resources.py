@@ -11,15 +11,13 @@ call will touch; it must never be laxer, or a guardrail that holds there would n
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-import jmespath
-
-from approvals.operations import catalog, iam
+from approvals.operations import catalog, counterparts, iam, reach
 from approvals.operations.catalog import Operation
-from approvals.operations.resources import Where, needed, touched
+from approvals.operations.resources import Where, touched
 from executor.sandbox.identity import Caller
 from executor.sandbox.patterns import overlaps
 from executor.sandbox.recognise import Call
@@ -31,7 +29,8 @@ class Asked:
     """One permission that a call needs: the action, the resource, and the resource in the words of AWS's denial.
 
     Where `known` is false the resource is a pattern of what the call may touch. `granted`: others of the call's needs grant
-    it, and this one is there for the denies alone.
+    it, and this one is there for the denies alone. `context` are condition keys of a use that a service makes in the caller's
+    name, or that belongs to another call of his.
     """
 
     action: str
@@ -39,6 +38,15 @@ class Asked:
     said: str
     known: bool = True
     granted: bool = False
+    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+
+# What moto answers to a reading call of the caller's, as boto3 would return it; None where it refuses it.
+Tell = Callable[[Operation, dict[str, Any]], Mapping[str, Any] | None]
+
+
+def nobody(_: Operation, __: dict[str, Any]) -> None:
+    """Where there is no moto to tell of its state."""
 
 
 # A part of an ARN in the formats of the Service Authorization Reference.
@@ -114,12 +122,28 @@ _S3_ALSO: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def asked(call: Call, caller: Caller) -> list[Asked]:
+def asked(call: Call, caller: Caller, tell: Tell = nobody) -> list[Asked]:
     """Every permission that the call needs; each of them must be allowed. Never empty."""
-    needs = list(dict.fromkeys(_BY_SERVICE.get(call.service, _any_service)(call, caller)))
+    state = _state(call, tell)
+    if call.service in _BY_SERVICE:
+        needs = list(dict.fromkeys(_BY_SERVICE[call.service](call, caller)))
+    else:
+        needs = list(dict.fromkeys(_any_service(call, caller, state)))
     if not needs or call.service not in _BY_SERVICE:
         needs += list(_untold(call, caller, needs))
-    return [*needs, *_also(call, caller)]
+    return [*needs, *_also(call, caller, state)]
+
+
+def _state(call: Call, tell: Tell) -> Any:
+    """The target's state, of a call that acts on what only its state tells; moto's models say it of the services written out."""
+    operation = _operation(call)
+    describe = operation.facts.describe
+    if call.service in _BY_SERVICE or describe is None or not reach.expressions(operation, call.parameters):
+        return None
+    name = describe.operation if ":" in describe.operation else f"{call.service}:{describe.operation}"
+    found = {member: counterparts.searched(one, call.parameters) for member, one in describe.parameters.items()}
+    answer = tell(catalog.get(name), {member: value for member, value in found.items() if value is not None})
+    return None if answer is None else counterparts.searched(describe.result, answer)
 
 
 def _need(call: Call, operation: str, resource: str, said: str = "") -> Asked:
@@ -135,23 +159,25 @@ def _operation(call: Call) -> Operation:
     return catalog.get(f"{call.service}:{call.operation}")
 
 
-def _any_service(call: Call, caller: Caller) -> Iterator[Asked]:
-    """By the facts of the operation."""
-    operation = _operation(call)
-    for arn in touched(operation, call.parameters, _where(call, caller)).patterns:
+def _any_service(call: Call, caller: Caller, state: Any) -> Iterator[Asked]:
+    """By the facts of the operation, and where its target's state tells more than its parameters by that."""
+    operation, where = _operation(call), _where(call, caller)
+    found = reach.acts_on(operation, call.parameters, where, state) if state is not None else ()
+    for arn in found or touched(operation, call.parameters, where).patterns:
         # A pattern is what the parameters do not tell to the end: a suffix that AWS adds, a member that may be left out.
         yield Asked(operation.facts.iam_action, arn, arn, known=not set(arn) & {"*", "?"})
 
 
-def _also(call: Call, caller: Caller) -> Iterator[Asked]:
-    """The other actions that the call needs, by the operation's facts, on resources that its parameters name in full."""
+def _also(call: Call, caller: Caller, state: Any) -> Iterator[Asked]:
+    """The other actions that the call needs, by the operation's facts, on what its parameters or its target's state name."""
     operation, where = _operation(call), _where(call, caller)
-    for one in operation.facts.also_needs:
-        if one.when and not jmespath.search(one.when, call.parameters):
-            continue
-        yield from (
-            Asked(one.action, arn, arn) for arn in needed(operation, one, call.parameters, where) if not set(arn) & {"*", "?"}
-        )
+    for one in reach.also_needed(operation, call.parameters):
+        targets = reach.acts_on(operation, call.parameters, where, state) if one.only else ()
+        said = reach.condition(one, targets, where)
+        context = {key.lower(): (values[0],) for keys in said.values() for key, values in keys.items()}
+        for arn in reach.needed(operation, one, call.parameters, where, state):
+            if not set(arn) & {"*", "?"}:
+                yield Asked(one.action, arn, arn, context=context)
 
 
 def _untold(call: Call, caller: Caller, needs: list[Asked]) -> Iterator[Asked]:

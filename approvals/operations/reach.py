@@ -1,0 +1,138 @@
+"""How far a call reaches: the ARNs that a session for it is held down to.
+
+Some calls act on what they do not name: a blue/green deployment's members, an alias's key, a namespace that is asked for by its
+name and that IAM knows by an id. Rows say where the target's described state tells it (`told`), and such a pattern gives way to
+what was told of it. What was told never widens one: an ARN that no pattern of the row covers counts for nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final
+
+from approvals.operations import counterparts, regions, resources, templates
+from approvals.operations.catalog import Operation
+from approvals.operations.facts import AlsoNeeds
+from approvals.operations.resources import Where
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One statement of a session for a call: an IAM action on these ARNs, under a condition (IAM's element), and why.
+
+    Of the call itself no ARNs mean that none can be named; of any other action that nothing is needed of it, or nobody told.
+    """
+
+    action: str
+    arns: tuple[str, ...]
+    why: str = ""
+    condition: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+
+
+# What a part of an ARN may be that AWS tells: nothing that a policy would read as a pattern, no further part of the ARN.
+_PART: Final = re.compile(r"[A-Za-z0-9_.,=@+-]+")
+# The ARNs of the call itself, in a condition.
+_TARGET: Final = "{target}"
+
+
+def also_needed(operation: Operation, parameters: Mapping[str, Any]) -> Iterator[AlsoNeeds]:
+    """The other actions that this very call needs of its caller."""
+    for one in operation.facts.also_needs:
+        if not one.when or counterparts.searched(one.when, parameters):
+            yield one
+
+
+def expressions(operation: Operation, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where the target's state tells what this call acts on besides what it names: what was told must stay as it is."""
+    found = [*operation.facts.told.values()]
+    for one in also_needed(operation, parameters):
+        found.extend(one.told.values())
+    return tuple(dict.fromkeys(found))
+
+
+def rights(operation: Operation, parameters: dict[str, Any], where: Where, state: Any) -> tuple[Right, ...]:
+    """What a session for this call needs and gets, first the call itself. What a service does in the caller's name is allowed
+    through that service alone. `state` is the target's as it was described, None where it is not known."""
+    itself = Right(operation.facts.iam_action, acts_on(operation, parameters, where, state))
+    others = (
+        Right(one.action, needed(operation, one, parameters, where, state), one.why, condition(one, itself.arns, where))
+        for one in also_needed(operation, parameters)
+        if one.action != itself.action or one.made  # else it is what the call itself acts on
+    )
+    return (itself, *others)
+
+
+def acts_on(operation: Operation, parameters: dict[str, Any], where: Where, state: Any) -> tuple[str, ...]:
+    """The ARNs that the call itself acts on: as it names them, and as the target's state tells them.
+
+    Where nothing was told a pattern stays of which the call names a part; of what it does not name at all nothing stays then.
+    """
+    same = [one for one in also_needed(operation, parameters) if one.action == operation.facts.iam_action and not one.made]
+    told = [operation.facts.told, *(one.told for one in same)]
+    texts = [*operation.facts.resources, *(text for one in same if one.told for text in one.resources)]
+    unnamed = _unnamed(texts, where) if any(told) else frozenset()
+    found = resources.arns(operation, parameters, where)
+    return _sharpened(found, unnamed, [arn for one in told for arn in _told(one, state, where)])
+
+
+def needed(operation: Operation, also: AlsoNeeds, parameters: dict[str, Any], where: Where, state: Any = None) -> tuple[str, ...]:
+    """The ARNs on which the call needs another action of its caller; none where neither it nor the state tells any."""
+    found = resources.needed(operation, also, parameters, where)
+    if not also.told:
+        return found
+    return _sharpened(found, _unnamed(also.resources, where), list(_told(also.told, state, where)))
+
+
+def condition(also: AlsoNeeds, targets: Sequence[str], where: Where) -> dict[str, dict[str, list[str]]]:
+    """What must hold of a request beside the call's own, as IAM's Condition element; empty where nothing must."""
+    place = {"partition": where.partition, "region": where.region, "account": where.account}
+    suffix = regions.suffix_of(where.partition)
+    found: dict[str, dict[str, list[str]]] = {}
+    for key, said in also.only.items():
+        values: list[str] = []
+        for one in said:
+            values += targets if one == _TARGET else [one.format(**place, suffix=suffix)]
+        found.setdefault("Bool" if values == ["true"] else "StringLike", {})[key] = values
+    return found
+
+
+def _told(told: Mapping[str, str], state: Any, where: Where) -> Iterator[str]:
+    for template, expression in told.items():
+        for value in _texts(counterparts.searched(expression, state) if state is not None else None):
+            if template == "{}":
+                if resources.is_one_arn(value):
+                    yield value
+            elif _PART.fullmatch(value):
+                head, _, tail = template.partition("{}")
+                yield "".join(resources.placed(part, where) for part in (head, value, tail))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+
+
+def _unnamed(texts: Sequence[str], where: Where) -> frozenset[str]:
+    """The patterns of templates in which the call names nothing."""
+    return frozenset(resources.placed(text, where) for text in texts if not templates.parsed(text).slots)
+
+
+def _sharpened(patterns: Sequence[str], unnamed: frozenset[str], told: Sequence[str]) -> tuple[str, ...]:
+    fits = {pattern: [arn for arn in told if _pattern(pattern).fullmatch(arn)] for pattern in patterns}
+    silent = not any(fits.values())
+    found: list[str] = []
+    for pattern in patterns:
+        whole = "*" not in pattern and "?" not in pattern
+        found += [pattern] if whole or (silent and pattern not in unnamed) else fits[pattern]
+    return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=1024)
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile("".join(".*" if one == "*" else "." if one == "?" else re.escape(one) for one in text))
