@@ -165,9 +165,16 @@ _BY_REQUEST: Final[Mapping[RequestState, Status]] = {
     _R.DISOWNED: Status.DISOWNED,
 }
 
+_ENDED: Final = frozenset({_R.DENIED, _R.EXPIRED, _R.WITHDRAWN, _R.DISOWNED})
+_BEGUN: Final = frozenset({_E.CLAIMED, _E.RUNNING, _E.SUCCEEDED, _E.FAILED, _E.UNKNOWN})
+
 
 def status_of(request: RequestState, execution: ExecutionState | None) -> Status:
-    """The status that people read. A request that ended otherwise shows how it ended, whatever its execution says."""
-    if request is RequestState.APPROVED and execution is not None:
+    """The status that people read. What ended otherwise shows how it ended, unless it was begun all the same.
+
+    Nobody claims what has ended. But in a database that was restored from a backup it may have run out, or have been withdrawn,
+    before the claims outside told that its call was made once.
+    """
+    if execution is not None and (request is RequestState.APPROVED or (request in _ENDED and execution in _BEGUN)):
         return _BY_EXECUTION[execution]
     return _BY_REQUEST[request]

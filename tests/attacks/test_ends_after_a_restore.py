@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from moto.dynamodb.models import dynamodb_backends
 
 from approvals import decisions
 from approvals.models import ApprovalRequest, Attempt, Execution
+from approvals.states import Status
 from executor.outside import bucket
 from executor.sandbox.world import DEMO
 from tests.executor import broken_s3
@@ -63,7 +66,7 @@ def test_without_the_list_nothing_is_called_untouched(stage: Stage, restored: Re
     assert (Execution.objects.get().state, len(stage.calls()), Attempt.objects.count()) == ("unknown", 1, 0)
 
 
-@pytest.mark.parametrize("why", ["ran out", "who approved was switched off", "who asked withdrew"])
+@pytest.mark.parametrize("why", ["ran out", "was swept", "who approved was switched off", "who asked withdrew"])
 def test_whatever_ends_it_the_claims_are_asked_first(stage: Stage, restored: Restored, why: str) -> None:  # noqa: F811
     """The call was made and the backup says `ready`; a clock or a right ends it: unknown with an alert, not aborted."""
     stage.cast.approved()
@@ -77,6 +80,9 @@ def test_whatever_ends_it_the_claims_are_asked_first(stage: Stage, restored: Res
                 (f"UPDATE approvals_execution SET valid_until = {soon}", ()),
                 (f"UPDATE approvals_approvalrequest SET approved_until = {soon}", ()),
             )
+        case "was swept":
+            with stage.acting("delivery"):
+                assert decisions.expire(now=timezone.now() + timedelta(days=2)) == 1
         case "who approved was switched off":
             stage.sql("UPDATE portal_user SET is_active = false WHERE username = 'bob'")
         case _:
@@ -84,6 +90,8 @@ def test_whatever_ends_it_the_claims_are_asked_first(stage: Stage, restored: Res
     stage.sweep()
     assert (Execution.objects.get().state, len(stage.calls())) == ("unknown", 1)
     assert "claimed-outside" in stage.alerts() or "claimed" in stage.alerts()
+    # However the request ended: its page does not say that nothing was done.
+    assert ApprovalRequest.objects.get().status() is Status.UNKNOWN
 
 
 def test_what_waits_for_the_list_can_be_stopped_and_takes_no_place(stage: Stage, settings: Any) -> None:

@@ -15,7 +15,7 @@ from approvals import audit, statements
 from approvals.errors import NotAllowed, Refused, WrongState
 from approvals.models import Attempt, AuditEntry, Execution, Look, Observation, Proof, Statement
 from approvals.statements import Outcome
-from approvals.states import Verdict
+from approvals.states import Status, Verdict
 from executor import concluding, delivery, reconcile, tasks
 from tests import cast as standing
 from tests.executor.stage import QUICK, Stage, attempts, fresh
@@ -78,6 +78,19 @@ def test_two_persons_close_an_unknown_outcome(stage: Stage, outcome: Outcome, st
     assert (detail["by"], detail["statement"], detail["digest"]) == (["bob", "carol"], str(statement.pk), statement.digest)
     assert entry.request_id == execution.revision.request_id
     assert audit.verify().holds
+
+
+@pytest.mark.parametrize("ended", ["expired", "withdrawn", "denied"])
+def test_two_persons_close_it_however_the_request_had_ended(stage: Stage, ended: str) -> None:
+    """In a restored database a request may have ended before its claim outside was found: people say how the call went."""
+    execution = unknown(stage)
+    stage.forge(("UPDATE approvals_approvalrequest SET state = %s", (ended,)))
+    request = execution.revision.request
+    request.refresh_from_db()
+    assert request.status() is Status.UNKNOWN
+    closed(stage, execution, Outcome.SUCCEEDED)
+    assert fresh(execution).state == "succeeded"
+    assert request.status() is Status.DONE
 
 
 def test_one_person_closes_nothing(stage: Stage) -> None:
