@@ -130,7 +130,9 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
     """
     operation = catalog.get(step.name)
     if "unread" in expected:
-        told = not now.problem or now.says_absent(operation)
+        # A key's policy may keep everybody from reading it: the step that mends that is one of those before this one.
+        mended = any(_names_of(one) & _names_of(step) for one in done)
+        told = (not now.problem or now.says_absent(operation)) and not mended
         shown = (Difference("the target", "not told by AWS", "told"),) if told else ()
         return Comparison(shown, status_of(step, now))
     earlier = [one for one in done if _asked(one) is not None and _asked(one) == _asked(step)]
@@ -207,6 +209,12 @@ def _asked(step: Step) -> str | None:
         return None
     asked = {name: counterparts.searched(one, step.parameters) for name, one in describe.parameters.items()}
     return canonical.dumps([operation.service, describe.operation, canonical.encode(asked)])
+
+
+def _names_of(step: Step) -> frozenset[tuple[str, str]]:
+    """What a call names as its targets, with the service of each."""
+    values = (step.parameters.get(name) for name in catalog.get(step.name).facts.identifies)
+    return frozenset((step.service, one) for one in values if isinstance(one, str))
 
 
 def _set_by(step: Step) -> Iterator[str]:

@@ -21,6 +21,8 @@ from executor.errors import Superseded
 MOST_TRIES: Final = 8
 FIRST: Final = timedelta(seconds=2)
 LONGEST: Final = timedelta(minutes=5)
+# The code of an attempt that this worker did not make itself: paused, or held up until it had lost its claim.
+NOT_SENT: Final = "NotSent"
 _RANDOM: Final = random.SystemRandom()
 
 
@@ -36,9 +38,9 @@ def bound(tries: int) -> timedelta:
 
 
 def tries_of(attempt: Attempt) -> int:
-    """Which try of its step this attempt is, counted from 1; rehearsals apart from calls."""
+    """Which try of its step this attempt is, counted from 1; rehearsals apart from calls. What was never sent tries nothing."""
     same = Attempt.objects.filter(execution_id=attempt.execution_id, step=attempt.step, rehearsal=attempt.rehearsal)
-    return same.filter(number__lte=attempt.number).count()
+    return same.filter(number__lte=attempt.number).exclude(error_code=NOT_SENT).count()
 
 
 def next_try(claim: Claim, attempt: Attempt) -> datetime | None:

@@ -24,6 +24,7 @@ from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.unseen import unseen
 from executor import additions, again, aws, endings, holding, outside, points, target
+from executor.again import NOT_SENT
 from executor.answers import Accepted, Answer, Rejected, Unknown
 from executor.aws import Session
 from executor.claim import LEASE, Cleared, Later
@@ -36,7 +37,6 @@ from executor.points import Point
 log = logging.getLogger(__name__)
 # A call is only begun when its whole time-out fits into what is left of the lease.
 LONGEST_CALL: Final = timedelta(seconds=aws.CONNECT_TIMEOUT + aws.READ_TIMEOUT)
-NOT_SENT: Final = "NotSent"
 # Of what AWS did not do; its answer is stored whole beside.
 LONGEST_LIST: Final = 1500
 # Seconds between two tries to record an answer: a deadlock is over at once, a database restarts within some.

@@ -20,7 +20,7 @@ from approvals.audit import Trail
 from approvals.authority import Authority, KnownAccount
 from approvals.clearance import Verified
 from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Refused, WrongState
-from approvals.models import AlertKind, Attempt, AuditKind, Execution, Notice
+from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.policies import Rules
 from approvals.states import AttemptState, ExecutionState, RequestState
@@ -118,11 +118,13 @@ def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
             # By the clocks of what was signed, to the second. Nothing is ended by being early.
             judged = Later(min(max(reason.until or now + EARLY, now + AT_ONCE), now + LATEST), str(reason))
         except CountersignError as reason:
-            if isinstance(reason, BadAuthority) or not settings.CLAIMS_BUCKET:
+            if not settings.CLAIMS_BUCKET:
                 _abort(trail, execution, reason, now)
                 return None
-            # Nothing is claimed by it: whoever wants to stop it still can, and it takes nobody's place.
-            return Stopped(endings.claim_of(execution), reason)
+            # What nobody has is not claimed by it: whoever wants to stop it still can, and it takes nobody's place. Whoever had
+            # it and stands still must not wake up between the question and the end, though.
+            ready = was is ExecutionState.READY
+            return Stopped(endings.claim_of(execution) if ready else _won(trail, execution, now), reason)
         if isinstance(judged, Later):
             return judged
         claim = _won(trail, execution, now)
@@ -236,17 +238,22 @@ def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: da
         tell=wanted,
     )
     if isinstance(reason, BadAuthority):
-        raise_alert(
-            trail,
-            AlertKind.FORGERY,
-            title=f"Not executed: {request.operation} {request.target} does not verify",
-            detail=f"{reason} Nothing was sent to AWS. Find out who wrote these rows before anything else is approved.",
-            actor=ACTOR,
-            request=request,
-        )
-        log.critical("nothing was executed: %s", reason)
+        warn_of_forgery(trail, request, reason)
     elif isinstance(reason, Refused) and not isinstance(reason, WrongState) and not under_way and wanted:
         decisions.reopen(trail, request, str(reason), now=now)
+
+
+def warn_of_forgery(trail: Trail, request: ApprovalRequest, reason: BadAuthority) -> None:
+    """Rows do not verify: whoever wrote them is to be found."""
+    raise_alert(
+        trail,
+        AlertKind.FORGERY,
+        title=f"Not executed: {request.operation} {request.target} does not verify",
+        detail=f"{reason} Nothing was sent to AWS now. Find out who wrote these rows before anything else is approved.",
+        actor=ACTOR,
+        request=request,
+    )
+    log.critical("nothing was executed: %s", reason)
 
 
 def _is_current(execution: Execution) -> bool:

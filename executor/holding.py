@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from django.conf import settings
 from django.utils import timezone
 
 from approvals import audit, statements
 from approvals.alerts import raise_alert
-from approvals.errors import NotYet
-from approvals.models import AlertKind, ApprovalRequest
+from approvals.errors import BadAuthority, CountersignError, NotYet, Refused
+from approvals.models import AlertKind, ApprovalRequest, Execution
 from approvals.states import ExecutionState
 from executor import again, endings, outside, stuck
-from executor.claim import LEASE, Cleared, Later, Stopped, give_back, win
+from executor.claim import LEASE, Cleared, Later, Stopped, give_back, warn_of_forgery, win
 from executor.endings import ACTOR, Claim
 from executor.errors import AwsError, ClaimedElsewhere, NoPlaceForClaims
 from executor.outside import Held
@@ -58,14 +60,37 @@ def stopped(found: Stopped) -> Later | None:
     try:
         outside.must_be_unclaimed(found.claim)
     except ClaimedElsewhere as other:
-        _unknown(win(found.claim), other, f"{found.why} ")
+        _unknown(win(found.claim), other, found.why)
         return None
     except AwsError as error:
-        _say_if_there_is_no_place(error)
-        why = f"It cannot be carried out ({found.why}), and what was claimed outside the database could not be read. {error}"
-        return Later(timezone.now() + AWAY_FOR, why)
+        if not isinstance(found.why, BadAuthority):
+            return _asked_again(found.claim, error, str(found.why))
+        # What is forged is ended all the same: nobody shall be kept from hearing of it by keeping S3 away.
     give_back(found.claim, found.why)
     return None
+
+
+def not_begun(claim: Claim, why: str, end: Callable[[], None]) -> Later | None:
+    """End by `end` what this worker has claimed and cannot begin, unless it was claimed outside before: as in `stopped`."""
+    try:
+        if settings.CLAIMS_BUCKET:
+            outside.must_be_unclaimed(claim)
+    except ClaimedElsewhere as other:
+        _unknown(claim, other, Refused(why))
+        return None
+    except AwsError as error:
+        return _asked_again(claim, error, why)
+    end()
+    return None
+
+
+def _asked_again(claim: Claim, error: AwsError, why: str) -> Later:
+    """S3 does not tell, so nothing is ended. Who has it lets go; what nobody has stays as it is."""
+    _say_if_there_is_no_place(error)
+    until = timezone.now() + AWAY_FOR
+    held = Execution.objects.filter(pk=claim.execution_id, token=claim.token).exclude(lease_until=None)
+    held.update(lease_until=until)
+    return Later(until, f"It cannot be carried out ({why}), and what was claimed outside the database could not be read. {error}")
 
 
 def _put_off(claim: Claim, error: AwsError, what: str) -> Later:
@@ -83,10 +108,10 @@ def _say_if_there_is_no_place(error: AwsError) -> None:
         stuck.say_once("Nothing is executed: the bucket for claims cannot be used", str(error), actor=ACTOR)
 
 
-def _unknown(claim: Claim, found: ClaimedElsewhere, besides: str = "") -> None:
+def _unknown(claim: Claim, found: ClaimedElsewhere, besides: CountersignError | None = None) -> None:
     outcome = (
         "It is not known whether this was carried out before: what was claimed outside of this database is not what it knows. "
-        f"{found.found} {besides}Nothing was sent now. "
+        f"{found.found} {f'{besides} ' if besides else ''}Nothing was sent now. "
         "Either this database was restored from a backup, or a worker was lost right before the call. Look at the target, at "
         "CloudTrail and at the claim before anybody closes this or asks for it again."
     )
@@ -101,3 +126,5 @@ def _unknown(claim: Claim, found: ClaimedElsewhere, besides: str = "") -> None:
             actor=ACTOR,
             request=request,
         )
+        if isinstance(besides, BadAuthority):
+            warn_of_forgery(trail, request, besides)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from django.utils import timezone
@@ -15,7 +16,7 @@ from approvals import audit
 from approvals.errors import Refused
 from approvals.plan import Step
 from approvals.states import ExecutionState
-from executor import again, aws, endings, opening, points, target
+from executor import again, aws, endings, holding, opening, points, target
 from executor.aws import Session
 from executor.claim import Cleared, Later, give_back
 from executor.endings import Claim
@@ -83,8 +84,7 @@ def all_can_be_made(cleared: Cleared, steps: Sequence[tuple[int, Step]]) -> Late
         try:
             aws.must_fit(target.policy(step, target.where(cleared.plan), acting=True, state=cleared.states.get(index)))
         except AwsError as error:
-            _not_begun(cleared.claim, error, f"There is no session for {step.operation}")
-            return False
+            return _not_begun(cleared.claim, error, f"There is no session for {step.operation}") or False
         if not place:
             continue  # the first is opened right before it is sent
         opened = opened_step(cleared.claim, cleared, step)
@@ -110,10 +110,8 @@ def _not_begun(claim: Claim, error: AwsError, what: str) -> Later | None:
             again.put_off(trail, claim, until, str(error))
         return Later(until, str(error))
     said = f"{what}, so no call was made. {error}"
-    if isinstance(error, PolicyTooLarge):
-        give_back(claim, Refused(said))
-        return None
     if isinstance(error, WrongAccount):
         log.critical("a session is not the one that was signed: %s", error)
-    endings.end_alone(claim, ExecutionState.FAILED, said)
-    return None
+    if isinstance(error, PolicyTooLarge):
+        return holding.not_begun(claim, said, partial(give_back, claim, Refused(said)))
+    return holding.not_begun(claim, said, partial(endings.end_alone, claim, ExecutionState.FAILED, said))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.apps import apps
@@ -28,6 +28,8 @@ from approvals.models import (
     Principal,
 )
 from approvals.permissions import REVIEW
+
+_Row = TypeVar("_Row", bound=models.Model)
 
 
 def state_of_tables() -> str:
@@ -111,9 +113,9 @@ def _read_from() -> Iterator[tuple[str, str]]:
 def write(old: Document, new: Document) -> None:
     """Change the rows that differ between two states. What the tables say besides is not looked at: compare afterwards."""
     if old["settings"] != new["settings"]:
-        AuthoritySettings.objects.update_or_create(pk=1, defaults=new["settings"])
+        _written(AuthoritySettings, 1, new["settings"])
     for row in _changed(old["accounts"], new["accounts"]):
-        Account.objects.update_or_create(pk=row["id"], defaults={name: row[name] for name in _ACCOUNT})
+        _written(Account, row["id"], {name: row[name] for name in _ACCOUNT})
     known = {row["id"]: row for row in old["persons"]}
     changed = [(known.get(row["id"], _NOBODY), row) for row in _changed(old["persons"], new["persons"])]
     # All is taken away before anything is given: a login, key or principal may pass from one person to another in one change.
@@ -130,9 +132,7 @@ def write(old: Document, new: Document) -> None:
     Invitation.objects.exclude(pk__in=kept).delete()
     for row in _changed(old["invitations"], new["invitations"]):
         until = datetime.fromisoformat(row["until"])
-        Invitation.objects.update_or_create(
-            pk=row["id"], defaults={"person_id": row["person"], "until": until, "codes": row["codes"]}
-        )
+        _written(Invitation, row["id"], {"person_id": row["person"], "until": until, "codes": row["codes"]})
 
 
 # --- reading --------------------------------------------------------------------------------------------------------------
@@ -216,10 +216,17 @@ def _changed(old: list[Any], new: list[Any]) -> list[Any]:
     return [row for row in new if row not in old]
 
 
+def _written(model: type[_Row], pk: Any, values: Mapping[str, Any]) -> _Row:
+    """The row of this key with these values, made where it is not there.
+
+    Not `update_or_create`, which locks the row against foreign keys: a signature holds the trail's head when it wants its person.
+    """
+    rows = model._default_manager.filter(pk=pk)
+    return rows.get() if rows.update(**values) else model._default_manager.create(pk=pk, **values)
+
+
 def _write_person(old: Document, new: Document) -> None:
-    person, _ = Person.objects.update_or_create(
-        pk=UUID(new["id"]), defaults={column: new[name] for name, column in _PERSON.items()}
-    )
+    person = _written(Person, UUID(new["id"]), {column: new[name] for name, column in _PERSON.items()})
     users = get_user_model()
     for name in _changed(old["logins"], new["logins"]):
         user, _ = users.objects.get_or_create(username=name, defaults={"is_staff": new["human"], "first_name": new["name"][:150]})

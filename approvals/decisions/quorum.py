@@ -33,10 +33,12 @@ def concerned_in(revision: Revision, *besides: Person) -> Concerned:
     return Concerned(behind_it, permissions.held_by(persons, apart_from=behind_it))
 
 
-def resolution_of(revision: Revision, guardrails: dict[str, Rules] | None = None) -> Resolution:
-    """What the stored reviews of a revision add up to, under the rights that their authors hold now."""
+def resolution_of(
+    revision: Revision, guardrails: dict[str, Rules] | None = None, concerned: Concerned | None = None
+) -> Resolution:
+    """What the stored reviews of a revision add up to, under the rights that their authors hold now, as `concerned` says."""
     guardrails = guardrails if guardrails is not None else guardrails_of(revision)
-    concerned = concerned_in(revision)
+    concerned = concerned or concerned_in(revision)
     held = concerned.held
     reviews = list(revision.reviews.select_related("person"))
     votes = [

@@ -22,7 +22,7 @@ from approvals.decisions.checks import (
     must_have_typed,
     must_name_its_ticket,
 )
-from approvals.decisions.quorum import concerned_in, guardrails_of, resolution_of
+from approvals.decisions.quorum import Concerned, concerned_in, guardrails_of, resolution_of
 from approvals.decisions.signing import consume, sign
 from approvals.decisions.writing import (
     actor_of,
@@ -34,6 +34,7 @@ from approvals.decisions.writing import (
 )
 from approvals.errors import (
     AlreadyReviewed,
+    NotAllowed,
     Refused,
     WrongState,
 )
@@ -157,8 +158,12 @@ def review(
             verdict=str(verdict),
             reason=reason,
         )
-        # Rights are looked at once more: storing the signature may have waited for whoever took one away.
-        settle(trail, request, revision, guardrails, now)
+        # Rights are looked at once more: storing the signature may have waited for whoever took one away. One that counts for
+        # nothing would stand in the way of its author when he has the right again.
+        concerned = concerned_in(revision)
+        if not concerned.held.rights[person.pk] & guardrails.keys():
+            raise NotAllowed("Your right to review this ended while you signed, so nothing was decided.")
+        settle(trail, request, revision, guardrails, now, concerned)
     return request
 
 
@@ -192,9 +197,16 @@ def send_back(request_id: UUID, person: Person, *, message: str, now: datetime |
     return revision
 
 
-def settle(trail: Trail, request: ApprovalRequest, revision: Revision, guardrails: dict[str, Rules], now: datetime) -> None:
+def settle(
+    trail: Trail,
+    request: ApprovalRequest,
+    revision: Revision,
+    guardrails: dict[str, Rules],
+    now: datetime,
+    concerned: Concerned | None = None,
+) -> None:
     """Do what the reviews add up to, if that is anything yet. Raises Refused when nothing could ever be carried out."""
-    resolution = resolution_of(revision, guardrails)
+    resolution = resolution_of(revision, guardrails, concerned)
     if resolution.outcome is Outcome.DENIED:
         denial = revision.reviews.select_related("person").get(person_id=UUID(resolution.denied_by))
         why = f"Denied by {denial.person.handle}: {denial.reason}"

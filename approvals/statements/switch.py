@@ -21,7 +21,7 @@ from approvals.errors import BadAuthority, NotAllowed, NotYet, Refused
 from approvals.models import AlertKind, AuditKind, Person, Statement, StatementSignature
 from approvals.statements import texts
 from approvals.statements.writing import given_reason, new
-from approvals.states import StatementState
+from approvals.states import StatementState, Verdict
 
 # To resume is no emergency; what was read a day ago is read again.
 RESUMED_WITHIN: Final = timedelta(days=1)
@@ -36,8 +36,11 @@ def held_still(*, to_pause: bool = False) -> None:
 
 
 def counting() -> QuerySet[Statement]:
-    """Every pause that ever was in force. One with a signature counts whatever its state says: that cannot be written by us."""
-    signed = StatementSignature.objects.filter(statement=OuterRef("pk"))
+    """Every pause that ever was in force. One that was signed counts whatever its state says: that cannot be written by us.
+
+    A denial pauses nothing, and no resuming could ever name it.
+    """
+    signed = StatementSignature.objects.filter(statement=OuterRef("pk")).exclude(verdict=Verdict.DENY)
     return Statement.objects.filter(
         Q(state__in=[StatementState.IN_FORCE, StatementState.OVER]) | Exists(signed), kind=Statement.Kind.PAUSE
     )

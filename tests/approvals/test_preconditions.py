@@ -116,6 +116,15 @@ def test_what_nobody_could_see_is_seen_anew_once_aws_tells(now: Reading):
     assert differences(DELETE, DENIED, now) == ["the target was not told by AWS and is told"]
 
 
+def test_what_an_earlier_step_lets_aws_tell_is_no_drift():
+    """The key's policy kept everybody from reading it; the plan's first step mends that, and its second is made."""
+    policy = Step("kms", "PutKeyPolicy", {"KeyId": "k", "PolicyName": "default", "Policy": "{}"})
+    gone = Step("kms", "ScheduleKeyDeletion", {"KeyId": "k"})
+    unread, now = {"step": 1, "unread": "AccessDeniedException"}, Reading('{"KeyId": "k", "KeyState": "Enabled"}')
+    assert preconditions.compare(gone, unread, now).drift
+    assert preconditions.compare(gone, unread, now, done=[policy]) == preconditions.Comparison()
+
+
 def test_nothing_is_expected_where_nothing_was_told():
     """A read that failed says nothing of the target, and an operation without a row has no target that could be read."""
     assert preconditions.of(0, DELETE, Reading(problem="AWS could not be reached")) is None

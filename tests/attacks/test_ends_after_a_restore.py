@@ -17,6 +17,7 @@ from executor.outside import bucket
 from executor.sandbox.world import DEMO
 from tests.executor import broken_s3
 from tests.executor.broken_s3 import BrokenS3
+from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, fresh
 from tests.executor.test_restores import restored  # noqa: F401 - a fixture
 
@@ -92,6 +93,34 @@ def test_whatever_ends_it_the_claims_are_asked_first(stage: Stage, restored: Res
     assert "claimed-outside" in stage.alerts() or "claimed" in stage.alerts()
     # However the request ended: its page does not say that nothing was done.
     assert ApprovalRequest.objects.get().status() is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("why", ["the role refuses", "the tables differ"])
+def test_what_cannot_be_begun_asks_too(stage: Stage, restored: Restored, why: str) -> None:  # noqa: F811
+    """The call was made and the backup does not know it; there is no session, or rows do not verify: unknown all the same."""
+    stage.cast.approved()
+    restore = restored()
+    stage.execute()
+    restore(as_it_was=True)
+    if why == "the role refuses":
+        with Wire(stage.aws.endpoint_url, "AssumeRole", "refuse before") as wire:
+            stage.endpoint = wire.url
+            stage.sweep(2)
+        stage.endpoint = ""
+    else:
+        stage.sql("UPDATE approvals_person SET name = 'x' WHERE handle = 'carol'")
+        stage.sweep(2)
+    assert (Execution.objects.get().state, len(stage.calls()), Attempt.objects.count()) == ("unknown", 1, 0)
+    assert "claimed" in stage.alerts()
+    assert ("forgery" in stage.alerts()) == (why == "the tables differ")
+
+
+def test_what_is_forged_is_told_without_s3_too(stage: Stage) -> None:
+    """Rows do not verify and S3 is down: it ends at once, and the alert says so."""
+    stage.cast.approved()
+    stage.sql("UPDATE approvals_person SET name = 'x' WHERE handle = 'carol'")
+    with_s3(stage, NO_LIST["down"], stage.execute)
+    assert (Execution.objects.get().state, stage.alerts()) == ("aborted", ["forgery"])
 
 
 def test_what_waits_for_the_list_can_be_stopped_and_takes_no_place(stage: Stage, settings: Any) -> None:

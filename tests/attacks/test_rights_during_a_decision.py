@@ -23,11 +23,8 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("why", ENDS)
-def test_it_counts_no_more(stage: Stage, why: str) -> None:
-    """Bob's row waits; what he stands on ends and that is committed; he goes on: nothing is approved by it."""
-    request = stage.cast.pending()
-    stage.read(request)
+def while_it_waits(stage: Stage, request: ApprovalRequest, ends: list[str]) -> None:
+    """Bob signs and his row waits for a lock; meanwhile what he stands on ends, and he goes on."""
 
     def approve() -> None:
         try:
@@ -48,8 +45,27 @@ def test_it_counts_no_more(stage: Stage, why: str) -> None:
             threading.Event().wait(0.02)
         else:
             pytest.fail("bob does not wait")
-        for statement in ENDS[why]:
+        for statement in ends:
             stage.sql(statement)
         holder.commit()
     bob.join()
+
+
+@pytest.mark.parametrize("why", ENDS)
+def test_it_counts_no_more(stage: Stage, why: str) -> None:
+    """Bob's row waits; what he stands on ends and that is committed; he goes on: nothing is approved by it."""
+    request = stage.cast.pending()
+    stage.read(request)
+
+    while_it_waits(stage, request, ENDS[why])
     assert (ApprovalRequest.objects.get(pk=request.pk).state, Execution.objects.count()) == ("pending", 0)
+
+
+def test_what_counted_for_nothing_does_not_stand_in_the_way(stage: Stage) -> None:
+    """His right ended while he signed and comes back: his signature was not kept, so that he can sign anew."""
+    request = stage.cast.pending()
+    stage.read(request)
+    while_it_waits(stage, request, ENDS["his login switched off"])
+    stage.sql("UPDATE portal_user SET is_active = true WHERE username = 'bob'")
+    stage.cast.sign_review(request)
+    assert (ApprovalRequest.objects.get(pk=request.pk).state, Execution.objects.count()) == ("approved", 1)

@@ -11,9 +11,11 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from approvals import audit
+from approvals import audit, changes, decisions
+from approvals.audit import Trail
+from approvals.authority import tables
 from approvals.models import Attempt, Execution
-from approvals.states import AttemptState, ExecutionState
+from approvals.states import AttemptState, ExecutionState, Verdict
 from executor import calling, claim, endings, readying, reconcile, run
 from executor.answers import Accepted, Rejected
 from executor.outside import Held
@@ -125,3 +127,54 @@ def test_an_answer_is_recorded_over_a_connection_made_anew(stage: Stage) -> None
     left = fresh(execution).lease_until
     assert left is not None
     assert left > timezone.now()
+
+
+def test_a_review_and_a_change_of_its_reviewer_do_not_wait_for_each_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bob's name is changed while he signs: the change holds his row, he holds the trail's head, and both come to their end."""
+    request = stage.cast.pending()
+    stage.read(request)
+    change = stage.cast.proposed({"edit": "set_person", "person": "bob", "name": "Robert"})
+    for handle in ("dana", "erin"):
+        stage.cast.sign_change(change, handle)
+    wrote, flushed = threading.Event(), threading.Event()
+    state_of_tables, flush = tables.state_of_tables, Trail.flush
+
+    def written() -> str:
+        found = state_of_tables()
+        wrote.set()
+        flushed.wait(5)
+        return found
+
+    def flushed_by(self: Trail) -> None:
+        flush(self)
+        if threading.get_ident() in reviewing:
+            flushed.set()
+            time.sleep(0.5)
+
+    bob = stage.cast.person("bob")
+    opened = decisions.begin(request.pk, bob, Verdict.APPROVE)
+    assertion = stage.cast.assertion("bob", opened)
+    reviewing: list[int] = []
+
+    def review() -> None:
+        reviewing.append(threading.get_ident())
+        assert wrote.wait(5)
+        decisions.review(
+            request.pk,
+            bob,
+            digest=opened.digest,
+            verdict=Verdict.APPROVE,
+            nonce=opened.nonce,
+            assertion=assertion,
+            reason="looked at it",
+        )
+
+    def apply() -> None:
+        changes.apply(change.pk)
+
+    monkeypatch.setattr(tables, "state_of_tables", written)
+    monkeypatch.setattr(Trail, "flush", flushed_by)
+    assert at_once(apply, review) == []
+    change.refresh_from_db()
+    request.refresh_from_db()
+    assert (request.state, change.state) == ("approved", "applied")

@@ -17,9 +17,10 @@ from approvals import audit, authority, statements
 from approvals.errors import AlreadyReviewed, NotAllowed, Refused
 from approvals.models import Attempt, AuditEntry, Execution, OutboxMessage, Statement, StatementSignature
 from approvals.states import Verdict
-from executor import calling, claim, endings, holding, readying, reconcile, tasks
+from executor import again, calling, claim, closing, endings, holding, readying, reconcile, tasks
 from executor.aws import Session
 from executor.outside import Held
+from tests.executor.proxy import Wire
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 
 
@@ -48,6 +49,40 @@ def test_one_administrator_pauses_everything_and_two_resume(stage: Stage) -> Non
     kinds = stage.audit()
     assert kinds.index("switch.paused") < kinds.index("switch.resumed") < kinds.index("execution.claimed")
     assert audit.verify().holds
+
+
+def test_a_pause_that_was_denied_pauses_nothing(stage: Stage) -> None:
+    """An administrator denies a pause before it is in force: nothing is paused, nobody is alarmed, true pauses can be resumed."""
+    execution = stage.cast.approved()
+    pause = statements.pause(stage.cast.person("dana"), reason="a mistake")
+    stage.cast.sign_statement(pause, "dana", Verdict.DENY)
+    assert (Statement.objects.get(pk=pause.pk).state, statements.in_force()) == ("denied", [])
+    stage.cast.paused("erin")
+    stage.cast.resuming("dana", "erin")
+    stage.execute()
+    due(stage)
+    assert (fresh(execution).state, len(stage.calls()), stage.alerts()) == ("succeeded", 1, ["paused"])
+
+
+def test_pauses_use_up_no_tries(stage: Stage) -> None:
+    """Paused and resumed nine times right before the call, and then refused by AWS for a moment: it is made after all."""
+    execution = stage.cast.approved()
+    for _ in range(again.MOST_TRIES + 1):
+        with stage.frozen_at("sent") as thaw:
+            stage.cast.paused()
+            thaw()
+        assert fresh(execution).state == "running", fresh(execution).outcome
+        stage.cast.resuming("dana", "erin")
+        with stage.acting("execution"):
+            for one in Statement.objects.filter(kind="resume", state="open"):
+                closing.act_on(one.pk)
+        stage.lapse()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", "throttle before", times=1) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+    stage.endpoint = ""
+    due(stage)
+    assert (fresh(execution).state, len(stage.calls())) == ("succeeded", 1)
 
 
 def test_whoever_is_no_administrator_neither_pauses_nor_resumes(stage: Stage) -> None:
