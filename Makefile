@@ -39,8 +39,10 @@ help:
 demo: $(VENV)/.demo-stamp
 	@exec $(BIN)/python manage.py demo $(if $(FRESH),--fresh) $(if $(ONCE),--once) $(ARGS)
 
+# Tests start some hundred processes: compiled modules are kept, whatever the shell says of them.
 test: lint
-	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q approvals executor portal config
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 bench: $(VENV)/.dev-stamp
 	$(BIN)/python -m tests.benchmarks

@@ -28,7 +28,7 @@ from tests.approvals.crowd import Came, Crowd
 from tests.cast import ACCOUNT, REGION, Cast
 from tests.executor import stage
 
-ROUNDS = int(os.environ.get("SOAK_ROUNDS", "50"))
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "30"))
 # One person may file so many requests a day, however they end: then the rounds go on in a world of their own.
 IN_ONE_WORLD = 100
 THREADS = 50

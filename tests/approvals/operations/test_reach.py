@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvals.operations import catalog, reach, resources
@@ -112,6 +112,7 @@ STATES = st.recursive(
 
 
 @pytest.mark.parametrize("name", TELLING)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_whatever_is_told_never_widens_a_session(name: str, data: st.DataObject) -> None:
     """Any state under the members that the row reads: each ARN of the session lies within what it could be without, and no kind
