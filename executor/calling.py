@@ -18,10 +18,10 @@ from django.utils import timezone
 from approvals import audit, statements
 from approvals.audit import Trail
 from approvals.errors import AuditUnavailable, NotYet
-from approvals.models import Attempt, AuditKind, Execution
+from approvals.models import ApprovalRequest, Attempt, AuditKind, Execution
 from approvals.operations import catalog
 from approvals.plan import Step
-from approvals.states import AttemptState, ExecutionState
+from approvals.states import AttemptState, ExecutionState, RequestState
 from approvals.unseen import unseen
 from executor import additions, again, aws, endings, holding, outside, points, target
 from executor.again import NOT_SENT
@@ -82,11 +82,12 @@ def made(
 def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held, *, rehearsal: bool = False) -> Attempt | Later:
     """Say, before the call, that it is being made, under which access key, which claim outside and with which token.
 
-    Later, when somebody paused all executions since this was claimed.
+    Later, when somebody paused all executions since this was claimed, or stopped this one while nobody seemed to have it.
     """
     try:
         with audit.recorded() as trail:
             statements.must_still_run(cleared.resumed)
+            _must_be_wanted(cleared.claim)
             attempt = _announced(cleared, index, step, session, held, rehearsal=rehearsal)
             trail.add(
                 AuditKind.ATTEMPT_SENT,
@@ -106,6 +107,13 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held,
     except IntegrityError as error:
         raise Superseded(f"The database refused the attempt: {error}") from error
     return attempt
+
+
+def _must_be_wanted(claim: Claim) -> None:
+    """Nobody has ended the request, and nobody does until this is committed. Raises NotYet: whoever comes next ends it."""
+    asked = ApprovalRequest.objects.select_for_update(no_key=True).filter(pk=claim.request_id)
+    if asked.values_list("state", flat=True).first() != RequestState.APPROVED:
+        raise NotYet("The request was ended meanwhile.")
 
 
 def _announced(cleared: Cleared, index: int, step: Step, session: Session, held: Held, *, rehearsal: bool) -> Attempt:

@@ -91,7 +91,7 @@ def withdraw(scene: Scene) -> HttpResponse:
     if scene.http.method != "POST":
         return scene.page("portal/end.html", "Withdraw this request", verb="withdraw")
     decisions.withdraw(scene.request.pk, scene.person, reason=scene.http.POST.get("reason", "").replace("\0", ""))
-    return scene.done("Withdrawn. Nothing will be done.")
+    return scene.done("Withdrawn. Nothing more will be done.")
 
 
 def disown(scene: Scene) -> HttpResponse:

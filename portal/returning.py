@@ -59,7 +59,7 @@ def stop(scene: Scene) -> HttpResponse:
 
     def act(said: str) -> str:
         decisions.stop(scene.request.pk, scene.person, reason=said)
-        return "Stopped. Nothing will be done, and those who signed it are being told."
+        return "Stopped. Nothing more will be done, and those who signed it are being told."
 
     return _page(scene, "stop", _STOP, act)
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from approvals import permissions
+from approvals.decisions import checks
 from approvals.errors import NotAllowed
 from approvals.models import (
     Alert,
@@ -62,12 +63,12 @@ class Viewer:
         return permissions.waiting_to_be_adopted() if self.person.is_human else ApprovalRequest.objects.none()
 
     def may_stop(self) -> QuerySet[ApprovalRequest]:
-        """What is approved and not begun, and this person could still stop: he signed it, or reviews under its guardrails."""
+        """What is approved and in nobody's hands, and this person could stop: he signed it, or reviews under its guardrails."""
         signed = Signature.objects.filter(
             revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number"), person=self.person
         )
         waits = Execution.objects.filter(
-            revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number"), state="ready"
+            checks.let_go(timezone.now()), revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number")
         )
         return ApprovalRequest.objects.filter(
             Exists(waits), Exists(signed) | self._under_my_guardrails(current=True), state="approved"

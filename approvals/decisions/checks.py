@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
 from approvals import permissions, policies
 from approvals.decisions.quorum import Concerned, concerned_in, guardrails_of
 from approvals.decisions.writing import calls_of
@@ -20,6 +23,7 @@ from approvals.errors import (
 )
 from approvals.models import (
     ApprovalRequest,
+    Attempt,
     Execution,
     Person,
     Review,
@@ -28,7 +32,7 @@ from approvals.models import (
 )
 from approvals.operations import protection, words
 from approvals.policies import Rules, tickets
-from approvals.states import REVIEWABLE_STATES, RequestState, Verdict, may_move
+from approvals.states import REVIEWABLE_STATES, AttemptState, ExecutionState, RequestState, Verdict, may_move
 
 LONGEST_REASON = 2000
 
@@ -79,6 +83,25 @@ def must_be_unclaimed(request: ApprovalRequest) -> None:
         raise WrongState("The call is being made or was made already; it can no longer be stopped here.")
 
 
+def let_go(now: datetime) -> Q:
+    """Of executions: not begun, or nobody has it now and each of its calls is known to be done, or to have had no effect.
+
+    After a pause, while AWS throttles, or between two steps whose window has closed. A worker that comes back finds at its next
+    call that nobody wants it any more.
+    """
+    undecided = Attempt.objects.filter(execution=OuterRef("pk")).exclude(state=AttemptState.SUCCEEDED)
+    undecided = undecided.exclude(Q(may_repeat=True) | Q(rehearsal=True), state=AttemptState.REJECTED)
+    lapsed = Q(~Exists(undecided), state__in=[ExecutionState.CLAIMED, ExecutionState.RUNNING], lease_until__lte=now)
+    return Q(state=ExecutionState.READY) | lapsed
+
+
+def must_be_in_nobodys_hands(request: ApprovalRequest, now: datetime | None = None) -> None:
+    """Nobody carries it out now. Raises WrongState."""
+    begun = Execution.objects.filter(revision__request=request).exclude(state=ExecutionState.ABORTED)
+    if begun.exclude(let_go(now or timezone.now())).exists():
+        raise WrongState("The call is being made or was made already; it can no longer be stopped here.")
+
+
 def must_be_editable(request: ApprovalRequest, person: Person, now: datetime) -> None:
     """The requester enters or edits parameters while it is a draft or pending, in time."""
     must_be_requester(request, person)
@@ -87,9 +110,9 @@ def must_be_editable(request: ApprovalRequest, person: Person, now: datetime) ->
 
 
 def must_be_endable(request: ApprovalRequest, person: Person, end: RequestState) -> None:
-    """The requester withdraws or disowns what is open and not claimed; only a denied call can be disowned."""
+    """The requester withdraws or disowns what is open and that nobody carries out now; only a denied call can be disowned."""
     must_be_requester(request, person)
-    must_be_unclaimed(request)
+    must_be_in_nobodys_hands(request)
     if end is RequestState.DISOWNED and request.source != Source.EVENT:
         raise WrongState("You filed this request yourself; withdraw it instead.")
     if not may_move(request.request_state, end):
@@ -159,14 +182,14 @@ def must_be_adoptable(request: ApprovalRequest, person: Person, now: datetime) -
 
 
 def must_be_stoppable(request: ApprovalRequest, revision: Revision, person: Person) -> None:
-    """Who signed this plan, or may review it, stops what is approved and not claimed. Raises NotAllowed, WrongState."""
+    """Who signed this plan, or may review it, stops what is approved and in nobody's hands. Raises NotAllowed, WrongState."""
     must_be_in(request, (RequestState.APPROVED,))
     if person.pk not in permissions.active_among([person.pk]):
         raise NotAllowed("Only an active person can stop this.")
     signed = revision.signatures.filter(person=person).exists()
     if not signed and not permissions.reviewable_by(person) & guardrails_of(revision).keys():
         raise NotAllowed("Whoever signed this plan, or may review it, can stop it; you are neither.")
-    must_be_unclaimed(request)
+    must_be_in_nobodys_hands(request)
 
 
 def must_be_in_the_conversation(request: ApprovalRequest, person: Person) -> None:

@@ -31,10 +31,11 @@ from approvals.models import (
     AlertKind,
     ApprovalRequest,
     AuditKind,
+    Execution,
     OutboxKind,
     Person,
 )
-from approvals.states import RequestState, may_move
+from approvals.states import ExecutionState, RequestState, may_move
 
 
 def withdraw(request_id: UUID, person: Person, *, reason: str = "", now: datetime | None = None) -> ApprovalRequest:
@@ -83,7 +84,8 @@ def stop(request_id: UUID, person: Person, *, reason: str, now: datetime | None 
     with audit.recorded() as trail:
         request = locked(request_id)
         must_be_stoppable(request, request.current_revision(), person)
-        why = f"Stopped by {person.handle} before it ran: {reason}"
+        begun = Execution.objects.filter(revision__request=request, state=ExecutionState.RUNNING).exists()
+        why = f"Stopped by {person.handle} before {'its next step' if begun else 'it ran'}: {reason}"
         move(request, RequestState.DENIED, ended_at=now, ended_why=why)
         trail.add(AuditKind.REQUEST_STOPPED, actor=actor_of(person), request=request.pk, why=why)
         notifications.tell(notifications.STOPPED, request)

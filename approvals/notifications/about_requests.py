@@ -66,7 +66,7 @@ def _sent_back(request: ApprovalRequest) -> Notification:
 def _stopped(request: ApprovalRequest) -> Notification:
     signed = Signature.objects.filter(revision__request=request, revision__number=request.revision_number)
     to = once([*requester(request), *signed.values_list("person__handle", flat=True)])
-    body = f"Stopped before it ran: {sentence_of(request)}.\n{request.ended_why}"
+    body = f"Stopped: {sentence_of(request)}.\n{request.ended_why}"
     return notification(STOPPED, to, f"Stopped: {request.operation}", body, request)
 
 

@@ -216,7 +216,7 @@ class TestDeciding:
         page = bob.open(f"{root}/{held.pk}/change/")
         page.get_by_label("Stop it: why?").fill("not what I read")
         page.get_by_role("button", name="Stop", exact=True).click()
-        page.get_by_text("Stopped. Nothing will be done").wait_for()
+        page.get_by_text("Stopped. Nothing more will be done").wait_for()
         held.refresh_from_db()
         assert held.state == "denied"
         assert bob.broken_rules == []

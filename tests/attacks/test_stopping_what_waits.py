@@ -1,0 +1,93 @@
+"""What was claimed and waits again is nobody's: whoever may, stops it; and a worker that comes back makes no call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from approvals import clearance, decisions
+from approvals.errors import WrongState
+from approvals.models import ApprovalRequest, Attempt, Execution, Statement
+from approvals.states import Status
+from executor import claim, closing
+from tests.executor.proxy import Wire
+from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.test_steps import CHANGE, DELETE, approved
+
+ENDS: dict[str, Callable[[Stage, Execution], ApprovalRequest]] = {
+    "stop": lambda stage, one: decisions.stop(one.revision.request_id, stage.cast.person("bob"), reason="not this one"),
+    "withdraw": lambda stage, one: decisions.withdraw(one.revision.request_id, stage.cast.person("alice")),
+}
+
+
+def resumed(stage: Stage) -> None:
+    stage.cast.resuming("dana", "erin")
+    with stage.acting("execution"):
+        for one in Statement.objects.filter(kind="resume", state="open"):
+            closing.act_on(one.pk)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_a_pause_held_is_stopped_before_it_is_lifted(stage: Stage, end: str) -> None:
+    """Pause, look, stop that one, resume: no call is made, and nothing was."""
+    execution = stage.cast.approved()
+    with stage.frozen_at("claiming") as thaw:
+        stage.cast.paused()
+        thaw()
+    assert fresh(execution).state == "claimed"
+    ENDS[end](stage, execution)
+    resumed(stage)
+    stage.sweep()
+    assert (fresh(execution).state, attempts(execution), stage.calls()) == ("aborted", [], [])
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_is_left_of_a_plan_is_stopped_between_two_steps(stage: Stage, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """One step was made and the window closed before the other: that one is never made, and the page says that it failed."""
+    execution = approved(stage, CHANGE, DELETE)
+    with monkeypatch.context() as patch:
+        for module in (claim, clearance):
+            patch.setattr(module, "why_closed", lambda rules, now: "closed" if Attempt.objects.filter(state="succeeded") else "")
+        patch.setattr(clearance, "opens_at", lambda rules, now: timezone.now() + timedelta(days=2))
+        stage.execute()
+        assert (fresh(execution).state, attempts(execution)) == ("running", ["succeeded"])
+        ended = ENDS[end](stage, execution)
+    assert "before it ran" not in ended.ended_why
+    stage.sweep()
+    assert (fresh(execution).state, attempts(execution), stage.calls()) == ("failed", ["succeeded"], [])
+    assert ApprovalRequest.objects.get().status() is Status.FAILED
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("point", ["claimed", "opened", "claiming", "claimed-outside"])
+def test_a_worker_that_stood_still_makes_no_call_for_what_was_stopped(stage: Stage, end: str, point: str) -> None:
+    """It stalls for longer than its lease, somebody ends the request, it wakes: nothing goes out, whoever comes next ends it."""
+    execution = stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", "hang after", times=0) as wire:
+        stage.endpoint = wire.url
+        with stage.frozen_at(point) as thaw:
+            stage.endpoint = ""
+            stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 second'")
+            ENDS[end](stage, execution)
+            thaw()
+        assert wire.received == 0
+    stage.sweep()
+    assert fresh(execution).state in {"aborted", "failed"}
+    assert "succeeded" not in attempts(execution)
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("point", ["claimed", "sent", "called"])
+def test_what_somebody_has_or_what_is_not_known_is_not_stopped(stage: Stage, end: str, point: str) -> None:
+    """While its worker's lease lasts, and whenever a call has no answer: it can no longer be stopped here."""
+    execution = stage.cast.approved()
+    with stage.frozen_at(point) as thaw:
+        if point != "claimed":
+            stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 second'")
+        with pytest.raises(WrongState, match="no longer be stopped"):
+            ENDS[end](stage, execution)
+        thaw()
+    assert ApprovalRequest.objects.get().state == "approved"
