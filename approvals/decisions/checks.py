@@ -86,7 +86,7 @@ def must_be_unclaimed(request: ApprovalRequest) -> None:
 def let_go(now: datetime) -> Q:
     """Of executions: not begun, or nobody has it now and each of its calls is known to be done, or to have had no effect.
 
-    After a pause, while AWS throttles, or between two steps whose window has closed. A worker that comes back finds at its next
+    After a pause, or between two steps whose window has closed. A worker that comes back finds at its next
     call that nobody wants it any more.
     """
     undecided = Attempt.objects.filter(execution=OuterRef("pk")).exclude(state=AttemptState.SUCCEEDED)
