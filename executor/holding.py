@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from django.conf import settings
@@ -57,29 +58,28 @@ def stopped(found: Stopped) -> Later | None:
     A table that a restored backup says is still to be deleted may be gone because it was, and an approval may have run out since
     it was used. Then the outcome is unknown. Raises Superseded.
     """
-    try:
-        outside.must_be_unclaimed(found.claim)
-    except ClaimedElsewhere as other:
-        _unknown(win(found.claim), other, found.why)
-        return None
-    except AwsError as error:
-        if not isinstance(found.why, BadAuthority):
-            return _asked_again(found.claim, error, str(found.why))
-        # What is forged is ended all the same: nobody shall be kept from hearing of it by keeping S3 away.
-    give_back(found.claim, found.why)
-    return None
+    return _asked_first(found.claim, found.why, partial(give_back, found.claim, found.why), mine=partial(win, found.claim))
 
 
 def not_begun(claim: Claim, why: str, end: Callable[[], None]) -> Later | None:
     """End by `end` what this worker has claimed and cannot begin, unless it was claimed outside before: as in `stopped`."""
+    if not settings.CLAIMS_BUCKET:
+        end()
+        return None
+    return _asked_first(claim, Refused(why), end, mine=lambda: claim)
+
+
+def _asked_first(claim: Claim, why: CountersignError, end: Callable[[], None], *, mine: Callable[[], Claim]) -> Later | None:
+    """End by `end`, unless there is a claim outside that the database does not know. `mine` is the claim to say that with."""
     try:
-        if settings.CLAIMS_BUCKET:
-            outside.must_be_unclaimed(claim)
+        outside.must_be_unclaimed(claim)
     except ClaimedElsewhere as other:
-        _unknown(claim, other, Refused(why))
+        _unknown(mine(), other, why)
         return None
     except AwsError as error:
-        return _asked_again(claim, error, why)
+        if not isinstance(why, BadAuthority):
+            return _asked_again(claim, error, str(why))
+        # What is forged is ended all the same: nobody shall be kept from hearing of it by keeping S3 away.
     end()
     return None
 

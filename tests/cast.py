@@ -149,13 +149,25 @@ class Cast:
     ) -> ApprovalRequest:
         self.before_signing(request)
         ceremony = decisions.begin(request.pk, self.person(handle), verdict)
+        return self.review(request, handle, ceremony, self.assertion(handle, ceremony), verdict, reason)
+
+    def review(
+        self,
+        request: ApprovalRequest,
+        handle: str,
+        ceremony: Ceremony,
+        assertion: Assertion,
+        verdict: Verdict = Verdict.APPROVE,
+        reason: str = "looked at it",
+    ) -> ApprovalRequest:
+        """What a ceremony that was begun ends with, by the answer of a passkey."""
         return decisions.review(
             request.pk,
             self.person(handle),
             digest=ceremony.digest,
             verdict=verdict,
             nonce=ceremony.nonce,
-            assertion=self.assertion(handle, ceremony),
+            assertion=assertion,
             reason=reason,
         )
 

@@ -35,6 +35,7 @@ from approvals.policies import Rules, tickets
 from approvals.states import REVIEWABLE_STATES, AttemptState, ExecutionState, RequestState, Verdict, may_move
 
 LONGEST_REASON = 2000
+_BEGUN = "The call is being made or was made already; it can no longer be stopped here."
 
 
 def must_be_somebodys(request: ApprovalRequest) -> None:
@@ -80,14 +81,14 @@ def must_be_in_time(request: ApprovalRequest, now: datetime) -> None:
 def must_be_unclaimed(request: ApprovalRequest) -> None:
     """Nobody has begun to carry it out. Raises WrongState."""
     if Execution.objects.filter(revision__request=request).exclude(state__in=["ready", "aborted"]).exists():
-        raise WrongState("The call is being made or was made already; it can no longer be stopped here.")
+        raise WrongState(_BEGUN)
 
 
 def let_go(now: datetime) -> Q:
     """Of executions: not begun, or nobody has it now and each of its calls is known to be done, or to have had no effect.
 
-    After a pause, or between two steps whose window has closed. A worker that comes back finds at its next
-    call that nobody wants it any more.
+    After a pause, or between two steps whose window has closed. A worker that comes back finds at its next call that nobody
+    wants it any more.
     """
     undecided = Attempt.objects.filter(execution=OuterRef("pk")).exclude(state=AttemptState.SUCCEEDED)
     undecided = undecided.exclude(Q(may_repeat=True) | Q(rehearsal=True), state=AttemptState.REJECTED)
@@ -99,7 +100,7 @@ def must_be_in_nobodys_hands(request: ApprovalRequest, now: datetime | None = No
     """Nobody carries it out now. Raises WrongState."""
     begun = Execution.objects.filter(revision__request=request).exclude(state=ExecutionState.ABORTED)
     if begun.exclude(let_go(now or timezone.now())).exists():
-        raise WrongState("The call is being made or was made already; it can no longer be stopped here.")
+        raise WrongState(_BEGUN)
 
 
 def must_be_editable(request: ApprovalRequest, person: Person, now: datetime) -> None:

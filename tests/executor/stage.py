@@ -26,7 +26,7 @@ from psycopg.pq import TransactionStatus
 
 from approvals.models import Alert, ApprovalRequest, Attempt, AuditEntry, Execution, Revision
 from config.environment import _database
-from executor import aws, errands, feed, inspect, reconcile, tasks
+from executor import aws, closing, errands, feed, inspect, reconcile, tasks
 from executor.kept import Kept
 from executor.sandbox.server import LocalAws
 from executor.sandbox.world import DEMO
@@ -112,6 +112,12 @@ class Stage:
             with self.acting("execution"):
                 reconcile.sweep(patience=QUICK)
                 tasks.execute_due()
+
+    def resume(self) -> None:
+        """Two administrators sign that executions go on, and the execution worker puts that in force."""
+        resuming = self.cast.resuming("dana", "erin")
+        with self.acting("execution"):
+            closing.act_on(resuming.pk)
 
     def trail_refuses(self, kind: str) -> None:
         """From now on no entry of this kind can be written, until `trail_works`."""

@@ -151,23 +151,14 @@ def test_a_review_and_a_change_of_its_reviewer_do_not_wait_for_each_other(stage:
             flushed.set()
             time.sleep(0.5)
 
-    bob = stage.cast.person("bob")
-    opened = decisions.begin(request.pk, bob, Verdict.APPROVE)
+    opened = decisions.begin(request.pk, stage.cast.person("bob"), Verdict.APPROVE)
     assertion = stage.cast.assertion("bob", opened)
     reviewing: list[int] = []
 
     def review() -> None:
         reviewing.append(threading.get_ident())
         assert wrote.wait(5)
-        decisions.review(
-            request.pk,
-            bob,
-            digest=opened.digest,
-            verdict=Verdict.APPROVE,
-            nonce=opened.nonce,
-            assertion=assertion,
-            reason="looked at it",
-        )
+        stage.cast.review(request, "bob", opened, assertion)
 
     def apply() -> None:
         changes.apply(change.pk)

