@@ -130,8 +130,9 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
     """
     operation = catalog.get(step.name)
     if "unread" in expected:
-        # A key's policy may keep everybody from reading it: the step that mends that is one of those before this one.
-        mended = any(_names_of(one) & _names_of(step) for one in done)
+        # A key's policy may keep everybody from reading it: the step that mends that is one of those before this one. But what
+        # a call acts on and does not name is told by nothing else, so that nobody has signed it.
+        mended = _names_its_targets(operation, step) and any(_names_of(one) == _names_of(step) for one in done)
         told = (not now.problem or now.says_absent(operation)) and not mended
         shown = (Difference("the target", "not told by AWS", "told"),) if told else ()
         return Comparison(shown, status_of(step, now))
@@ -211,10 +212,16 @@ def _asked(step: Step) -> str | None:
     return canonical.dumps([operation.service, describe.operation, canonical.encode(asked)])
 
 
-def _names_of(step: Step) -> frozenset[tuple[str, str]]:
-    """What a call names as its targets, with the service of each."""
-    values = (step.parameters.get(name) for name in catalog.get(step.name).facts.identifies)
-    return frozenset((step.service, one) for one in values if isinstance(one, str))
+def _names_of(step: Step) -> str:
+    """What a call names as its target, whole: the service, and each identifying member with its value."""
+    named = {name: step.parameters.get(name) for name in catalog.get(step.name).facts.identifies}
+    return canonical.dumps([step.service, canonical.encode(named)])
+
+
+def _names_its_targets(operation: Operation, step: Step) -> bool:
+    """Whether the call acts on nothing but what it names, and names that plainly."""
+    named = [step.parameters.get(name) for name in operation.facts.identifies]
+    return bool(named) and None not in named and not reach.expressions(operation, step.parameters)
 
 
 def _set_by(step: Step) -> Iterator[str]:

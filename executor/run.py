@@ -89,7 +89,7 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
     if ready is not True:
         return ready or None
     for index, step in left:
-        if begun and (time.monotonic() > enough or not cleared.may_go_on()):
+        if begun and (time.monotonic() > enough or not cleared.may_go_on() or target.is_told(step)):
             return _handed_over(claim)
         begun = True
         points.reached(Point.STEP)
@@ -104,8 +104,8 @@ def _steps(cleared: Cleared, patience: Patience) -> Later | None:
 
 
 def _handed_over(claim: Claim) -> Later:
-    """What is left of the plan is judged again, and made by whoever is free or ended: the task has lasted long enough, or the
-    time that was signed for is over."""
+    """What is left of the plan is judged again, and made by whoever is free or ended: the task has lasted long enough, the time
+    that was signed for is over, or what the next step acts on is told by a state that the steps before it may have changed."""
     endings.move(claim, lease_until=timezone.now())
     return Later(timezone.now(), "The steps that are left are made by the next task.")
 

@@ -71,6 +71,11 @@ def policy(step: Step, place: Where, *, acting: bool, state: Any = None) -> str:
     )
 
 
+def is_told(step: Step) -> bool:
+    """Whether only the target's state tells what all the call acts on."""
+    return bool(reach.expressions(catalog.get(step.name), step.parameters))
+
+
 def reading_policy(step: Step, place: Where, answer: Mapping[str, Any] = NO_ANSWER) -> str:
     """The session policy for what reads a step's target, and the backup that it makes; AWS's answer may tell the backup's name.
 

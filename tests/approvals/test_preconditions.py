@@ -125,6 +125,27 @@ def test_what_an_earlier_step_lets_aws_tell_is_no_drift():
     assert preconditions.compare(gone, unread, now, done=[policy]) == preconditions.Comparison()
 
 
+@pytest.mark.parametrize(
+    ("step", "earlier"),
+    [
+        (
+            Step("eks", "DeleteAccessEntry", {"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/a"}),
+            Step("eks", "DeleteAccessEntry", {"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/b"}),
+        ),
+        (Step("kms", "ScheduleKeyDeletion", {"KeyId": "k"}), Step("kms", "EnableKey", {"KeyId": "other"})),
+        (
+            Step("secretsmanager", "DeleteSecret", {"SecretId": "prod/db"}),
+            Step("secretsmanager", "PutResourcePolicy", {"SecretId": "prod/db", "ResourcePolicy": "{}"}),
+        ),
+    ],
+    ids=["a part of its name", "another target", "acts on what AWS tells"],
+)
+def test_an_earlier_step_excuses_no_target_that_nobody_saw(step: Step, earlier: Step):
+    """Only a step on the very target lets AWS tell of it; what a call acts on besides has to be seen before it is signed."""
+    unread, now = {"step": 1, "unread": "AccessDeniedException"}, Reading('{"KeyId": "k", "ARN": "arn:aws:x"}')
+    assert preconditions.compare(step, unread, now, done=[earlier]).drift
+
+
 def test_nothing_is_expected_where_nothing_was_told():
     """A read that failed says nothing of the target, and an operation without a row has no target that could be read."""
     assert preconditions.of(0, DELETE, Reading(problem="AWS could not be reached")) is None

@@ -16,11 +16,12 @@ from approvals.models import ApprovalRequest
 from approvals.operations import catalog, resources
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import answers, aws, target
+from executor import answers, aws, run, target
+from executor.claim import Later
 from executor.errors import NotNamed
 from executor.sandbox.world import DEMO, DemoWorldFacts
 from tests.cast import Cast, seal
-from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_sessions_in_hand import session_of
 from tests.executor.test_steps import approved
 
@@ -229,6 +230,32 @@ def test_a_volume_that_hangs_on_another_instance_is_not_detached(stage: Stage) -
     assert (found.state, attempts(execution)) == ("aborted", [])
     assert "Attachments[].InstanceId was" in found.outcome
     assert ApprovalRequest.objects.get(pk=execution.revision.request_id).state == "draft"
+
+
+def test_what_a_later_step_reaches_is_read_after_the_steps_before_it(stage: Stage) -> None:
+    """An earlier step, or somebody meanwhile, may change what a later one acts on: its session is cut from no older state."""
+    case = volume(stage)
+    first = Step("secretsmanager", "UpdateSecret", {"SecretId": "prod/db/password", "Description": "new"})
+    execution = approved(stage, first, case.step)
+    own, other = case.others[1][2]["VolumeId"], case.others[1][2]["InstanceId"]
+    with stage.acting("execution"):
+        assert isinstance(run.carry_out(execution.pk, patience=QUICK), Later)
+    assert attempts(execution) == ["succeeded"]
+    with client(stage, "ec2") as ec2:
+        ec2.detach_volume(VolumeId=own, InstanceId=case.arn.rpartition("/")[2])
+        ec2.attach_volume(VolumeId=own, InstanceId=other, Device="/dev/sdg")
+    with stage.acting("execution"):
+        assert run.carry_out(execution.pk, patience=QUICK) is None
+    assert (fresh(execution).state, attempts(execution)) == ("failed", ["succeeded"])
+    assert "Attachments[].InstanceId was" in fresh(execution).outcome
+
+
+def test_a_plan_whose_later_step_is_told_what_it_reaches_is_carried_out_whole(stage: Stage) -> None:
+    """Reading again between two steps costs another look, and no second nudge."""
+    steps = [Step("secretsmanager", "UpdateSecret", {"SecretId": "prod/db/password", "Description": one}) for one in ("a", "b")]
+    execution = approved(stage, *steps)
+    stage.execute()
+    assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"])
 
 
 def test_a_secret_made_anew_under_the_name_is_beyond_the_session(stage: Stage) -> None:
