@@ -22,9 +22,7 @@ from approvals.clearance import Verified
 from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Refused, WrongState
 from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
-from approvals.policies import Rules
 from approvals.states import AttemptState, ExecutionState, RequestState
-from approvals.terms import why_closed
 from executor import drift, endings, limits, notices, points, switch, target
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
@@ -64,16 +62,8 @@ class Cleared:
     approved_by: tuple[str, ...]
     # The pauses that were known to be resumed then: any other one that is found before a call stops it.
     resumed: frozenset[UUID] = frozenset()
-    # When it may not be carried out any more, and by which windows and freezes; whoever broke the glass waits for none.
-    until: datetime | None = None
-    rules: tuple[Rules, ...] = ()
     # What AWS said of the targets right before, by step.
     states: Mapping[int, Any] = field(default_factory=dict)
-
-    def may_go_on(self) -> bool:
-        """Whether the clocks of what was signed still allow a further step. Asked between two steps."""
-        now = timezone.now()
-        return (self.until is None or now < self.until) and not why_closed(self.rules, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +119,7 @@ def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
             return judged
         claim = _won(trail, execution, now)
         points.reached(Point.JUDGED)
-    return _cleared(claim, judged, done, execution.valid_until, seen)
+    return _cleared(claim, judged, done, seen)
 
 
 def _judge(
@@ -183,17 +173,14 @@ def _won(trail: Trail, execution: Execution, now: datetime) -> Claim:
     return claim
 
 
-def _cleared(claim: Claim, judged: _Judged, done: frozenset[int], until: datetime, seen: drift.Look | None) -> Cleared:
+def _cleared(claim: Claim, judged: _Judged, done: frozenset[int], seen: drift.Look | None) -> Cleared:
     known, verified = judged.known, judged.verified
     handles = {person: str(row["handle"]) for person, row in known.persons.items()}
     approvers = tuple(sorted(handles.get(person, "") for person in verified.approved_by))
     asked_by = handles.get(verified.confirmed_by or verified.broken_by or "", "")
     account = known.accounts[verified.plan.account]
-    rules = () if verified.broken_by is not None else verified.rules
     states = {index: reading.state for index, reading in seen.readings.items()} if seen is not None else {}
-    return Cleared(
-        claim, verified.plan, account, done, verified.digest, asked_by, approvers, judged.resumed, until, rules, states
-    )
+    return Cleared(claim, verified.plan, account, done, verified.digest, asked_by, approvers, judged.resumed, states)
 
 
 def _told_at(execution: Execution) -> datetime | None:

@@ -78,14 +78,14 @@ def _joined(handles: Sequence[str]) -> str:
     return ""
 
 
-def all_can_be_made(cleared: Cleared, steps: Sequence[tuple[int, Step]]) -> Later | bool:
-    """Whether these steps could be made, as far as can be told beforehand: a plan is not begun that could not be ended."""
-    for place, (index, step) in enumerate(steps):
+def all_can_be_made(cleared: Cleared) -> Later | bool:
+    """Whether every step could be made, as far as can be told beforehand: a plan is not begun that could not be ended."""
+    for index, step in enumerate(cleared.plan.steps):
         try:
             aws.must_fit(target.policy(step, target.where(cleared.plan), acting=True, state=cleared.states.get(index)))
         except AwsError as error:
             return _not_begun(cleared.claim, error, f"There is no session for {step.operation}") or False
-        if not place:
+        if not index:
             continue  # the first is opened right before it is sent
         opened = opened_step(cleared.claim, cleared, step)
         if not isinstance(opened, Opened):

@@ -4,15 +4,16 @@
 2. Judge all of it again: walk the chain of authority from the pinned genesis, verify signatures, rights, clocks and guardrails.
 3. Commit `claimed` with a new fencing token and a lease. Whatever does not hold aborts here, and nothing is sent; where it is the
    target, only once nothing was claimed outside either: it may have changed because this call was made.
-4. For each step: assume the account's role afresh, held down to this call on this target; ask AWS who the session is; open what
-   is sealed in it. EC2 is asked first whether it would (DryRun), in an attempt of its own by 5 to 7.
+4. For the next step: assume the account's role afresh, held down to this call on this target; ask AWS who the session is; open
+   what is sealed in it. EC2 is asked first whether it would (DryRun), in an attempt of its own by 5 to 7.
 5. Claim the attempt outside the database; then commit `running` and the attempt as `sent`, with the session's access key id, on
    condition that the token is still ours.
 6. Make one wire call. Nobody ever makes it again for this attempt.
 7. Commit the answer: accepted, rejected (no effect: failed, or put off and made again as a new attempt) or unknown.
 8. Look at the target until the call has settled, and a backup is usable; commit that, with the ARN of the backup. Before a step
    that an earlier one's backup protects, that backup is looked at once more (`executor.protecting`).
-9. Commit the end; tell the requester, write the mirror, raise an alert where it did not go well.
+9. Begin again at 1 for the step after it; a right, a window or the target of that one may not be what they were. After the last
+   step commit the end; tell the requester, write the mirror, raise an alert where it did not go well.
 
 A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 7 leaves `unknown`; see
 `executor.reconcile`, and for how that ends `executor.concluding`.
@@ -21,7 +22,6 @@ A worker lost up to 5 is taken over when its lease ends; one lost between 5 and 
 from __future__ import annotations
 
 import logging
-import time
 from functools import partial
 from uuid import UUID
 
@@ -62,7 +62,7 @@ def keep(message: OutboxMessage, *, patience: Patience | None = None) -> None:
 
 
 def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later | None:
-    """Carry out one execution as far as it goes now. None: nothing is left for this promise. See the module's numbered steps.
+    """Carry out one step of an execution. None: nothing is left for this promise. See the module's numbered steps.
 
     Raises AuditUnavailable, and DatabaseError when the database is down: then nothing was sent that is not recorded as `sent`.
     """
@@ -73,7 +73,7 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
     try:
         if isinstance(found, Stopped):
             return holding.stopped(found)
-        return _steps(found, patience or target.PATIENCE)
+        return _next_step(found, patience or target.PATIENCE)
     except Superseded as error:
         log.warning("stopped: %s", error)
         return None
@@ -82,32 +82,28 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
 # --- 4 to 8: the steps (4 is in `executor.readying`, 5 to 7 are in `executor.calling`) ---
 
 
-def _steps(cleared: Cleared, patience: Patience) -> Later | None:
-    claim, begun, enough = cleared.claim, False, time.monotonic() + patience.steps
-    left = [(index, step) for index, step in enumerate(cleared.plan.steps) if index not in cleared.done]
-    ready = readying.all_can_be_made(cleared, left)
-    if ready is not True:
+def _next_step(cleared: Cleared, patience: Patience) -> Later | None:
+    claim = cleared.claim
+    (index, step), *after = [(index, step) for index, step in enumerate(cleared.plan.steps) if index not in cleared.done]
+    if not cleared.done and (ready := readying.all_can_be_made(cleared)) is not True:
         return ready or None
-    for index, step in left:
-        if begun and (time.monotonic() > enough or not cleared.may_go_on() or target.is_told(step)):
-            return _handed_over(claim)
-        begun = True
-        points.reached(Point.STEP)
-        attempt = _one(cleared, index, step)
-        if not isinstance(attempt, Attempt):
-            return attempt
-        if not _settled(cleared, attempt, step, patience):
-            return None
-        points.reached(Point.SETTLED)
+    points.reached(Point.STEP)
+    attempt = _one(cleared, index, step)
+    if not isinstance(attempt, Attempt):
+        return attempt
+    if not _settled(cleared, attempt, step, patience):
+        return None
+    points.reached(Point.SETTLED)
+    if after:
+        return _let_go(claim)
     endings.end_alone(claim, ExecutionState.SUCCEEDED, target.end_in_words(cleared.plan.steps))
     return None
 
 
-def _handed_over(claim: Claim) -> Later:
-    """What is left of the plan is judged again, and made by whoever is free or ended: the task has lasted long enough, the time
-    that was signed for is over, or what the next step acts on is told by a state that the steps before it may have changed."""
+def _let_go(claim: Claim) -> Later:
+    """The steps after this one are claimed anew, by whoever is free: it took its time, and the world may have changed since."""
     endings.move(claim, lease_until=timezone.now())
-    return Later(timezone.now(), "The steps that are left are made by the next task.")
+    return Later(timezone.now(), "The next step is judged anew.")
 
 
 def _one(cleared: Cleared, index: int, step: Step) -> Attempt | Later | None:

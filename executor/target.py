@@ -36,8 +36,6 @@ class Patience:
     bound: float = 300.0
     # Describe is eventually consistent: what it says counts when it says it again after this long.
     again_after: float = 0.5
-    # After this no further step of a plan is begun by the same task: whoever is free judges it again and goes on.
-    steps: float = 300.0
 
 
 PATIENCE: Final = Patience()
@@ -69,11 +67,6 @@ def policy(step: Step, place: Where, *, acting: bool, state: Any = None) -> str:
             *(Allowed([one.action], one.arns, one.condition or None) for one in others if one.arns),
         ]
     )
-
-
-def is_told(step: Step) -> bool:
-    """Whether only the target's state tells what all the call acts on."""
-    return bool(reach.expressions(catalog.get(step.name), step.parameters))
 
 
 def reading_policy(step: Step, place: Where, answer: Mapping[str, Any] = NO_ANSWER) -> str:

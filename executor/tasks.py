@@ -19,12 +19,12 @@ _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
     OutboxKind.CLOSE: closing.keep,
 }
 # Seconds. A message is given to a second worker when the broker has waited for its visibility time-out (config.celery): no task
-# lives half as long. After ROUND it takes nothing new. An execution begins no further step after `Patience.steps`, and a step is
-# at most a session, a call, its recording and the looks until it has settled. No time limit of Celery's: it cuts a call in two.
+# lives half as long. After ROUND it takes nothing new. An execution is carried out step by step, and a step is at most a session,
+# a call, its recording and the looks until it has settled. No time limit of Celery's: it cuts a call in two.
 ROUND: Final = 60.0
 _LONGEST_LOOK: Final = drift.LONGEST_LOOK.total_seconds() + 2 * aws.LONGEST_READ
 _LONGEST_STEP: Final = 2 * LEASE.total_seconds() + target.PATIENCE.bound + 2 * aws.LONGEST_READ
-LONGEST_TASK: Final = ROUND + _LONGEST_LOOK + target.PATIENCE.steps + _LONGEST_STEP
+LONGEST_TASK: Final = ROUND + _LONGEST_LOOK + _LONGEST_STEP
 
 
 @shared_task(name="executor.tasks.poll_queue")

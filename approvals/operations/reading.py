@@ -278,7 +278,7 @@ class Reading:
             if not is_storable(key):
                 self._unreadable(f"{target}.{shown}")
                 continue
-            read = self._value(shape.value, item, f"{where}.{where_of.get(key, shown)}", f"{target}.{shown}")
+            read = self._value(shape.value, item, f"{where}.{where_of.get(key, shown)}", f"{target}.{shown}", name=shown)
             if item is not None and read is not _NOTHING:
                 found[key] = read
         return found

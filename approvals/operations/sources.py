@@ -14,6 +14,8 @@ from functools import cache, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.model import ListShape, Shape, StructureShape
+
 from approvals.operations import naming, quirks
 
 if TYPE_CHECKING:
@@ -88,13 +90,34 @@ def candidates(event_source: str, event_name: str) -> tuple[str, ...]:
 def fitting(operations: Sequence[Operation], recorded: Mapping[str, Any] | None) -> tuple[Operation, ...]:
     """Of the operations that a record may mean, those that its keys fit best: fewest unknown, then fewest missing. In order.
 
-    More than one is left where services share an API: `DeleteDBCluster` of rds, docdb and neptune is one and the same call.
+    Where its own keys do not tell, those inside of them do (Kinesis Analytics of both versions). More than one is left where
+    services share an API: `DeleteDBCluster` of rds, docdb and neptune is one and the same call.
     """
     if recorded is None or len(operations) < 2:
         return tuple(operations)
-    misfits = [_misfit(operation, recorded) for operation in operations]
+    found = _least(operations, [_misfit(operation, recorded) for operation in operations])
+    first, *others = found
+    if all(one.full_name in other_names(first.full_name) for one in others):
+        return found
+    return _least(found, [_strangers_within(one, one.model.input_shape, recorded) for one in found])
+
+
+def _least(operations: Sequence[Operation], misfits: Sequence[Any]) -> tuple[Operation, ...]:
     least = min(misfits)
     return tuple(operation for operation, misfit in zip(operations, misfits, strict=True) if misfit == least)
+
+
+def _strangers_within(operation: Operation, shape: Shape | None, recorded: Any) -> int:
+    """How many keys, however deep, no member has."""
+    if isinstance(shape, ListShape) and isinstance(recorded, list):
+        return sum(_strangers_within(operation, shape.member, item) for item in recorded)
+    if not isinstance(shape, StructureShape) or not isinstance(recorded, Mapping):
+        return 0
+    found = 0
+    for key, value in recorded.items():
+        name = naming.member(operation.service, operation.name, shape, key, value)
+        found += 1 if name is None else _strangers_within(operation, shape.members[name], value)
+    return found
 
 
 def _misfit(operation: Operation, recorded: Mapping[str, Any]) -> tuple[int, int]:

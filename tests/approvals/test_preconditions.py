@@ -182,6 +182,28 @@ def test_what_an_earlier_step_of_the_same_plan_changed_is_no_drift():
     assert preconditions.compare(UNPROTECT, expected, now, done=[elsewhere]).drift != ()
 
 
+def test_what_an_earlier_step_shows_under_another_name_is_no_drift():
+    """AWS may show the effect of a step in any field of its target, where it stays the same one; a backup changes nothing."""
+    grow = Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "x", "AllocatedStorage": 40})
+    before, now = (Reading(json.dumps({"DbiResourceId": "db-1", "AllocatedStorage": size})) for size in (20, 30))
+    other = Reading(json.dumps({"DbiResourceId": "db-2", "AllocatedStorage": 20}))
+    stop = Step("rds", "StopDBInstance", {"DBInstanceIdentifier": "x"})
+    backup = Step("rds", "CreateDBSnapshot", {"DBInstanceIdentifier": "x", "DBSnapshotIdentifier": "x-last"})
+    assert preconditions.compare(grow, fact(grow, before), now, done=[stop]).drift == ()
+    assert preconditions.compare(grow, fact(grow, before), other, done=[stop]).drift != ()
+    assert preconditions.compare(grow, fact(grow, before), now, done=[backup]).drift != ()
+
+
+def test_what_a_step_without_a_row_may_have_made_is_no_drift():
+    """Nobody can tell what a call makes that no row describes: what was not there may be there once it was made."""
+    make, elsewhere = Step("s3", "CreateBucket", {"Bucket": "b"}), Step("athena", "DeleteWorkGroup", {"WorkGroup": "b"})
+    step = Step("s3", "PutBucketPolicy", {"Bucket": "b", "Policy": "{}"})
+    now = Reading('{"Policy": "{}"}')
+    absent = {"step": 1, "absent": True}
+    assert preconditions.compare(step, absent, now, done=[make]).drift == ()
+    assert preconditions.compare(step, absent, now, done=[elsewhere]).drift != ()
+
+
 def test_what_an_earlier_step_made_or_took_away_is_no_drift():
     """A target that the plan itself makes, or deletes and makes anew, is expected to come and to go."""
     assert preconditions.compare(UNPROTECT, fact(UNPROTECT, GONE), read(), done=[UNPROTECT]).drift == ()

@@ -12,7 +12,6 @@ from approvals import clearance, decisions
 from approvals.errors import WrongState
 from approvals.models import ApprovalRequest, Attempt, Execution
 from approvals.states import Status
-from executor import claim
 from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import CHANGE, DELETE, approved
@@ -42,8 +41,7 @@ def test_what_is_left_of_a_plan_is_stopped_between_two_steps(stage: Stage, monke
     """One step was made and the window closed before the other: that one is never made, and the page says that it failed."""
     execution = approved(stage, CHANGE, DELETE)
     with monkeypatch.context() as patch:
-        for module in (claim, clearance):
-            patch.setattr(module, "why_closed", lambda rules, now: "closed" if Attempt.objects.filter(state="succeeded") else "")
+        patch.setattr(clearance, "why_closed", lambda rules, now: "closed" if Attempt.objects.filter(state="succeeded") else "")
         patch.setattr(clearance, "opens_at", lambda rules, now: timezone.now() + timedelta(days=2))
         stage.execute()
         assert (fresh(execution).state, attempts(execution)) == ("running", ["succeeded"])

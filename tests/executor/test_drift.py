@@ -25,7 +25,7 @@ from approvals.models import (
 )
 from approvals.plan import Step
 from approvals.states import Verdict
-from executor import drift, inspect, tasks
+from executor import drift, inspect, run, tasks
 from executor.sandbox.world import DEMO
 from tests.executor.stage import Stage, attempts, connect_to, fresh
 from tests.executor.test_steps import approved
@@ -244,14 +244,19 @@ def test_what_an_earlier_step_changed_is_no_drift_for_whoever_takes_over(stage: 
     assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"])
 
 
-def test_a_table_swapped_between_two_steps_stops_the_second(stage: Stage) -> None:
-    """The worker dies after the first step and the table is swapped: what was begun has failed, and nothing else is sent."""
+@pytest.mark.parametrize("dies", [True, False], ids=["the worker dies", "the worker goes on"])
+def test_a_table_swapped_between_two_steps_stops_the_second(stage: Stage, *, dies: bool) -> None:
+    """While the first step settled the table was swapped: what was begun has failed, and nothing else is sent."""
     execution = approved(
         stage,
         Step("dynamodb", "UpdateTable", {"TableName": "prod-orders", "TableClass": "STANDARD_INFREQUENT_ACCESS"}),
         Step("dynamodb", "DeleteTable", {"TableName": "prod-orders"}),
     )
-    stage.killed_at("settled")
+    if dies:
+        stage.killed_at("settled")
+    else:
+        with stage.acting("execution"):
+            run.carry_out(execution.pk)
     swapped()
     stage.sweep(4)
     assert (fresh(execution).state, attempts(execution), stage.calls()) == ("failed", ["succeeded"], [])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from django.db import transaction
 from django.utils import timezone
@@ -15,7 +13,7 @@ from approvals.states import Completeness
 from executor import run
 from executor.claim import Later
 from tests.cast import ACCOUNT, REGION
-from tests.executor.stage import QUICK, Stage, attempts, fresh
+from tests.executor.stage import Stage, attempts, fresh
 
 
 def approved(stage: Stage, *steps: Step) -> Execution:
@@ -62,17 +60,30 @@ def test_a_plan_is_taken_over_between_two_steps(stage: Stage, point: str) -> Non
     assert (len(stage.calls("UpdateTable")), len(stage.calls("DeleteTable"))) == (1, 1)
 
 
-def test_a_long_plan_is_handed_on_between_two_steps(stage: Stage) -> None:
-    """A task that has lasted long enough begins no further step: the next judges again and goes on, by a token of its own."""
+def test_each_step_is_judged_anew_before_it_is_made(stage: Stage) -> None:
+    """A step takes its time, and the world moves on meanwhile: the next one is claimed by a token of its own."""
     execution = approved(stage, CHANGE, DELETE)
     with stage.acting("execution"):
-        later = run.carry_out(execution.pk, patience=replace(QUICK, steps=0.0))
+        later = run.carry_out(execution.pk)
         assert isinstance(later, Later)
         assert later.until <= timezone.now()
         assert (fresh(execution).state, attempts(execution)) == ("running", ["succeeded"])
-        assert run.carry_out(execution.pk, patience=QUICK) is None
+        assert run.carry_out(execution.pk) is None
     assert (fresh(execution).state, fresh(execution).token) == ("succeeded", 2)
     assert (len(stage.calls("UpdateTable")), len(stage.calls("DeleteTable"))) == (1, 1)
+
+
+def test_a_pause_between_two_steps_holds_the_second(stage: Stage) -> None:
+    """Executions are paused after the first step: the second waits until two have resumed, and is made then."""
+    execution = approved(stage, CHANGE, DELETE)
+    with stage.acting("execution"):
+        run.carry_out(execution.pk)
+    stage.cast.paused()
+    stage.execute()
+    assert (fresh(execution).state, attempts(execution)) == ("running", ["succeeded"])
+    stage.resume()
+    stage.sweep()
+    assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"])
 
 
 def test_a_right_lost_between_two_steps_stops_the_second(stage: Stage) -> None:
@@ -100,18 +111,15 @@ def test_an_unknown_first_step_stops_the_rest_for_good(stage: Stage) -> None:
 
 
 def test_no_further_step_is_begun_after_the_approval_ran_out(stage: Stage) -> None:
-    """The first step settled when the use-by was over: the second is not made by the same worker, nor by the next."""
+    """The first step settled when the use-by was over: the second is not made."""
     execution = approved(stage, CHANGE, DELETE)
-    soon = "now() + interval '3 seconds'"
-    stage.forge(
-        (f"UPDATE approvals_execution SET valid_until = {soon}", ()),
-        (f"UPDATE approvals_approvalrequest SET approved_until = {soon}", ()),
-    )
     with stage.acting("execution"):
-        # It looks twice whether the first has settled, with the use-by between.
-        assert isinstance(run.carry_out(execution.pk, patience=replace(QUICK, bound=9.0, again_after=4.0)), Later)
-    assert (attempts(execution), stage.calls("DeleteTable")) == (["succeeded"], [])
-    stage.lapse()
+        run.carry_out(execution.pk)
+    past = "now() - interval '1 second'"
+    stage.forge(
+        (f"UPDATE approvals_execution SET valid_until = {past}", ()),
+        (f"UPDATE approvals_approvalrequest SET approved_until = {past}", ()),
+    )
     stage.execute()
     assert (fresh(execution).state, attempts(execution), stage.calls("DeleteTable")) == ("failed", ["succeeded"], [])
     assert "time that has run out" in fresh(execution).outcome

@@ -33,7 +33,6 @@ def test_no_task_lives_half_as_long_as_the_broker_waits() -> None:
     parts = (
         tasks.ROUND,
         look,
-        target.PATIENCE.steps,
         target.PATIENCE.bound,
         2 * claim.LEASE.total_seconds(),
         2 * aws.LONGEST_READ,

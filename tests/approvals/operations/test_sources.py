@@ -53,6 +53,16 @@ def test_every_operation_is_found_under_its_services_own_source():
             {"policyName": "x", "serviceNamespace": "ecs", "resourceId": "y", "scalableDimension": "z"},
             "application-autoscaling:PutScalingPolicy",
         ),
+        (
+            "kinesisanalytics",
+            "AddApplicationCloudWatchLoggingOption",
+            {
+                "applicationName": "a",
+                "currentApplicationVersionId": 1,
+                "cloudWatchLoggingOption": {"roleARN": "r", "logStreamARN": "l"},
+            },
+            "kinesisanalytics:AddApplicationCloudWatchLoggingOption",
+        ),
         ("monitoring", "PutMetricAlarm", None, "cloudwatch:PutMetricAlarm"),
         ("states", "DeleteStateMachine", None, "stepfunctions:DeleteStateMachine"),
         ("rdsdata", "ExecuteStatement", None, "rds-data:ExecuteStatement"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from botocore.validate import ParamValidator
 
@@ -23,6 +25,17 @@ def read(name, recorded):
         ("organizations:InviteAccountToOrganization", {"includeMasterAccount": False}, ("includeMasterAccount",)),
         ("lambda:PublishLayerVersion", {"layerName": "l", "publishOnTagging": True}, ("publishOnTagging",)),
         ("sts:AssumeRole", {"roleArn": "r", "incomingTransitiveTags": {"team": "x"}}, ("incomingTransitiveTags",)),
+        ("athena:UpdateNotebook", {"notebookId": "n", "payload": "p", "type": "IPYNB", "contentMD5": "m"}, ("contentMD5",)),
+        (
+            "lambda:Invoke",
+            {
+                "functionName": "f",
+                "sourceArn": "arn:aws:logs:eu-west-1:123456789012:log-group:x:*",
+                "sourceAccount": "123456789012",
+            },
+            ("sourceArn", "sourceAccount"),
+        ),
+        ("security-ir:CreateCase", {"resolverType": "Self", "membershipId": "m-1"}, ("membershipId",)),
         (
             "cloudfront:UpdateDistribution",
             {"distributionConfig": {"origins": {"quantity": 1, "items": [{"id": "o", "oacSigningBehavior": "never"}]}}},
@@ -453,6 +466,34 @@ def test_a_key_with_the_thing_before_it_that_disagrees_with_the_member_is_unknow
     """Where the member is recorded too, with another value, which of the two was sent is not known."""
     found = read("gamelift:CreateFleet", {"name": "n", "fleetName": "m"})
     assert found.unknown == ("fleetName",)
+
+
+def test_a_policy_among_attributes_may_be_recorded_as_an_object():
+    """A document that is the value of a map is sent as the text that it was, as one that is a member is."""
+    policy = {"Version": "2012-10-17", "Statement": []}
+    found = read("sqs:SetQueueAttributes", {"queueUrl": "https://q", "attributes": {"Policy": policy, "DelaySeconds": "5"}})
+    assert found.completeness is Completeness.EXACT
+    assert json.loads(found.parameters["Attributes"]["Policy"]) == policy
+    assert found.parameters["Attributes"]["DelaySeconds"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "instead", "missing"),
+    [
+        (
+            "ec2:RunInstances",
+            {"instancesSet": {"items": [{"minCount": 1, "maxCount": 1}]}, "instanceType": "t3.micro"},
+            {"launchTemplate": {"launchTemplateId": "lt-0123456789abcdef0"}},
+            "ImageId",
+        ),
+        ("elasticbeanstalk:UpdateEnvironment", {"optionSettings": []}, {"environmentId": "e-1234567890"}, "EnvironmentName"),
+    ],
+)
+def test_a_call_that_names_neither_of_two_is_not_exact(name, recorded, instead, missing):
+    """AWS asks for one of two members, and botocore for none: a record without both has left one out."""
+    bare = read(name, recorded)
+    assert (bare.completeness, bare.missing) == (Completeness.INCOMPLETE, (missing,))
+    assert missing not in read(name, {**recorded, **instead}).missing
 
 
 def test_tags_may_be_called_a_set():
