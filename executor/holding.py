@@ -85,9 +85,12 @@ def _asked_first(claim: Claim, why: CountersignError, end: Callable[[], None], *
 
 
 def _asked_again(claim: Claim, error: AwsError, why: str) -> Later:
-    """S3 does not tell, so nothing is ended. Who has it lets go; what nobody has stays as it is."""
+    """S3 does not tell, so nothing is ended. Who has it lets go; what nobody has stays as it is.
+
+    Each time that this was won anew is an entry of the trail, so it comes back the less often the longer S3 is away.
+    """
     _say_if_there_is_no_place(error)
-    until = timezone.now() + AWAY_FOR
+    until = timezone.now() + max(AWAY_FOR, again.bound(claim.token))
     held = Execution.objects.filter(pk=claim.execution_id, token=claim.token).exclude(lease_until=None)
     held.update(lease_until=until)
     return Later(until, f"It cannot be carried out ({why}), and what was claimed outside the database could not be read. {error}")
