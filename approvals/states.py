@@ -170,11 +170,13 @@ _BEGUN: Final = frozenset({_E.CLAIMED, _E.RUNNING, _E.SUCCEEDED, _E.FAILED, _E.U
 
 
 def status_of(request: RequestState, execution: ExecutionState | None) -> Status:
-    """The status that people read. What ended otherwise shows how it ended, unless it was begun all the same.
+    """The status that people read. What ended otherwise shows how it ended, unless it was begun all the same, and what is not
+    known is said whatever became of the request.
 
     Nobody claims what has ended. But in a database that was restored from a backup it may have run out, or have been withdrawn,
     before the claims outside told that its call was made once.
     """
-    if execution is not None and (request is RequestState.APPROVED or (request in _ENDED and execution in _BEGUN)):
+    told = request is RequestState.APPROVED or execution is ExecutionState.UNKNOWN
+    if execution is not None and (told or (request in _ENDED and execution in _BEGUN)):
         return _BY_EXECUTION[execution]
     return _BY_REQUEST[request]

@@ -23,7 +23,7 @@ from approvals.operations import catalog
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState, RequestState
 from approvals.unseen import unseen
-from executor import additions, again, aws, endings, holding, outside, points, target
+from executor import additions, again, aws, endings, holding, outside, points, stuck, target
 from executor.again import NOT_SENT
 from executor.answers import Accepted, Answer, Rejected, Unknown
 from executor.aws import Session
@@ -62,9 +62,13 @@ def made(
     points.reached(Point.CLAIMED_OUTSIDE)
     try:
         attempt = sent(cleared, index, step, session, held, rehearsal=rehearsal)
-    except AuditUnavailable:
+    except (AuditUnavailable, Superseded):
         # Rolled back for certain: whoever of this process comes again need not take its own claim for another's.
         outside.unused(held)
+        raise
+    except OperationalError as error:
+        if stuck.is_passing(error):  # PostgreSQL broke it off itself, and lives
+            outside.unused(held)
         raise
     if not isinstance(attempt, Attempt):
         return attempt
@@ -86,8 +90,9 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held,
     """
     try:
         with audit.recorded() as trail:
+            # The request first: whoever waits for it must not hold up a pause.
+            _must_be_wanted(cleared)
             statements.must_still_run(cleared.resumed)
-            _must_be_wanted(cleared.claim)
             attempt = _announced(cleared, index, step, session, held, rehearsal=rehearsal)
             trail.add(
                 AuditKind.ATTEMPT_SENT,
@@ -109,10 +114,11 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held,
     return attempt
 
 
-def _must_be_wanted(claim: Claim) -> None:
+def _must_be_wanted(cleared: Cleared) -> None:
     """Nobody has ended the request, and nobody does until this is committed. Raises NotYet: whoever comes next ends it."""
-    asked = ApprovalRequest.objects.select_for_update(no_key=True).filter(pk=claim.request_id)
-    if asked.values_list("state", flat=True).first() != RequestState.APPROVED:
+    asked = ApprovalRequest.objects.select_for_update(no_key=True).filter(pk=cleared.claim.request_id)
+    now = asked.values_list("state", "revision_number").first()
+    if now != (RequestState.APPROVED, cleared.plan.revision):
         raise NotYet("The request was ended meanwhile.")
 
 

@@ -20,7 +20,7 @@ from approvals.audit import Trail
 from approvals.authority import Authority, KnownAccount
 from approvals.clearance import Verified
 from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Refused, WrongState
-from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, Notice
+from approvals.models import Alert, AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
 from executor import drift, endings, limits, notices, points, switch, target
@@ -114,7 +114,9 @@ def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
             # What nobody has is not claimed by it: whoever wants to stop it still can, and it takes nobody's place. Whoever had
             # it and stands still must not wake up between the question and the end, though.
             ready = was is ExecutionState.READY
-            return Stopped(endings.claim_of(execution) if ready else _won(trail, execution, now), reason)
+            # Who asked in vain has said so: nobody has it, and no further token is needed to fence anybody off.
+            nobody = ready or not execution.worker
+            return Stopped(endings.claim_of(execution) if nobody else _won(trail, execution, now), reason)
         if isinstance(judged, Later):
             return judged
         claim = _won(trail, execution, now)
@@ -133,8 +135,9 @@ def _judge(
     """Everything that must hold, with the request and the execution locked. Raises the first that does not."""
     ready = execution.execution_state is ExecutionState.READY
     known = authority.walk(settings.GENESIS)
-    resumed = switch.must_not_be_paused(trail, known, now)
+    # First: what does not hold any more is ended while executions are paused, too. Nothing is carried out by that.
     verified = clearance.verify(execution, known, decisions.relying_party(), now=now)
+    resumed = switch.must_not_be_paused(trail, known, now)
     if ready:
         if waits := notices.waiting_for(trail, execution, verified, known, now):
             return Later(*waits)
@@ -230,8 +233,10 @@ def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: da
         decisions.reopen(trail, request, str(reason), now=now)
 
 
-def warn_of_forgery(trail: Trail, request: ApprovalRequest, reason: BadAuthority) -> None:
+def warn_of_forgery(trail: Trail, request: ApprovalRequest, reason: BadAuthority, *, once: bool = False) -> None:
     """Rows do not verify: whoever wrote them is to be found."""
+    if once and Alert.objects.filter(kind=AlertKind.FORGERY, request=request, closed_at=None).exists():
+        return
     raise_alert(
         trail,
         AlertKind.FORGERY,

@@ -142,7 +142,10 @@ def _must_be_of_what_is_open(said: Said, execution: Execution) -> None:
 def _may_arrive_until(said: Said, execution: Execution) -> datetime:
     """Until when a call that two persons saw no effect of may have one yet: a worker that stands still, a request under way."""
     sent = Attempt.objects.filter(execution=execution, step=said.attempt[0], number=said.attempt[1])
-    at = sent.values_list("sent_at", flat=True).first() if said.outcome is Outcome.NO_EFFECT else None
+    if said.outcome is not Outcome.NO_EFFECT:
+        return execution.created_at
+    # Of a call that this database has forgotten nobody knows when it was sent: not later than it was found to be claimed.
+    at = sent.values_list("sent_at", flat=True).first() or execution.claimed_at
     return at + SIGNED_FOR if at is not None else execution.created_at
 
 

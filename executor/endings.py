@@ -142,14 +142,11 @@ def answered(
     )
 
 
-def settled(claim: Claim, attempt: Attempt, *, how: str = "described", made: str = "") -> None:
-    """Record that the call's effect is complete, and the ARN of the backup that it made. Raises Superseded."""
-    with audit.recorded() as trail:
-        settle(trail, claim, attempt, how=how, made=made)
-
-
 def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str, made: str = "") -> None:
-    """The same in the caller's transaction."""
+    """Record that the call's effect is complete, and the ARN of the backup that it made, in the caller's transaction.
+
+    Raises Superseded.
+    """
     _hold(claim)
     moved = Attempt.objects.filter(
         pk=attempt.pk, execution__token=claim.token, state__in=[AttemptState.ACCEPTED, AttemptState.UNKNOWN]

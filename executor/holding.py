@@ -58,7 +58,21 @@ def stopped(found: Stopped) -> Later | None:
     A table that a restored backup says is still to be deleted may be gone because it was, and an approval may have run out since
     it was used. Then the outcome is unknown. Raises Superseded.
     """
+    if another := _under_way(found.claim):
+        return another
     return _asked_first(found.claim, found.why, partial(give_back, found.claim, found.why), mine=partial(win, found.claim))
+
+
+def _under_way(claim: Claim) -> Later | None:
+    """Whoever carries out another revision of the request may be about to commit what it has claimed outside: it has its turn.
+
+    What nobody has waits for what somebody has, so that no two wait for each other.
+    """
+    of_it, now = Execution.objects.filter(revision__request=claim.request_id), timezone.now()
+    others = of_it.filter(state__in=[ExecutionState.CLAIMED, ExecutionState.RUNNING], lease_until__gt=now)
+    if of_it.filter(pk=claim.execution_id, state=ExecutionState.READY).exists() and others.exists():
+        return Later(now + PAUSED_FOR, "Another revision of it is being carried out.")
+    return None
 
 
 def not_begun(claim: Claim, why: str, end: Callable[[], None]) -> Later | None:
@@ -77,9 +91,11 @@ def _asked_first(claim: Claim, why: CountersignError, end: Callable[[], None], *
         _unknown(mine(), other, why)
         return None
     except AwsError as error:
-        if not isinstance(why, BadAuthority):
-            return _asked_again(claim, error, str(why))
-        # What is forged is ended all the same: nobody shall be kept from hearing of it by keeping S3 away.
+        if isinstance(why, BadAuthority):
+            # Nobody shall be kept from hearing of it by keeping S3 away.
+            with audit.recorded() as trail:
+                warn_of_forgery(trail, ApprovalRequest.objects.get(pk=claim.request_id), why, once=True)
+        return _asked_again(claim, error, str(why))
     end()
     return None
 
@@ -87,12 +103,12 @@ def _asked_first(claim: Claim, why: CountersignError, end: Callable[[], None], *
 def _asked_again(claim: Claim, error: AwsError, why: str) -> Later:
     """S3 does not tell, so nothing is ended. Who has it lets go; what nobody has stays as it is.
 
-    Each time that this was won anew is an entry of the trail, so it comes back the less often the longer S3 is away.
+    Without a worker's name the next who asks wins no token, which would be an entry of the trail each time: nobody has it.
     """
     _say_if_there_is_no_place(error)
-    until = timezone.now() + max(AWAY_FOR, again.bound(claim.token))
+    until = timezone.now() + AWAY_FOR
     held = Execution.objects.filter(pk=claim.execution_id, token=claim.token).exclude(lease_until=None)
-    held.update(lease_until=until)
+    held.update(lease_until=until, worker="")
     return Later(until, f"It cannot be carried out ({why}), and what was claimed outside the database could not be read. {error}")
 
 

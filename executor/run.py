@@ -146,8 +146,23 @@ def _settled(cleared: Cleared, attempt: Attempt, step: Step, patience: Patience)
         endings.end_alone(claim, ExecutionState.UNKNOWN, f"AWS accepted {step.operation}, but its end was not seen: {trouble}.")
         return False
     points.reached(Point.SEEN)
-    endings.settled(claim, attempt, how=target.how_it_settled(step), made=made)
-    return True
+    return _settled_and_wanted(cleared, attempt, target.how_it_settled(step), made)
+
+
+def _settled_and_wanted(cleared: Cleared, attempt: Attempt, how: str, made: str) -> bool:
+    """Commit that it has settled. What was called unknown meanwhile ends by it at once, as it would by evidence."""
+    claim, steps = cleared.claim, cleared.plan.steps
+    with audit.recorded() as trail:
+        execution = endings.locked(claim.execution_id)
+        endings.settle(trail, claim, attempt, how=how, made=made)
+        if execution is None or execution.execution_state is not ExecutionState.UNKNOWN:
+            return True
+        if left := len(steps) - attempt.step - 1:
+            said = f"Step {attempt.step + 1} took effect, by AWS's answer; the {left} after it were not made. File them again."
+            endings.end(trail, claim, ExecutionState.FAILED, said)
+        else:
+            endings.end(trail, claim, ExecutionState.SUCCEEDED, target.end_in_words(steps))
+    return False
 
 
 def _looking(claim: Claim) -> None:

@@ -11,7 +11,7 @@ from portal.offers import offers_for
 from portal.review_page import glass_of, page_of
 from portal.scene import Scene
 from portal.timeline import timeline_of
-from portal.unknown import unknown_of
+from portal.unknown import execution_of, unknown_of
 
 
 def shown(scene: Scene, *, wrong: str = "", problem: CountersignError | None = None) -> HttpResponse:
@@ -24,7 +24,7 @@ def shown(scene: Scene, *, wrong: str = "", problem: CountersignError | None = N
         review=review,
         offers=offers_for(scene.request, scene.person, glass=review.glass),
         twins=scene.viewer.twins_of(scene.request),
-        unknown=unknown_of(getattr(review.revision, "execution", None), scene.person),
+        unknown=unknown_of(execution_of(scene.request), scene.person),
         timeline=timeline_of(scene.request),
         wrong=wrong,
         problem=str(problem or ""),

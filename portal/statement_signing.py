@@ -22,7 +22,7 @@ from portal import ceremony, refusals, software_authenticator
 from portal.ceremony import Typed
 from portal.scene import Scene
 from portal.statement_page import page_of, url_of
-from portal.unknown import unknown_of
+from portal.unknown import execution_of, unknown_of
 from portal.viewer import Viewer
 
 
@@ -142,7 +142,7 @@ def _switch_page(
 
 def close(scene: Scene) -> HttpResponse:
     """A person says, with evidence, how a call went whose outcome nothing else settles; the next page signs it."""
-    execution = getattr(scene.request.current_revision(), "execution", None)
+    execution = execution_of(scene.request)
     if why := statements.why_not_close(execution, scene.person):
         raise NotAllowed(why)
     problem: CountersignError | None = None

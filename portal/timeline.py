@@ -19,6 +19,9 @@ from portal.shown import actor_words, leaves, text_of
 
 # Of one request. More than these is a flood of repeats, whose number the page says.
 MOST = 300
+# What says again and again that somebody looked, or went on: of these the newest few.
+MOST_LOOKS = 30
+_LOOKED = (AuditKind.EXECUTION_TAKEN_OVER, AuditKind.EXECUTION_PUT_OFF, AuditKind.TARGET_OBSERVED)
 
 _KINDS = {
     AuditKind.ATTEMPT_SENT: "attempt",
@@ -86,7 +89,7 @@ def timeline_of(request: ApprovalRequest) -> list[Happening]:
 def _audit(request: ApprovalRequest) -> Iterator[Happening]:
     labels = dict(AuditKind.choices)
     calls = _calls(request)
-    for entry in AuditEntry.objects.filter(request_id=request.pk).order_by("sequence")[:MOST]:
+    for entry in _entries(request):
         detail = _detail(entry)
         title, to = str(labels.get(entry.kind, entry.kind)), ""
         if entry.kind == AuditKind.NOTIFICATION_SENT:
@@ -107,6 +110,13 @@ def _audit(request: ApprovalRequest) -> Iterator[Happening]:
         facts += _of_call(entry.kind, call) if call else ()
         kind = _KINDS.get(AuditKind(entry.kind), "audit") if entry.kind in labels else "audit"
         yield Happening(entry.at, kind, title, actor_words(entry.actor), to, tuple(facts), entry.sequence)
+
+
+def _entries(request: ApprovalRequest) -> list[AuditEntry]:
+    """The newest, in their order; of those that say again and again that somebody looked no more than a few."""
+    of_it = AuditEntry.objects.filter(request_id=request.pk).order_by("-sequence")
+    found = [*of_it.exclude(kind__in=_LOOKED)[:MOST], *of_it.filter(kind__in=_LOOKED)[:MOST_LOOKS]]
+    return sorted(found, key=lambda entry: entry.sequence)
 
 
 def _detail(entry: AuditEntry) -> dict[str, Any]:

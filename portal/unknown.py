@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.urls import reverse
 
 from approvals import statements
-from approvals.models import Attempt, Execution, Look, Person, Statement
+from approvals.models import ApprovalRequest, Attempt, Execution, Look, Person, Statement
 from approvals.states import ExecutionState
 
 
@@ -22,6 +22,13 @@ class Unknown:
     closings: tuple[Statement, ...]
     close_url: str
     why_not_close: str
+
+
+def execution_of(request: ApprovalRequest) -> Execution | None:
+    """What can be closed: the execution whose outcome is not known, of whatever revision, else the current revision's."""
+    open_ones = Execution.objects.filter(revision__request=request, state=ExecutionState.UNKNOWN)
+    found = open_ones.select_related("revision").order_by("-revision__number").first()
+    return found or getattr(request.current_revision(), "execution", None)
 
 
 def unknown_of(execution: Execution | None, person: Person) -> Unknown | None:

@@ -13,6 +13,7 @@ from approvals.decisions.quorum import Concerned, concerned_in, guardrails_of
 from approvals.decisions.writing import calls_of
 from approvals.errors import (
     AlreadyReviewed,
+    BadPlan,
     Expired,
     NotAllowed,
     OwnRequest,
@@ -32,7 +33,15 @@ from approvals.models import (
 )
 from approvals.operations import protection, words
 from approvals.policies import Rules, tickets
-from approvals.states import REVIEWABLE_STATES, AttemptState, ExecutionState, RequestState, Verdict, may_move
+from approvals.states import (
+    REVIEWABLE_STATES,
+    SETTLED_EXECUTIONS,
+    AttemptState,
+    ExecutionState,
+    RequestState,
+    Verdict,
+    may_move,
+)
 
 LONGEST_REASON = 2000
 _BEGUN = "The call is being made or was made already; it can no longer be stopped here."
@@ -97,10 +106,21 @@ def let_go(now: datetime) -> Q:
 
 
 def must_be_in_nobodys_hands(request: ApprovalRequest, now: datetime | None = None) -> None:
-    """Nobody carries it out now. Raises WrongState."""
+    """Nobody carries it out now, and not all of it was made. Raises WrongState."""
     begun = Execution.objects.filter(revision__request=request).exclude(state=ExecutionState.ABORTED)
-    if begun.exclude(let_go(now or timezone.now())).exists():
+    # What a former revision was carried out for and has ended is nobody's any more.
+    begun = begun.exclude(state__in=SETTLED_EXECUTIONS, revision__number__lt=request.revision_number)
+    if begun.exclude(let_go(now or timezone.now())).exists() or any(map(_is_made, begun.select_related("revision"))):
         raise WrongState(_BEGUN)
+
+
+def _is_made(execution: Execution) -> bool:
+    """Whether every step has succeeded and only the end was not written."""
+    made = set(execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
+    try:
+        return bool(made) and len(made) >= len(execution.revision.plan.steps)
+    except BadPlan:
+        return False
 
 
 def must_be_editable(request: ApprovalRequest, person: Person, now: datetime) -> None:

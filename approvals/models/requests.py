@@ -117,9 +117,10 @@ class ApprovalRequest(models.Model):
         return self.revisions.get(number=self.revision_number)
 
     def status(self) -> Status:
-        """What people read: derived from the request and the execution of its current revision."""
+        """What people read: derived from the request and its newest execution, or the one whose outcome is not known."""
         states = [execution.state for revision in self.revisions.all() for execution in _execution_of(revision)]
-        return status_of(self.request_state, ExecutionState(states[-1]) if states else None)
+        newest = ExecutionState.UNKNOWN if ExecutionState.UNKNOWN in states else (states or [None])[-1]
+        return status_of(self.request_state, ExecutionState(newest) if newest else None)
 
 
 def _execution_of(revision: Revision) -> list[Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from approvals import ceremonies, signatures
 from approvals.authority import Authority
 from approvals.errors import BadAuthority
 from approvals.models import Statement
@@ -13,7 +14,7 @@ from approvals.signatures import RelyingParty
 from approvals.statements.switch import counting
 from approvals.statements.texts import Said
 from approvals.statements.verifying import approvers
-from approvals.states import StatementState
+from approvals.states import StatementState, Verdict
 
 _RESUMERS: Final = 2
 
@@ -43,6 +44,7 @@ def pauses(authority: Authority, party: RelyingParty) -> Pauses:
             resumed |= set(_signed(resuming, _RESUMERS, authority, party).pauses)
         except BadAuthority as error:
             forged.append(str(error))
+    resumed |= {one.pk for one in every if one.pk not in resumed and _denied(one, authority, party)}
     holding = [one for one in every if one.pk not in resumed]
     for one in holding:
         try:
@@ -50,6 +52,19 @@ def pauses(authority: Authority, party: RelyingParty) -> Pauses:
         except BadAuthority as error:
             forged.append(str(error))
     return Pauses(tuple(holding), frozenset(one.pk for one in every) & frozenset(resumed), tuple(forged))
+
+
+def _denied(pause: Statement, authority: Authority, party: RelyingParty) -> bool:
+    """Whether all that was signed under it are denials, by signatures that verify: a row that says so may be anybody's."""
+    rows = list(pause.signatures.select_related("person"))
+    if pause.state != StatementState.DENIED or any(one.verdict != Verdict.DENY for one in rows):
+        return False
+    try:
+        for one in rows:
+            ceremonies.verified(one, pause.digest, authority, party, domain=signatures.STATEMENT)
+    except BadAuthority:
+        return False
+    return bool(rows)
 
 
 def _signed(statement: Statement, least: int, authority: Authority, party: RelyingParty) -> Said:

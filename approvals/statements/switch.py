@@ -21,7 +21,7 @@ from approvals.errors import BadAuthority, NotAllowed, NotYet, Refused
 from approvals.models import AlertKind, AuditKind, Person, Statement, StatementSignature
 from approvals.statements import texts
 from approvals.statements.writing import given_reason, new
-from approvals.states import StatementState, Verdict
+from approvals.states import StatementState
 
 # To resume is no emergency; what was read a day ago is read again.
 RESUMED_WITHIN: Final = timedelta(days=1)
@@ -38,9 +38,9 @@ def held_still(*, to_pause: bool = False) -> None:
 def counting() -> QuerySet[Statement]:
     """Every pause that ever was in force. One that was signed counts whatever its state says: that cannot be written by us.
 
-    A denial pauses nothing, and no resuming could ever name it.
+    A denial pauses nothing, once it has been verified: `standing.pauses`.
     """
-    signed = StatementSignature.objects.filter(statement=OuterRef("pk")).exclude(verdict=Verdict.DENY)
+    signed = StatementSignature.objects.filter(statement=OuterRef("pk"))
     return Statement.objects.filter(
         Q(state__in=[StatementState.IN_FORCE, StatementState.OVER]) | Exists(signed), kind=Statement.Kind.PAUSE
     )
@@ -75,7 +75,8 @@ def words_of(pause: Statement) -> str:
 
 def in_force() -> list[Statement]:
     """The pauses that are in force, as the tables tell: for pages. The newest first; one query."""
-    return list(Statement.objects.filter(kind=Statement.Kind.PAUSE, state=StatementState.IN_FORCE).select_related("proposer"))
+    ended = [StatementState.OVER, StatementState.DENIED]
+    return list(counting().exclude(state__in=ended).select_related("proposer"))
 
 
 def waiting_to_resume(now: datetime | None = None) -> list[Statement]:

@@ -95,8 +95,11 @@ def must_be_unclaimed(holder: Claim) -> None:
     bucket = Bucket(settings.CLAIMS_BUCKET, settings.HOME_REGION)
     must_keep(bucket, PREFIX)
     rows = Attempt.objects.filter(execution__revision__request=holder.request_id).exclude(claimed_as="")
-    unused = {Version(key, version, marker=False) for key, version in _unused.items()}
-    _must_be_accounted_for(bucket, str(holder.request_id), set(rows.values_list("claimed_as", flat=True)), unused)
+    _must_be_accounted_for(bucket, str(holder.request_id), set(rows.values_list("claimed_as", flat=True)), _never_used())
+
+
+def _never_used() -> set[Version]:
+    return {Version(key, version, marker=False) for key, version in _unused.items()}
 
 
 def _body(holder: Claim, digest: str, step: int, number: int) -> Body:
@@ -149,7 +152,7 @@ def _why_not(bucket: Bucket, error: AwsRefused) -> AwsUnavailable | NoPlaceForCl
 def _must_be_alone(bucket: Bucket, wanted: Body, version: str, known: set[str]) -> set[str]:
     """Step 5: the keys of what lies there. Raises ClaimedElsewhere, or AwsUnavailable when not even our own is shown."""
     ours = Version(wanted.key, version, marker=False)
-    found = _must_be_accounted_for(bucket, wanted.request, known, {ours})
+    found = _must_be_accounted_for(bucket, wanted.request, known, {ours} | _never_used())
     if ours not in found:
         raise AwsUnavailable("S3 took the claim and does not show it.")
     return {one.key for one in found}

@@ -116,11 +116,14 @@ def test_what_cannot_be_begun_asks_too(stage: Stage, restored: Restored, why: st
 
 
 def test_what_is_forged_is_told_without_s3_too(stage: Stage) -> None:
-    """Rows do not verify and S3 is down: it ends at once, and the alert says so."""
+    """Rows do not verify and S3 is down: one alert says so at once, and it ends when S3 tells."""
     stage.cast.approved()
     stage.sql("UPDATE approvals_person SET name = 'x' WHERE handle = 'carol'")
-    with_s3(stage, NO_LIST["down"], stage.execute)
-    assert (Execution.objects.get().state, stage.alerts()) == ("aborted", ["forgery"])
+    with_s3(stage, NO_LIST["down"], lambda: stage.sweep(2))
+    assert (Execution.objects.get().state, stage.alerts()) == ("ready", ["forgery"])
+    stage.sweep(2)
+    assert (Execution.objects.get().state, set(stage.alerts())) == ("aborted", {"forgery"})
+    assert stage.calls() == []
 
 
 def test_what_waits_for_the_list_can_be_stopped_and_takes_no_place(stage: Stage, settings: Any) -> None:

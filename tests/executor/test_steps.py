@@ -73,19 +73,6 @@ def test_each_step_is_judged_anew_before_it_is_made(stage: Stage) -> None:
     assert (len(stage.calls("UpdateTable")), len(stage.calls("DeleteTable"))) == (1, 1)
 
 
-def test_a_pause_between_two_steps_holds_the_second(stage: Stage) -> None:
-    """Executions are paused after the first step: the second waits until two have resumed, and is made then."""
-    execution = approved(stage, CHANGE, DELETE)
-    with stage.acting("execution"):
-        run.carry_out(execution.pk)
-    stage.cast.paused()
-    stage.execute()
-    assert (fresh(execution).state, attempts(execution)) == ("running", ["succeeded"])
-    stage.resume()
-    stage.sweep()
-    assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"])
-
-
 def test_a_right_lost_between_two_steps_stops_the_second(stage: Stage) -> None:
     """Whoever takes over judges everything again: what has begun has failed, and says how far it came."""
     execution = approved(stage, CHANGE, DELETE)

@@ -17,7 +17,7 @@ from approvals import audit, authority, statements
 from approvals.errors import AlreadyReviewed, NotAllowed, Refused
 from approvals.models import Attempt, AuditEntry, Execution, OutboxMessage, Statement, StatementSignature
 from approvals.states import Verdict
-from executor import again, calling, claim, endings, holding, readying, reconcile, tasks
+from executor import again, calling, claim, holding, readying, reconcile, run, tasks
 from executor.aws import Session
 from executor.outside import Held
 from tests.executor.proxy import Wire
@@ -303,20 +303,14 @@ class AsOwner:
         connect_to(self.stage.role_url("execution"))
 
 
-def test_a_plan_of_several_steps_stops_before_its_next_step(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_of_several_steps_stops_before_its_next_step(stage: Stage) -> None:
     """Paused while the first of two steps settles: the second is not made before two persons resumed, and then it is."""
     from tests.executor.test_steps import CHANGE, DELETE, approved
 
     execution = approved(stage, CHANGE, DELETE)
-    settled = endings.settled
-
-    def settle_and_pause(*args: Any, **kwargs: Any) -> None:
-        settled(*args, **kwargs)
-        if not Statement.objects.exists():
-            with AsOwner(stage):
-                stage.cast.paused()
-
-    monkeypatch.setattr("executor.endings.settled", settle_and_pause)
+    with stage.acting("execution"):
+        run.carry_out(execution.pk)
+    stage.cast.paused()
     stage.execute()
     assert (fresh(execution).state, attempts(execution)) == ("running", ["succeeded"])
     for _ in range(2):

@@ -1,0 +1,35 @@
+"""The execution of a former revision ends as what it is, whatever the next one's worker is about to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from approvals import decisions
+from approvals.models import ApprovalRequest, Execution
+from executor import run
+from tests.executor.stage import QUICK, Stage, attempts, fresh
+
+
+@pytest.mark.parametrize("how", ["sent back", "sent back while paused"])
+def test_the_next_ones_claim_is_no_riddle(stage: Stage, how: str) -> None:
+    """Sent back and signed anew; both executions are due at once, and the old one is ended while the new one is being claimed."""
+    former = stage.cast.approved()
+    request = ApprovalRequest.objects.get()
+    if how == "sent back while paused":
+        stage.cast.paused()
+        stage.execute()  # both wait now, and are due at once when it is resumed
+    decisions.send_back(request.pk, stage.cast.person("bob"), message="say why")
+    stage.cast.sign_review(stage.cast.sign_confirm(ApprovalRequest.objects.get()))
+    newer = Execution.objects.exclude(pk=former.pk).get()
+    if how == "sent back while paused":
+        stage.resume()
+    # Two workers take one each.
+    stage.sql("UPDATE approvals_outboxmessage SET due_at = now() + interval '1 minute' WHERE subject = %s", str(former.pk))
+    with stage.frozen_at("claimed-outside") as thaw:
+        with stage.acting("execution"):
+            run.carry_out(former.pk, patience=QUICK)
+        thaw()
+    stage.sweep()
+    assert (fresh(newer).state, attempts(newer), len(stage.calls())) == ("succeeded", ["succeeded"], 1)
+    assert fresh(former).state == "aborted", fresh(former).outcome
+    assert stage.alerts() == (["paused"] if "paused" in how else [])
