@@ -7,8 +7,8 @@
 #   make lint            the same without the tests
 #   make bench           speed and memory, one line a goal; never fails a build
 #   make soak            100,000 spoilt CloudTrail records; 1,000 rounds of fifty threads on one request; long random walks; a hundred
-#                        workers killed at each point of an execution, and one of Celery's; every fault of the wire at every step;
-#                        chaos at the broker (some hours)
+#                        workers killed at each point of an execution, and one of Celery's; random stories around a call; every fault
+#                        of the wire at every step; chaos at the broker (some hours)
 #   make requirements    compile requirements*.in to hash-pinned requirements*.txt (needs uv)
 
 PYTHON ?= python3
@@ -53,6 +53,7 @@ soak: $(VENV)/.dev-stamp
 	SOAK_STATEFUL=500 $(BIN)/python -m pytest tests/approvals/test_stateful.py -n 2 $(ARGS)
 	SOAK_BROKER=30 $(BIN)/python -m pytest tests/executor/test_broker.py -n 2 -k chaos $(ARGS)
 	SOAK_KILLS=100 $(BIN)/python -m pytest tests/executor/test_lost_workers.py -n 2 $(ARGS)
+	SOAK_STORIES=300 $(BIN)/python -m pytest tests/attacks/test_random_stories.py -n 2 $(ARGS)
 	SOAK_FAULTS=1 $(BIN)/python -m pytest tests/executor/test_faults.py -n 2 $(ARGS)
 
 lint: $(VENV)/.dev-stamp
