@@ -43,7 +43,7 @@ def cast(cloned_database: str, tmp_path: Any, settings: Any) -> standing.Cast:
     return standing.seal(tmp_path, settings, change=standing.with_carol)
 
 
-@dataclass
+@dataclass(repr=False)
 class Story:
     """One plan of one or two steps, and what happened around it."""
 
@@ -84,7 +84,7 @@ class Story:
         except CountersignError as error:
             self.told.append(f"({type(error).__name__})")
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         found = fresh(self.execution)
         rows = attempts(self.execution)
         return f"{self.told} -> {found.state} {rows}, {self.calls()} calls. {found.outcome} {self.stage.alerts()}"
@@ -237,5 +237,6 @@ def test_whatever_is_said_about_a_call_that_is_not_known_it_ends_as_it_was(stage
         assert found.state != "failed" or story.two or made == 0, story
     elif (said := statements.read(closed)).attempt[1] and "contrary" not in stage.alerts():
         step = "UpdateTable" if story.two and said.attempt[0] == 0 else "DeleteTable"
-        # Two persons may be wrong; what AWS told beside them is an alert of its own.
-        assert (len(stage.calls(step)) == 1) == (said.outcome is Outcome.SUCCEEDED), story
+        # Two persons may be wrong. What they call done and CloudTrail never shows is said later (`unproven`); the other way round
+        # its record is an alert at once.
+        assert said.outcome is Outcome.SUCCEEDED or stage.calls(step) == [], story
