@@ -172,6 +172,7 @@ def _won(trail: Trail, execution: Execution, now: datetime) -> Claim:
         token=token,
         digest=execution.revision.digest,
         worker=worker_name(),
+        was_let_go=(not ready and not execution.worker) or None,
     )
     return claim
 

@@ -102,7 +102,7 @@ def _next_step(cleared: Cleared, patience: Patience) -> Later | None:
 
 def _let_go(claim: Claim) -> Later:
     """The steps after this one are claimed anew, by whoever is free: it took its time, and the world may have changed since."""
-    endings.move(claim, lease_until=timezone.now())
+    endings.move(claim, lease_until=timezone.now(), worker="")
     return Later(timezone.now(), "The next step is judged anew.")
 
 

@@ -98,6 +98,8 @@ def _audit(request: ApprovalRequest) -> Iterator[Happening]:
             title = f"Notification of {_topic(detail.pop('topic', ''))} sent"
         elif entry.kind == AuditKind.EXECUTION_PUT_OFF and (later := put_off.read(entry)) and later.words:
             title = f"Put off: {later.words} follows"
+        elif entry.kind == AuditKind.EXECUTION_TAKEN_OVER and detail.pop("was_let_go", False):
+            title = "Claimed again for what is left"
         elif entry.kind == AuditKind.TARGET_OBSERVED:
             title = _MOMENTS.get(str(detail.pop("moment", "")), title)
         facts = [

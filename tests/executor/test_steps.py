@@ -7,11 +7,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from approvals.decisions import writing
-from approvals.models import Account, Execution, Source
+from approvals.models import Account, ApprovalRequest, Execution, Source
 from approvals.plan import Step
 from approvals.states import Completeness
 from executor import run
 from executor.claim import Later
+from portal.timeline import timeline_of
 from tests.cast import ACCOUNT, REGION
 from tests.executor.stage import Stage, attempts, fresh
 
@@ -71,6 +72,9 @@ def test_each_step_is_judged_anew_before_it_is_made(stage: Stage) -> None:
         assert run.carry_out(execution.pk) is None
     assert (fresh(execution).state, fresh(execution).token) == ("succeeded", 2)
     assert (len(stage.calls("UpdateTable")), len(stage.calls("DeleteTable"))) == (1, 1)
+    titles = [one.title for one in timeline_of(ApprovalRequest.objects.get())]
+    assert "Claimed again for what is left" in titles
+    assert not [one for one in titles if "taken over" in one]
 
 
 def test_a_right_lost_between_two_steps_stops_the_second(stage: Stage) -> None:
