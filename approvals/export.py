@@ -16,7 +16,6 @@ from typing import Any
 import orjson
 
 from approvals.models import ApprovalRequest, AuditEntry
-from approvals.states import ExecutionState, status_of
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 CHUNK = 2000
@@ -89,7 +88,7 @@ def _request_row(request: ApprovalRequest) -> dict[str, Any]:
     return {
         "id": request.pk,
         "created_at": request.created_at,
-        "status": str(status_of(request.request_state, ExecutionState(execution.state) if execution else None)),
+        "status": str(request.status()),
         "state": request.state,
         "source": request.source,
         "account": request.account_id,

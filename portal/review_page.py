@@ -35,7 +35,7 @@ from approvals.operations.reach import Right
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.policies import Rules
-from approvals.states import ExecutionState, RequestState, Status, status_of
+from approvals.states import RequestState, Status
 from portal import as_signed, live_state, ready, recorded, undoing
 from portal.as_signed import Pinned, Stopped
 from portal.held import Held, held_of
@@ -145,7 +145,7 @@ def page_of(request: ApprovalRequest) -> ReviewPage:
     rules = decisions.guardrails_of(revision)
     operations = [catalog.get(step.name) for step in steps]
     looks = live_state.newest(revision, operations)
-    status = _status(request, revision)
+    status = request.status()
     resolution = decisions.resolution_of(revision, rules)
     reviews = tuple(revision.reviews.select_related("person"))
     asked = checks.unprotected(request, revision, rules.values())
@@ -216,11 +216,6 @@ def _source(request: ApprovalRequest, revision: Revision) -> tuple[list[Step], s
         alias = account.alias if account else plan.account
         return list(plan.steps), f"{alias}, {plan.region}", plan.role
     return revision.steps, request.place, request.account.executor_role_arn
-
-
-def _status(request: ApprovalRequest, revision: Revision) -> Status:
-    execution = getattr(revision, "execution", None)
-    return status_of(request.request_state, ExecutionState(execution.state) if execution else None)
 
 
 def _when_read(status: Status) -> str:

@@ -118,7 +118,11 @@ class ApprovalRequest(models.Model):
 
     def status(self) -> Status:
         """What people read: derived from the request and its newest execution, or the one whose outcome is not known."""
-        states = [execution.state for revision in self.revisions.all() for execution in _execution_of(revision)]
+        if "revisions" in getattr(self, "_prefetched_objects_cache", {}):
+            states = [execution.state for revision in self.revisions.all() for execution in _execution_of(revision)]
+        else:
+            found = self.revisions.order_by("number").values_list("execution__state", flat=True)
+            states = [state for state in found if state]
         newest = ExecutionState.UNKNOWN if ExecutionState.UNKNOWN in states else (states or [None])[-1]
         return status_of(self.request_state, ExecutionState(newest) if newest else None)
 

@@ -11,12 +11,13 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from approvals import decisions, statements
+from approvals import decisions, export, statements
 from approvals.errors import WrongState
 from approvals.models import ApprovalRequest, Execution
 from approvals.statements import Outcome
 from approvals.states import Status
 from executor import run
+from portal.review_page import page_of
 from tests import cast as standing
 from tests.executor.stage import QUICK, Stage, fresh
 from tests.executor.test_restores import restored  # noqa: F401 - a fixture
@@ -55,6 +56,8 @@ def test_after_a_restore_what_was_sent_back_is_not_stuck(
     with stage.acting("delivery"):
         assert decisions.expire(now=timezone.now() + timedelta(days=400)) == 0
     assert (request.status(), close_page(stage, request)) == (Status.UNKNOWN, 200)
+    assert page_of(request).status is Status.UNKNOWN
+    assert [row["status"] for row in export.request_rows()] == [str(Status.UNKNOWN)]
     said = statements.propose_closing(
         former.pk, stage.cast.person("bob"), outcome=Outcome.SUCCEEDED, evidence="the console shows it", reason="I looked"
     )
