@@ -27,6 +27,8 @@ _CODE: Final = re.compile(r"AWS says ([^\s:]+)")
 _NO_SUCH: Final = re.compile(r"NotFound|NoSuch|DoesNotExist|NonExistent|NotExist|^404$")
 # Inside a group that a call changes, AWS counts and reports too: that is no change of what was decided on.
 _COUNTED: Final = re.compile(r"(Status|State|ItemCount|SizeBytes|SizeInBytes|Progress|Backfilling|Last(Modified|Update)\w*)$")
+# Names that tell one thing from another; one inside of what a call sets is of something else than its target.
+_TELLS_APART: Final = re.compile(r"(?i:id|arn|identifier|reference)$|(?i:creat|time|date)")
 # What no other value can be taken for.
 _NOTHING: Final = object()
 
@@ -231,8 +233,18 @@ def _names_its_targets(operation: Operation, step: Step) -> bool:
 def _set_by(step: Step) -> Iterator[str]:
     """The members of a described state that may be otherwise once this step was carried out."""
     yield ""  # of an expression that has no member in front, nothing can be told
-    for member in step.parameters.keys() - set(catalog.get(step.name).facts.identifies):
-        yield from (*counterparts.names(member), f"{member}Summary")
+    named = set(catalog.get(step.name).facts.identifies)
+    for member, value in step.parameters.items():
+        if member not in named:
+            yield from (*counterparts.names(member), f"{member}Summary")
+            yield from (name for name in _keys_within(value) if not _TELLS_APART.search(name))
+
+
+def _keys_within(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _keys_within(item)
 
 
 def _identity(operation: Operation, step: Step, state: Any) -> Fact:

@@ -194,6 +194,19 @@ def test_what_an_earlier_step_shows_under_another_name_is_no_drift():
     assert preconditions.compare(grow, fact(grow, before), now, done=[backup]).drift != ()
 
 
+def test_what_an_earlier_step_set_inside_of_a_group_is_no_drift():
+    """Versioning is suspended, then objects are deleted: what was read of the versioning is as the first step made it."""
+    suspend = Step("s3", "PutBucketVersioning", {"Bucket": "b", "VersioningConfiguration": {"Status": "Suspended"}})
+    delete = Step("s3", "DeleteObjects", {"Bucket": "b", "Delete": {"Objects": [{"Key": "k"}]}})
+    before, now = (Reading(json.dumps({"Status": status})) for status in ("Enabled", "Suspended"))
+    assert preconditions.compare(delete, fact(delete, before), now, done=[suspend]).drift == ()
+    assert preconditions.compare(delete, fact(delete, before), now).drift != ()
+    zone = Step("route53", "ChangeResourceRecordSets", {"HostedZoneId": "z", "ChangeBatch": {"Changes": [{"Id": "x"}]}})
+    gone = Step("route53", "DeleteHostedZone", {"Id": "z"})
+    before, now = (Reading(json.dumps({"Id": one, "CallerReference": one})) for one in ("a", "b"))
+    assert preconditions.compare(gone, fact(gone, before), now, done=[zone]).drift != ()
+
+
 def test_what_a_step_without_a_row_may_have_made_is_no_drift():
     """Nobody can tell what a call makes that no row describes: what was not there may be there once it was made."""
     make, elsewhere = Step("s3", "CreateBucket", {"Bucket": "b"}), Step("athena", "DeleteWorkGroup", {"WorkGroup": "b"})
