@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,8 +27,12 @@ _CODE: Final = re.compile(r"AWS says ([^\s:]+)")
 _NO_SUCH: Final = re.compile(r"NotFound|NoSuch|DoesNotExist|NonExistent|NotExist|^404$")
 # Inside a group that a call changes, AWS counts and reports too: that is no change of what was decided on.
 _COUNTED: Final = re.compile(r"(Status|State|ItemCount|SizeBytes|SizeInBytes|Progress|Backfilling|Last(Modified|Update)\w*)$")
-# Names that tell one thing from another; one inside of what a call sets is of something else than its target.
-_TELLS_APART: Final = re.compile(r"(?i:id|arn|identifier|reference)$|(?i:creat|time|date)")
+# Of what identifies a target: what tells it from another for ever, and not what it holds (lists, settings, versions).
+_TELLS_APART: Final = re.compile(
+    r"^[\w.]*(?:(?<!Version)(?<!Revision)I[dD]|^id|[aA]rn|ARN|[iI]dentifier|Reference|[cC]reat\w*(?:Time|Date|At|On|[tT]imestamp))$"
+)
+# Calls that may put another thing under a name that was there; tags are none.
+_MAKES: Final = re.compile(r"(?:Create(?!Tags)|Restore|Copy|Import|Upload|Complete|Register|Run)|PutObject$")
 # What no other value can be taken for.
 _NOTHING: Final = object()
 
@@ -139,25 +143,60 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
         told = (not now.problem or now.says_absent(operation)) and not mended
         shown = (Difference("the target", "not told by AWS", "told"),) if told else ()
         return Comparison(shown, status_of(step, now))
-    earlier = [one for one in done if _asked(one) is not None and _asked(one) == _asked(step)]
-    remade = any(catalog.get(one.name).facts.settled.gone for one in earlier)
     absent = now.says_absent(operation)
     if now.problem and not absent:
         return Comparison(unread=now.problem)
+    earlier = _Earlier.of(done, step)
     if "absent" in expected:
-        # Of what has no row nobody can tell what it makes.
-        may_have_made = earlier or [one for one in done if one.service == step.service and not is_described(one)]
-        made = [] if absent or may_have_made else [Difference("the target", "not there", "there")]
+        made = [] if absent or earlier.touched else [Difference("the target", "not there", "there")]
         return Comparison(tuple(made), status_of(step, now))
     if absent:
-        return Comparison(() if remade else (Difference("the target", "there", "gone"),))
-    changed = {name for one in earlier for name in _set_by(one)}
-    found = {} if remade else _identity(operation, step, now.state)
-    was = {} if remade else _group(expected, "identity")
-    differ = [*_between(was, found, changed)]
-    if all(protection.protecting(one) for one in earlier):
+        # What is not there is not acted on: that the plan's own steps took it away is nobody's swap.
+        return Comparison(() if earlier.altered else (Difference("the target", "there", "gone"),))
+    was = {} if earlier.remade else _group(expected, "identity")
+    if earlier.altered:
+        # Which one it is, and what the call acts on besides; not what it holds, which those steps were to change.
+        reached = reach.expressions(operation, step.parameters)
+        was = {name: value for name, value in was.items() if name in reached or _TELLS_APART.search(name)}
+    changed = {name for one in earlier.touched for name in _set_by(one)}
+    differ = [*_between(was, _identity(operation, step, now.state), changed)]
+    if not earlier.altered:
         differ += _between(_group(expected, "fields"), _fields(operation, step, now.state), changed)
     return Comparison(tuple(differ), status_of(step, now))
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What the steps that were carried out may have done to a later one's target: named it, changed it, made it anew."""
+
+    touched: tuple[Step, ...]
+    altered: bool
+    remade: bool
+
+    @classmethod
+    def of(cls, done: Sequence[Step], step: Step) -> _Earlier:
+        same = [one for one in done if _asked(one) is not None and _asked(one) == _asked(step)]
+        touched = tuple(one for one in done if one in same or touches(one, step))
+        # A backup changes nothing of what it is of.
+        altering = [one for one in touched if protection.protecting(one) is None]
+        deleted = any(catalog.get(one.name).facts.settled.gone for one in same)
+        makers = [one for one in altering if _MAKES.match(one.operation)]
+        away = any(_names_of(one) == _names_of(step) and catalog.get(one.name).facts.settled.gone for one in altering)
+        remade = deleted or bool(makers and (away or not all(map(is_described, makers))))
+        return cls(touched, bool(altering) or deleted, remade)
+
+
+def touches(one: Step, step: Step) -> bool:
+    """Whether a call names, by whatever member, what another one acts on: what it makes, changes or takes away may be that."""
+    if one.service != step.service:
+        return False
+    identifies = catalog.get(step.name).facts.identifies or tuple(step.parameters)
+    return bool(_texts(one.parameters.values()) & _texts(step.parameters.get(name) for name in identifies))
+
+
+def _texts(values: Iterable[Any]) -> frozenset[str]:
+    several = (value if isinstance(value, list) else [value] for value in values)
+    return frozenset(one for some in several for one in some if isinstance(one, str))
 
 
 def status_of(step: Step, now: Reading) -> str:
@@ -233,18 +272,8 @@ def _names_its_targets(operation: Operation, step: Step) -> bool:
 def _set_by(step: Step) -> Iterator[str]:
     """The members of a described state that may be otherwise once this step was carried out."""
     yield ""  # of an expression that has no member in front, nothing can be told
-    named = set(catalog.get(step.name).facts.identifies)
-    for member, value in step.parameters.items():
-        if member not in named:
-            yield from (*counterparts.names(member), f"{member}Summary")
-            yield from (name for name in _keys_within(value) if not _TELLS_APART.search(name))
-
-
-def _keys_within(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        yield from value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _keys_within(item)
+    for member in step.parameters.keys() - set(catalog.get(step.name).facts.identifies):
+        yield from (*counterparts.names(member), f"{member}Summary")
 
 
 def _identity(operation: Operation, step: Step, state: Any) -> Fact:

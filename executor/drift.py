@@ -149,7 +149,11 @@ def must_be_as_signed(
     left = _left(verified.plan, done)
     if not seen.readings.keys() >= set(left):
         raise NotYet("Its target is read again before it is carried out.")
-    compared = {index: _compared(execution.revision, verified, index, seen.readings[index], done) for index in left}
+    compared = {
+        index: _compared(execution.revision, verified, index, seen.readings[index], done)
+        for index in left
+        if not done or not _is_to_come(verified.plan, index, done)
+    }
     if waits := [one.transient for one in compared.values() if one is not None and one.transient]:
         raise NotYet(f"AWS is still changing the target ({waits[0]}); it is carried out once that has ended.")
     keep(trail, execution.revision, Observation.Moment.CLAIM, seen.readings, seen.taken_at)
@@ -171,6 +175,12 @@ def must_be_as_signed(
         )
         more = f" And {len(said) - _SAID} more differences." if len(said) > _SAID else ""
         raise Drifted(f"The target is not what was signed any more: {'; '.join(said[:_SAID])}.{more} Review it as it is now.")
+
+
+def _is_to_come(plan: Plan, index: int, done: Collection[int]) -> bool:
+    """Whether a step that is made before this one, and is not made yet, may change, make or take away its target."""
+    before = (plan.steps[one] for one in range(index) if one not in done)
+    return any(preconditions.touches(one, plan.steps[index]) for one in before)
 
 
 def _compared(revision: Revision, verified: Verified, index: int, now: Reading, done: Collection[int]) -> Comparison | None:

@@ -86,7 +86,13 @@ def not_begun(claim: Claim, why: str, end: Callable[[], None]) -> Later | None:
 def _asked_first(claim: Claim, why: CountersignError, end: Callable[[], None], *, mine: Callable[[], Claim]) -> Later | None:
     """End by `end`, unless there is a claim outside that the database does not know. `mine` is the claim to say that with."""
     try:
-        outside.must_be_unclaimed(claim)
+        try:
+            outside.must_be_unclaimed(claim)
+        except ClaimedElsewhere:
+            # Somebody's row may have been committed, or another revision claimed, between the two questions.
+            if another := _under_way(claim):
+                return another
+            outside.must_be_unclaimed(claim)
     except ClaimedElsewhere as other:
         _unknown(mine(), other, why)
         return None

@@ -21,7 +21,7 @@ from portal.shown import actor_words, leaves, text_of
 MOST = 300
 # What says again and again that somebody looked, or went on: of these the newest few.
 MOST_LOOKS = 30
-_LOOKED = (AuditKind.EXECUTION_TAKEN_OVER, AuditKind.EXECUTION_PUT_OFF, AuditKind.TARGET_OBSERVED)
+_LOOKED = (AuditKind.EXECUTION_TAKEN_OVER, AuditKind.EXECUTION_PUT_OFF)
 
 _KINDS = {
     AuditKind.ATTEMPT_SENT: "attempt",

@@ -88,9 +88,15 @@ def must_be_in_time(request: ApprovalRequest, now: datetime) -> None:
 
 
 def must_be_unclaimed(request: ApprovalRequest) -> None:
-    """Nobody has begun to carry it out. Raises WrongState."""
-    if Execution.objects.filter(revision__request=request).exclude(state__in=["ready", "aborted"]).exists():
+    """Nobody has begun to carry it out, as far as that is open. Raises WrongState."""
+    begun = Execution.objects.filter(revision__request=request).exclude(state__in=["ready", "aborted"])
+    if begun.exclude(_of_a_former(request)).exists():
         raise WrongState(_BEGUN)
+
+
+def _of_a_former(request: ApprovalRequest) -> Q:
+    """Of executions: what a former revision was carried out for and has ended. It is nobody's any more."""
+    return Q(state__in=SETTLED_EXECUTIONS, revision__number__lt=request.revision_number)
 
 
 def let_go(now: datetime) -> Q:
@@ -101,15 +107,15 @@ def let_go(now: datetime) -> Q:
     """
     undecided = Attempt.objects.filter(execution=OuterRef("pk")).exclude(state=AttemptState.SUCCEEDED)
     undecided = undecided.exclude(Q(may_repeat=True) | Q(rehearsal=True), state=AttemptState.REJECTED)
-    lapsed = Q(~Exists(undecided), state__in=[ExecutionState.CLAIMED, ExecutionState.RUNNING], lease_until__lte=now)
+    nobodys = Q(lease_until__lte=now) | Q(worker="")
+    lapsed = Q(nobodys, ~Exists(undecided), state__in=[ExecutionState.CLAIMED, ExecutionState.RUNNING])
     return Q(state=ExecutionState.READY) | lapsed
 
 
 def must_be_in_nobodys_hands(request: ApprovalRequest, now: datetime | None = None) -> None:
     """Nobody carries it out now, and not all of it was made. Raises WrongState."""
     begun = Execution.objects.filter(revision__request=request).exclude(state=ExecutionState.ABORTED)
-    # What a former revision was carried out for and has ended is nobody's any more.
-    begun = begun.exclude(state__in=SETTLED_EXECUTIONS, revision__number__lt=request.revision_number)
+    begun = begun.exclude(_of_a_former(request))
     if begun.exclude(let_go(now or timezone.now())).exists() or any(map(_is_made, begun.select_related("revision"))):
         raise WrongState(_BEGUN)
 

@@ -44,7 +44,11 @@ def pauses(authority: Authority, party: RelyingParty) -> Pauses:
             resumed |= set(_signed(resuming, _RESUMERS, authority, party).pauses)
         except BadAuthority as error:
             forged.append(str(error))
-    resumed |= {one.pk for one in every if one.pk not in resumed and _denied(one, authority, party)}
+    for one in every:
+        if one.pk not in resumed and _says_denied(one) and not _signs(one, Verdict.APPROVE, authority, party):
+            resumed.add(one.pk)  # which it need not be: nobody has paused
+            if not _signs(one, Verdict.DENY, authority, party):
+                forged.append(f"Statement {one.reference} says that it was denied, and nobody signed that.")
     holding = [one for one in every if one.pk not in resumed]
     for one in holding:
         try:
@@ -54,17 +58,21 @@ def pauses(authority: Authority, party: RelyingParty) -> Pauses:
     return Pauses(tuple(holding), frozenset(one.pk for one in every) & frozenset(resumed), tuple(forged))
 
 
-def _denied(pause: Statement, authority: Authority, party: RelyingParty) -> bool:
-    """Whether all that was signed under it are denials, by signatures that verify: a row that says so may be anybody's."""
-    rows = list(pause.signatures.select_related("person"))
-    if pause.state != StatementState.DENIED or any(one.verdict != Verdict.DENY for one in rows):
-        return False
-    try:
-        for one in rows:
+def _says_denied(pause: Statement) -> bool:
+    """Whether its rows say so, which may be anybody's."""
+    return pause.state == StatementState.DENIED and all(one.verdict == Verdict.DENY for one in pause.signatures.all())
+
+
+def _signs(pause: Statement, verdict: Verdict, authority: Authority, party: RelyingParty) -> bool:
+    """Whether somebody's signature under it is of this verdict, whatever its row says."""
+    for one in pause.signatures.select_related("person"):
+        one.verdict = verdict
+        try:
             ceremonies.verified(one, pause.digest, authority, party, domain=signatures.STATEMENT)
-    except BadAuthority:
-        return False
-    return bool(rows)
+        except BadAuthority:
+            continue
+        return True
+    return False
 
 
 def _signed(statement: Statement, least: int, authority: Authority, party: RelyingParty) -> Said:

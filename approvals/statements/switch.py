@@ -21,7 +21,7 @@ from approvals.errors import BadAuthority, NotAllowed, NotYet, Refused
 from approvals.models import AlertKind, AuditKind, Person, Statement, StatementSignature
 from approvals.statements import texts
 from approvals.statements.writing import given_reason, new
-from approvals.states import StatementState
+from approvals.states import StatementState, Verdict
 
 # To resume is no emergency; what was read a day ago is read again.
 RESUMED_WITHIN: Final = timedelta(days=1)
@@ -74,9 +74,18 @@ def words_of(pause: Statement) -> str:
 
 
 def in_force() -> list[Statement]:
-    """The pauses that are in force, as the tables tell: for pages. The newest first; one query."""
-    ended = [StatementState.OVER, StatementState.DENIED]
-    return list(counting().exclude(state__in=ended).select_related("proposer"))
+    """The pauses that are in force, as the tables tell: for pages. The newest first; one query, where no row is odd.
+
+    One that was signed and is in no state of a pause holds as well, until a resuming names it.
+    """
+    said_yes = StatementSignature.objects.filter(statement=OuterRef("pk")).exclude(verdict=Verdict.DENY)
+    denied = Q(~Exists(said_yes), state=StatementState.DENIED)
+    found = list(counting().exclude(state=StatementState.OVER).exclude(denied).select_related("proposer"))
+    if all(one.state == StatementState.IN_FORCE for one in found):
+        return found
+    resumings = Statement.objects.filter(kind=Statement.Kind.RESUME, state=StatementState.IN_FORCE)
+    over = {pause for one in resumings for pause in _pauses_of(one)}
+    return [one for one in found if one.state == StatementState.IN_FORCE or one.pk not in over]
 
 
 def waiting_to_resume(now: datetime | None = None) -> list[Statement]:

@@ -207,6 +207,77 @@ def test_what_an_earlier_step_set_inside_of_a_group_is_no_drift():
     assert preconditions.compare(gone, fact(gone, before), now, done=[zone]).drift != ()
 
 
+PHONE = "arn:aws:iam::111122223333:mfa/phone"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "step", "was", "now"),
+    [
+        (
+            Step("iam", "DeactivateMFADevice", {"UserName": "alice", "SerialNumber": PHONE}),
+            Step("iam", "DeleteVirtualMFADevice", {"SerialNumber": PHONE}),
+            {
+                "UserName": "alice",
+                "SerialNumber": PHONE,
+                "EnableDate": "2026-01-01",
+            },
+            {"SerialNumber": PHONE},
+        ),
+        (
+            Step("iam", "DeactivateMFADevice", {"UserName": "alice", "SerialNumber": PHONE}),
+            Step("iam", "DeleteVirtualMFADevice", {"SerialNumber": PHONE}),
+            {
+                "UserName": "alice",
+                "SerialNumber": PHONE,
+                "EnableDate": "2026-01-01",
+            },
+            None,  # NoSuchEntity
+        ),
+        (
+            Step("route53", "DeleteKeySigningKey", {"HostedZoneId": "Z1", "Name": "a"}),
+            Step("route53", "DeleteKeySigningKey", {"HostedZoneId": "Z1", "Name": "b"}),
+            {"KeySigningKeys": [{"Name": "a", "CreatedDate": "2026-01-01"}, {"Name": "b", "CreatedDate": "2026-02-01"}]},
+            {"KeySigningKeys": [{"Name": "b", "CreatedDate": "2026-02-01"}]},
+        ),
+        (
+            Step("organizations", "DisableAWSServiceAccess", {"ServicePrincipal": "a.amazonaws.com"}),
+            Step("organizations", "DisableAWSServiceAccess", {"ServicePrincipal": "b.amazonaws.com"}),
+            {"EnabledServicePrincipals": [{"ServicePrincipal": "a.amazonaws.com"}, {"ServicePrincipal": "b.amazonaws.com"}]},
+            {"EnabledServicePrincipals": [{"ServicePrincipal": "b.amazonaws.com"}]},
+        ),
+        (
+            Step(
+                "organizations",
+                "DeregisterDelegatedAdministrator",
+                {"AccountId": "2", "ServicePrincipal": "a.amazonaws.com"},
+            ),
+            Step(
+                "organizations",
+                "DeregisterDelegatedAdministrator",
+                {"AccountId": "2", "ServicePrincipal": "b.amazonaws.com"},
+            ),
+            {"DelegatedServices": [{"ServicePrincipal": "a.amazonaws.com"}, {"ServicePrincipal": "b.amazonaws.com"}]},
+            {"DelegatedServices": [{"ServicePrincipal": "b.amazonaws.com"}]},
+        ),
+        (
+            Step("s3", "PutObject", {"Bucket": "b", "Key": "k"}),
+            Step("s3", "PutObjectLegalHold", {"Bucket": "b", "Key": "k", "LegalHold": {"Status": "ON"}}),
+            {"ETag": "1", "VersionId": "1"},
+            {"ETag": "2", "VersionId": "2"},
+        ),
+    ],
+    ids=["mfa", "mfa gone", "two signing keys", "two trusts", "two delegations", "object written without a row"],
+)
+def test_what_the_plan_itself_changes_of_what_identifies_a_target_is_no_drift(
+    earlier: Step, step: Step, was: Any, now: Any
+) -> None:
+    """AWS tells a target from another by what it holds, too: that an earlier step on it has changed that is what was signed."""
+    expected = preconditions.of(1, step, Reading(json.dumps(was)))
+    reading = Reading(json.dumps(now)) if now is not None else Reading(problem="AWS says NoSuchEntity: none")
+    assert expected is not None
+    assert preconditions.compare(step, expected, reading, done=[earlier]).drift == ()
+
+
 def test_what_a_step_without_a_row_may_have_made_is_no_drift():
     """Nobody can tell what a call makes that no row describes: what was not there may be there once it was made."""
     make, elsewhere = Step("s3", "CreateBucket", {"Bucket": "b"}), Step("athena", "DeleteWorkGroup", {"WorkGroup": "b"})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from typing import Any
+
 import pytest
 
 from approvals import decisions
 from approvals.models import ApprovalRequest, Execution
-from executor import run
+from executor import outside, run
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 
 
@@ -33,3 +36,29 @@ def test_the_next_ones_claim_is_no_riddle(stage: Stage, how: str) -> None:
     assert (fresh(newer).state, attempts(newer), len(stage.calls())) == ("succeeded", ["succeeded"], 1)
     assert fresh(former).state == "aborted", fresh(former).outcome
     assert stage.alerts() == (["paused"] if "paused" in how else [])
+
+
+def test_the_former_one_looks_once_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newer one, which nobody had when it looked, is claimed and claims outside before S3 answers."""
+    former = stage.cast.approved()
+    request = ApprovalRequest.objects.get()
+    decisions.send_back(request.pk, stage.cast.person("bob"), message="say why")
+    stage.cast.sign_review(stage.cast.sign_confirm(ApprovalRequest.objects.get()))
+    newer = Execution.objects.exclude(pk=former.pk).get()
+    stage.sql("UPDATE approvals_outboxmessage SET due_at = now() + interval '1 minute' WHERE subject = %s", str(former.pk))
+    real = outside.must_be_unclaimed
+    with ExitStack() as stack:
+        thaws: list[Any] = []
+
+        def asked(claim: Any) -> None:
+            if not thaws:  # S3 takes a moment to answer, or this worker stands still for one
+                thaws.append(stack.enter_context(stage.frozen_at("claimed-outside")))
+            real(claim)
+
+        with stage.acting("execution"), monkeypatch.context() as patch:
+            patch.setattr(outside, "must_be_unclaimed", asked)
+            run.carry_out(former.pk, patience=QUICK)
+        thaws[0]()
+    stage.sweep()
+    assert fresh(newer).state == "succeeded", fresh(newer).outcome
+    assert fresh(former).state == "aborted", fresh(former).outcome

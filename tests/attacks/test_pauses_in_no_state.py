@@ -60,3 +60,44 @@ def test_a_denial_that_nobody_signed_lifts_no_pause(stage: Stage) -> None:
     stage.sweep()
     assert (fresh(execution).state, stage.calls()) == ("ready", [])
     assert "forgery" in stage.alerts()
+
+
+@pytest.mark.parametrize("state", ["open", "withdrawn", "in force"])
+def test_what_was_resumed_is_not_shown_as_in_force(stage: Stage, state: str) -> None:
+    """Once it was resumed no page says that executions are paused, and nobody resumes it again and again."""
+    execution = stage.cast.approved()
+    paused_by_the_web_process(stage, state)
+    stage.execute()
+    stage.resume()
+    stage.sweep()
+    assert (fresh(execution).state, len(stage.calls())) == ("succeeded", 1)
+    assert statements.in_force() == [], "the pages say that everything is paused, and nothing is"
+
+
+@pytest.mark.parametrize("verdicts", [("deny",), ("approve", "deny")], ids=["denied", "signed and denied"])
+def test_a_made_up_denial_stops_nothing_for_ever(stage: Stage, verdicts: tuple[str, ...]) -> None:
+    """A pause whose denial nobody made is told and holds nothing; where somebody is said to have signed it, two resume it."""
+    execution = stage.cast.approved()
+    now, pk = timezone.now(), uuid4()
+    text = text_of(pk, Statement.Kind.PAUSE, "made up")
+    with psycopg.connect(stage.role_url("web"), autocommit=True) as web:
+        web.execute(
+            "INSERT INTO approvals_statement (id, kind, state, text, digest, evidence, created_at, open_until, ended_why, "
+            "proposer_id) VALUES (%s, 'pause', 'open', %s, %s, '', now(), now() + interval '1 hour', '', %s)",
+            (pk, text, canonical.digest(text), stage.cast.person("dana").pk),
+        )
+        for handle, verdict in zip(("dana", "erin"), verdicts, strict=False):
+            web.execute(
+                "INSERT INTO approvals_statementsignature (statement_id, person_id, verdict, reason, nonce, credential_id, "
+                "client_data, authenticator_data, signature, counter, created_at) "
+                "VALUES (%s, %s, %s, '', %s, 'c', 'd', 'a', 's', 0, now())",
+                (pk, stage.cast.person(handle).pk, verdict, signatures.websafe(signatures.new_nonce(now))),
+            )
+        web.execute("UPDATE approvals_statement SET state = 'denied', ended_at = now() WHERE id = %s", (pk,))
+    stage.execute()
+    assert stage.alerts() == ["forgery"]
+    if "approve" in verdicts:
+        assert (fresh(execution).state, stage.calls()) == ("ready", [])
+        stage.resume()
+        stage.sweep()
+    assert (fresh(execution).state, len(stage.calls())) == ("succeeded", 1)

@@ -12,6 +12,8 @@ from approvals import clearance, decisions
 from approvals.errors import WrongState
 from approvals.models import ApprovalRequest, Attempt, Execution
 from approvals.states import Status
+from executor.outside import bucket
+from tests.attacks.test_ends_after_a_restore import NO_LIST, with_s3
 from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import CHANGE, DELETE, approved
@@ -82,3 +84,20 @@ def test_what_somebody_has_or_what_is_not_known_is_not_stopped(stage: Stage, end
             ENDS[end](stage, execution)
         thaw()
     assert ApprovalRequest.objects.get().state == "approved"
+
+
+def test_what_waits_for_s3_can_be_stopped(stage: Stage) -> None:
+    """A check does not hold and S3 is away: nobody has it, so whoever may stops it, although it is asked again in a minute."""
+    execution = stage.cast.approved()
+    stage.killed_at("claimed")
+    stage.sql("UPDATE portal_user SET is_active = false WHERE username = 'bob'")
+    bucket.must_keep.cache_clear()
+    with_s3(stage, NO_LIST["down"], lambda: stage.sweep(1))
+    bucket.must_keep.cache_clear()
+    stage.sql("UPDATE portal_user SET is_active = true WHERE username = 'bob'")
+    one = fresh(execution)
+    assert (one.state, one.worker, attempts(execution), stage.calls()) == ("claimed", "", [], [])
+    # Nobody has it: nothing was made, and the next who asks would carry it out.
+    decisions.stop(execution.revision.request_id, stage.cast.person("bob"), reason="no")
+    stage.sweep(2)
+    assert stage.calls() == []
