@@ -112,9 +112,10 @@ def _asked_again(claim: Claim, error: AwsError, why: str) -> Later:
     Without a worker's name the next who asks wins no token, which would be an entry of the trail each time: nobody has it.
     """
     _say_if_there_is_no_place(error)
-    until = timezone.now() + AWAY_FOR
+    now = timezone.now()
     held = Execution.objects.filter(pk=claim.execution_id, token=claim.token).exclude(lease_until=None)
-    held.update(lease_until=until, worker="")
+    held.update(lease_until=now, worker="")
+    until = now + AWAY_FOR
     return Later(until, f"It cannot be carried out ({why}), and what was claimed outside the database could not be read. {error}")
 
 

@@ -107,8 +107,7 @@ def let_go(now: datetime) -> Q:
     """
     undecided = Attempt.objects.filter(execution=OuterRef("pk")).exclude(state=AttemptState.SUCCEEDED)
     undecided = undecided.exclude(Q(may_repeat=True) | Q(rehearsal=True), state=AttemptState.REJECTED)
-    nobodys = Q(lease_until__lte=now) | Q(worker="")
-    lapsed = Q(nobodys, ~Exists(undecided), state__in=[ExecutionState.CLAIMED, ExecutionState.RUNNING])
+    lapsed = Q(~Exists(undecided), state__in=[ExecutionState.CLAIMED, ExecutionState.RUNNING], lease_until__lte=now)
     return Q(state=ExecutionState.READY) | lapsed
 
 
