@@ -29,7 +29,8 @@ _NO_SUCH: Final = re.compile(r"NotFound|NoSuch|DoesNotExist|NonExistent|NotExist
 _COUNTED: Final = re.compile(r"(Status|State|ItemCount|SizeBytes|SizeInBytes|Progress|Backfilling|Last(Modified|Update)\w*)$")
 # Of what identifies a target: what tells it from another for ever, and not what it holds (lists, settings, versions).
 _TELLS_APART: Final = re.compile(
-    r"^[\w.]*(?:(?<!Version)(?<!Revision)I[dD]|^id|[aA]rn|ARN|[iI]dentifier|Reference|[cC]reat\w*(?:Time|Date|At|On|[tT]imestamp))$"
+    r"^(?:[\w.]|\[\d+\])*"
+    r"(?:(?<!Version)(?<!Revision)I[dD]|^id|[aA]rn|ARN|[iI]dentifier|Reference|[cC]reat\w*(?:Time|Date|At|On|[tT]imestamp))$"
 )
 # Calls that may put another thing under a name that was there; tags are none.
 _MAKES: Final = re.compile(r"(?:Create(?!Tags)|Restore|Copy|Import|Upload|Complete|Register|Run)|PutObject$")
@@ -148,7 +149,8 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
         return Comparison(unread=now.problem)
     earlier = _Earlier.of(done, step)
     if "absent" in expected:
-        made = [] if absent or earlier.touched else [Difference("the target", "not there", "there")]
+        made_by = absent or any(_names_all(one, step) for one in earlier.touched)
+        made = [] if made_by else [Difference("the target", "not there", "there")]
         return Comparison(tuple(made), status_of(step, now))
     if absent:
         # What is not there is not acted on: that the plan's own steps took it away is nobody's swap.
@@ -178,11 +180,11 @@ class _Earlier:
         same = [one for one in done if _asked(one) is not None and _asked(one) == _asked(step)]
         touched = tuple(one for one in done if one in same or touches(one, step))
         # A backup changes nothing of what it is of.
-        altering = [one for one in touched if protection.protecting(one) is None]
+        altering = [one for one in touched if protection.protecting(one) is None and (one in same or _names_all(one, step))]
         deleted = any(catalog.get(one.name).facts.settled.gone for one in same)
         makers = [one for one in altering if _MAKES.match(one.operation)]
         away = any(_names_of(one) == _names_of(step) and catalog.get(one.name).facts.settled.gone for one in altering)
-        remade = deleted or bool(makers and (away or not all(map(is_described, makers))))
+        remade = deleted or bool(makers and away)
         return cls(touched, bool(altering) or deleted, remade)
 
 
@@ -192,6 +194,13 @@ def touches(one: Step, step: Step) -> bool:
         return False
     identifies = catalog.get(step.name).facts.identifies or tuple(step.parameters)
     return bool(_texts(one.parameters.values()) & _texts(step.parameters.get(name) for name in identifies))
+
+
+def _names_all(one: Step, step: Step) -> bool:
+    """Whether it names all that tells which target the other one acts on: one bucket has many objects."""
+    identifies = catalog.get(step.name).facts.identifies or tuple(step.parameters)
+    named = _texts(step.parameters.get(name) for name in identifies)
+    return bool(named) and named <= _texts(one.parameters.values())
 
 
 def _texts(values: Iterable[Any]) -> frozenset[str]:
