@@ -190,17 +190,19 @@ class _Earlier:
 
 def touches(one: Step, step: Step) -> bool:
     """Whether a call names, by whatever member, what another one acts on: what it makes, changes or takes away may be that."""
-    if one.service != step.service:
-        return False
-    identifies = catalog.get(step.name).facts.identifies or tuple(step.parameters)
-    return bool(_texts(one.parameters.values()) & _texts(step.parameters.get(name) for name in identifies))
+    return one.service == step.service and bool(_texts(one.parameters.values()) & _identifying(step))
 
 
 def _names_all(one: Step, step: Step) -> bool:
     """Whether it names all that tells which target the other one acts on: one bucket has many objects."""
-    identifies = catalog.get(step.name).facts.identifies or tuple(step.parameters)
-    named = _texts(step.parameters.get(name) for name in identifies)
+    named = _identifying(step)
     return bool(named) and named <= _texts(one.parameters.values())
+
+
+def _identifying(step: Step) -> frozenset[str]:
+    """The texts that tell which target a call acts on; of one without a row all that it says."""
+    identifies = catalog.get(step.name).facts.identifies or tuple(step.parameters)
+    return _texts(step.parameters.get(name) for name in identifies)
 
 
 def _texts(values: Iterable[Any]) -> frozenset[str]:

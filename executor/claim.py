@@ -19,7 +19,8 @@ from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.authority import Authority, KnownAccount
 from approvals.clearance import Verified
-from approvals.errors import BadAuthority, BadPlan, CountersignError, NotYet, Refused, WrongState
+from approvals.decisions import checks
+from approvals.errors import BadAuthority, CountersignError, NotYet, Refused, WrongState
 from approvals.models import Alert, AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
@@ -95,7 +96,7 @@ def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
         was, attempts = execution.execution_state, list(execution.attempts.all())
         if was is not ExecutionState.READY and not _may_be_taken_over(execution, attempts, now):
             return None
-        if was is ExecutionState.RUNNING and _is_done(execution, attempts):
+        if was is ExecutionState.RUNNING and checks.is_made(execution, attempts):
             # Nothing is left to permit: an approval that ran out meanwhile does not make a failure of what succeeded.
             claim = endings.claim_of(execution)
             endings.end(trail, claim, ExecutionState.SUCCEEDED, target.end_in_words(execution.revision.plan.steps))
@@ -113,9 +114,8 @@ def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
                 return None
             # What nobody has is not claimed by it: whoever wants to stop it still can, and it takes nobody's place. Whoever had
             # it and stands still must not wake up between the question and the end, though.
-            ready = was is ExecutionState.READY
             # Who asked in vain has said so: nobody has it, and no further token is needed to fence anybody off.
-            nobody = ready or not execution.worker
+            nobody = was is ExecutionState.READY or not execution.worker
             return Stopped(endings.claim_of(execution) if nobody else _won(trail, execution, now), reason)
         if isinstance(judged, Later):
             return judged
@@ -205,15 +205,6 @@ def _may_be_taken_over(execution: Execution, attempts: Collection[Attempt], now:
 def _left_nothing(attempt: Attempt) -> bool:
     """Whether it definitely had no effect and its step may be made all the same: it was to be tried again, or a rehearsal."""
     return attempt.state == AttemptState.REJECTED and (attempt.may_repeat or attempt.rehearsal)
-
-
-def _is_done(execution: Execution, attempts: Collection[Attempt]) -> bool:
-    """Whether every step of the plan was made and has settled, and only the end was not written."""
-    try:
-        steps = len(execution.revision.plan.steps)
-    except BadPlan:
-        return False
-    return {attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED} == set(range(steps))
 
 
 def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: datetime) -> None:

@@ -186,16 +186,9 @@ def _took_effect(execution: Execution, claim: Claim, attempt: Attempt, how: str,
     steps = execution.revision.plan.steps
     with audit.recorded() as trail:
         endings.settle(trail, claim, attempt, how=how, made=made)
-        if attempt.step + 1 == len(steps):
-            endings.end(trail, claim, ExecutionState.SUCCEEDED, f"It took effect, by {how}. {target.end_in_words(steps)}")
-        elif execution.execution_state is ExecutionState.UNKNOWN:
-            endings.end(
-                trail,
-                claim,
-                ExecutionState.FAILED,
-                f"Step {attempt.step + 1} took effect, by {how}; the {len(steps) - attempt.step - 1} after it were not made. "
-                "File them again.",
-            )
+        if attempt.step + 1 == len(steps) or execution.execution_state is ExecutionState.UNKNOWN:
+            whole = f"It took effect, by {how}. {target.end_in_words(steps)}"
+            endings.end_after(trail, claim, attempt, len(steps), how=how, whole=whole)
         else:
             _let_go(claim, timedelta(0))  # the next sweep hands the steps that are left to whoever is free
 

@@ -165,6 +165,18 @@ def settle(trail: Trail, claim: Claim, attempt: Attempt, *, how: str, made: str 
     )
 
 
+def end_after(trail: Trail, claim: Claim, attempt: Attempt, steps: int, *, how: str, whole: str) -> None:
+    """End with the step of this attempt, which took effect by `how`: nothing after it is made. `whole` is said of the last one.
+
+    In the caller's transaction. Raises Superseded.
+    """
+    if left := steps - attempt.step - 1:
+        said = f"Step {attempt.step + 1} took effect, by {how}; the {left} after it were not made. File them again."
+        end(trail, claim, ExecutionState.FAILED, said)
+    else:
+        end(trail, claim, ExecutionState.SUCCEEDED, whole)
+
+
 def _overtake(trail: Trail, claim: Claim) -> None:
     """Whoever was about to say how it went need not any more: it is known."""
     for waiting in Statement.objects.filter(execution_id=claim.execution_id, state=StatementState.OPEN):

@@ -157,11 +157,7 @@ def _settled_and_wanted(cleared: Cleared, attempt: Attempt, how: str, made: str)
         endings.settle(trail, claim, attempt, how=how, made=made)
         if execution is None or execution.execution_state is not ExecutionState.UNKNOWN:
             return True
-        if left := len(steps) - attempt.step - 1:
-            said = f"Step {attempt.step + 1} took effect, by AWS's answer; the {left} after it were not made. File them again."
-            endings.end(trail, claim, ExecutionState.FAILED, said)
-        else:
-            endings.end(trail, claim, ExecutionState.SUCCEEDED, target.end_in_words(steps))
+        endings.end_after(trail, claim, attempt, len(steps), how="AWS's answer", whole=target.end_in_words(steps))
     return False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef, Q
@@ -115,17 +115,19 @@ def must_be_in_nobodys_hands(request: ApprovalRequest, now: datetime | None = No
     """Nobody carries it out now, and not all of it was made. Raises WrongState."""
     begun = Execution.objects.filter(revision__request=request).exclude(state=ExecutionState.ABORTED)
     begun = begun.exclude(_of_a_former(request))
-    if begun.exclude(let_go(now or timezone.now())).exists() or any(map(_is_made, begun.select_related("revision"))):
+    if begun.exclude(let_go(now or timezone.now())).exists() or any(
+        is_made(one, one.attempts.all()) for one in begun.select_related("revision")
+    ):
         raise WrongState(_BEGUN)
 
 
-def _is_made(execution: Execution) -> bool:
-    """Whether every step has succeeded and only the end was not written."""
-    made = set(execution.attempts.filter(state=AttemptState.SUCCEEDED).values_list("step", flat=True))
+def is_made(execution: Execution, attempts: Iterable[Attempt]) -> bool:
+    """Whether every step of the plan was made and has settled, and only the end was not written. `attempts` are all its own."""
     try:
-        return bool(made) and len(made) >= len(execution.revision.plan.steps)
+        steps = len(execution.revision.plan.steps)
     except BadPlan:
         return False
+    return {attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED} == set(range(steps))
 
 
 def must_be_editable(request: ApprovalRequest, person: Person, now: datetime) -> None:

@@ -13,21 +13,30 @@ from executor import outside, run
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 
 
+def signed_anew(stage: Stage) -> Execution:
+    """Sent back and signed anew: the execution of the next revision."""
+    former = {one.pk for one in Execution.objects.all()}
+    decisions.send_back(ApprovalRequest.objects.get().pk, stage.cast.person("bob"), message="say why")
+    stage.cast.sign_review(stage.cast.sign_confirm(ApprovalRequest.objects.get()))
+    return Execution.objects.exclude(pk__in=former).get()
+
+
+def looks_later(stage: Stage, former: Execution) -> None:
+    """Two workers take one each: what is due of the former one is not what the next worker takes."""
+    stage.sql("UPDATE approvals_outboxmessage SET due_at = now() + interval '1 minute' WHERE subject = %s", str(former.pk))
+
+
 @pytest.mark.parametrize("how", ["sent back", "sent back while paused"])
 def test_the_next_ones_claim_is_no_riddle(stage: Stage, how: str) -> None:
     """Sent back and signed anew; both executions are due at once, and the old one is ended while the new one is being claimed."""
     former = stage.cast.approved()
-    request = ApprovalRequest.objects.get()
     if how == "sent back while paused":
         stage.cast.paused()
         stage.execute()  # both wait now, and are due at once when it is resumed
-    decisions.send_back(request.pk, stage.cast.person("bob"), message="say why")
-    stage.cast.sign_review(stage.cast.sign_confirm(ApprovalRequest.objects.get()))
-    newer = Execution.objects.exclude(pk=former.pk).get()
+    newer = signed_anew(stage)
     if how == "sent back while paused":
         stage.resume()
-    # Two workers take one each.
-    stage.sql("UPDATE approvals_outboxmessage SET due_at = now() + interval '1 minute' WHERE subject = %s", str(former.pk))
+    looks_later(stage, former)
     with stage.frozen_at("claimed-outside") as thaw:
         with stage.acting("execution"):
             run.carry_out(former.pk, patience=QUICK)
@@ -41,11 +50,8 @@ def test_the_next_ones_claim_is_no_riddle(stage: Stage, how: str) -> None:
 def test_the_former_one_looks_once_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newer one, which nobody had when it looked, is claimed and claims outside before S3 answers."""
     former = stage.cast.approved()
-    request = ApprovalRequest.objects.get()
-    decisions.send_back(request.pk, stage.cast.person("bob"), message="say why")
-    stage.cast.sign_review(stage.cast.sign_confirm(ApprovalRequest.objects.get()))
-    newer = Execution.objects.exclude(pk=former.pk).get()
-    stage.sql("UPDATE approvals_outboxmessage SET due_at = now() + interval '1 minute' WHERE subject = %s", str(former.pk))
+    newer = signed_anew(stage)
+    looks_later(stage, former)
     real = outside.must_be_unclaimed
     with ExitStack() as stack:
         thaws: list[Any] = []

@@ -16,10 +16,9 @@ from approvals.errors import WrongState
 from approvals.models import ApprovalRequest, Execution
 from approvals.statements import Outcome
 from approvals.states import Status
-from executor import run
 from portal.review_page import page_of
 from tests import cast as standing
-from tests.executor.stage import QUICK, Stage, fresh
+from tests.executor.stage import Stage, fresh
 from tests.executor.test_restores import restored  # noqa: F401 - a fixture
 from tests.portal.hands import browser_of
 
@@ -35,20 +34,35 @@ def close_page(stage: Stage, request: ApprovalRequest) -> int:
     return int(found.status_code)
 
 
+def unknown_in_a_draft(stage: Stage, restored: Callable[[], Callable[..., None]]) -> Execution:  # noqa: F811
+    """The call was made, a backup restored, and bob sends the request back before the executor has looked."""
+    former = stage.cast.approved()
+    restore = restored()
+    stage.execute()
+    restore()
+    decisions.send_back(ApprovalRequest.objects.get().pk, stage.cast.person("bob"), message="wait")
+    stage.sweep()
+    assert (fresh(former).state, len(stage.calls())) == ("unknown", 1)
+    return former
+
+
+def closed(stage: Stage, former: Execution, outcome: Outcome) -> None:
+    """Two persons sign how it went, and that is put in force."""
+    said = statements.propose_closing(
+        former.pk, stage.cast.person("bob"), outcome=outcome, evidence="the console shows it", reason="I looked"
+    )
+    for handle in ("bob", "carol"):
+        stage.cast.sign_statement(said, handle)
+    stage.sweep()
+
+
 def test_after_a_restore_what_was_sent_back_is_not_stuck(
     stage: Stage,
     restored: Callable[[], Callable[..., None]],  # noqa: F811
 ) -> None:
     """The call was made, a backup restored; bob sends the request back before the executor has looked: its former execution is
     unknown by its claim. Then it can be closed in the portal, and the request says what is the matter."""
-    former = stage.cast.approved()
-    restore = restored()
-    stage.execute()
-    restore()
-    request = ApprovalRequest.objects.get()
-    decisions.send_back(request.pk, stage.cast.person("bob"), message="wait")
-    stage.sweep()
-    assert (fresh(former).state, len(stage.calls())) == ("unknown", 1)
+    former = unknown_in_a_draft(stage, restored)
     request = ApprovalRequest.objects.get()
     # It cannot be signed anew, withdrawn or run out while that is open, so it must be possible to close it.
     with pytest.raises(WrongState):
@@ -58,33 +72,11 @@ def test_after_a_restore_what_was_sent_back_is_not_stuck(
     assert (request.status(), close_page(stage, request)) == (Status.UNKNOWN, 200)
     assert page_of(request).status is Status.UNKNOWN
     assert [row["status"] for row in export.request_rows()] == [str(Status.UNKNOWN)]
-    said = statements.propose_closing(
-        former.pk, stage.cast.person("bob"), outcome=Outcome.SUCCEEDED, evidence="the console shows it", reason="I looked"
-    )
-    for handle in ("bob", "carol"):
-        stage.cast.sign_statement(said, handle)
-    stage.sweep()
+    closed(stage, former, Outcome.SUCCEEDED)
     assert fresh(former).state == "succeeded"
     # What it was about is over, and nobody need keep the draft that is left of it.
     decisions.withdraw(request.pk, stage.cast.person("alice"))
     assert ApprovalRequest.objects.get().status() is Status.DONE
-
-
-def test_the_former_ones_riddle_can_be_closed(stage: Stage) -> None:
-    """As in test_former_executions: the former execution was called unknown while the new one was carried out."""
-    former = stage.cast.approved()
-    request = ApprovalRequest.objects.get()
-    decisions.send_back(request.pk, stage.cast.person("bob"), message="say why")
-    stage.cast.sign_review(stage.cast.sign_confirm(ApprovalRequest.objects.get()))
-    newer = Execution.objects.exclude(pk=former.pk).get()
-    stage.sql("UPDATE approvals_outboxmessage SET due_at = now() + interval '1 minute' WHERE subject = %s", str(former.pk))
-    with stage.frozen_at("claimed-outside") as thaw:
-        with stage.acting("execution"):
-            run.carry_out(former.pk, patience=QUICK)
-        thaw()
-    stage.sweep()
-    assert fresh(newer).state == "succeeded"
-    assert fresh(former).state == "aborted", fresh(former).outcome
 
 
 def test_the_current_one_can_be_closed(stage: Stage) -> None:

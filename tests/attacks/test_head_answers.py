@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 import pytest
 
 from approvals.plan import Step
 from executor import run
-from executor.sandbox.world import DEMO, DemoWorldFacts
-from tests.cast import Cast, seal
+from tests.executor.own_guardrails import BUCKET, cast, client, facts  # noqa: F401 - fixtures
 from tests.executor.stage import Stage, attempts, fresh
-from tests.executor.test_realistic_plans import BUCKET, client
 from tests.executor.test_steps import approved
 
 OPERATIONS = ("s3:DeleteObject",)
-
-
-@pytest.fixture
-def facts() -> DemoWorldFacts:
-    first = replace(DEMO.guardrails[0], operations=OPERATIONS, resources=("arn:{partition}:*:*:*:*",))
-    return replace(DEMO, guardrails=(first, *DEMO.guardrails[1:]))
-
-
-@pytest.fixture
-def cast(facts: DemoWorldFacts, cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
-    return seal(tmp_path, settings, whole=True, operations=list(OPERATIONS), resources=["arn:aws:*:*:*:*"])
 
 
 @pytest.mark.parametrize("body", [b"", b"x"], ids=["empty", "one byte"])

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from approvals.plan import Step
 from executor import run
-from executor.sandbox.world import DEMO, DemoWorldFacts
-from tests.cast import Cast, seal
+from executor.sandbox.world import DEMO
+from tests.executor.own_guardrails import BUCKET, cast, client, facts  # noqa: F401 - fixtures
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_drift import swapped
-from tests.executor.test_realistic_plans import client
 from tests.executor.test_steps import approved
 
-BUCKET = "prod-invoices-111122223333"
 OPERATIONS = (
     "dynamodb:DeleteTable",
     "dynamodb:RestoreTableToPointInTime",
@@ -31,17 +28,6 @@ OPERATIONS = (
     "s3:DeleteObject",
     "s3:PutBucketPolicy",
 )
-
-
-@pytest.fixture
-def facts() -> DemoWorldFacts:
-    first = replace(DEMO.guardrails[0], operations=OPERATIONS, resources=("arn:{partition}:*:*:*:*",))
-    return replace(DEMO, guardrails=(first, *DEMO.guardrails[1:]))
-
-
-@pytest.fixture
-def cast(facts: DemoWorldFacts, cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
-    return seal(tmp_path, settings, whole=True, operations=list(OPERATIONS), resources=["arn:aws:*:*:*:*"])
 
 
 def restored_elsewhere_then_deleted(stage: Stage) -> tuple[tuple[Step, ...], Callable[[], None]]:

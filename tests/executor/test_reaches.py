@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import pytest
 
 from approvals.authority import KnownAccount
@@ -19,8 +17,8 @@ from approvals.plan import Step
 from executor import answers, aws, run, target
 from executor.claim import Later
 from executor.errors import NotNamed
-from executor.sandbox.world import DEMO, DemoWorldFacts
-from tests.cast import Cast, seal
+from executor.sandbox.world import DEMO
+from tests.executor.own_guardrails import cast, client, facts  # noqa: F401 - fixtures
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_sessions_in_hand import session_of
 from tests.executor.test_steps import approved
@@ -47,25 +45,6 @@ class Case:
     others: tuple[Call, ...]
     arn: str
     permitted: bool = False
-
-
-@pytest.fixture
-def facts() -> DemoWorldFacts:
-    first = replace(DEMO.guardrails[0], operations=OPERATIONS, resources=("arn:{partition}:*:*:*:*",))
-    return replace(DEMO, guardrails=(first, *DEMO.guardrails[1:]))
-
-
-@pytest.fixture
-def cast(facts: DemoWorldFacts, cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
-    return seal(tmp_path, settings, whole=True, operations=list(OPERATIONS), resources=["arn:aws:*:*:*:*"])
-
-
-@contextmanager
-def client(stage: Stage, service: str) -> Iterator[Any]:
-    """As the administrator of the account, who may do everything."""
-    made: Any = boto3.Session(**stage.aws.credentials("mallory")).client
-    with closing(made(service, endpoint_url=stage.aws.endpoint_url)) as found:
-        yield found
 
 
 def blue_green(stage: Stage) -> Case:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
 
-import boto3
 import pytest
 
 from approvals.plan import Step
-from executor.sandbox.world import DEMO, DemoWorldFacts
-from tests.cast import Cast, seal
+from executor.sandbox.world import DEMO
+from tests.executor.own_guardrails import BUCKET, cast, client, facts  # noqa: F401 - fixtures
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import approved
 
-BUCKET = "prod-invoices-111122223333"
 OPERATIONS = (
     "dynamodb:CreateTable",
     "dynamodb:DeleteTable",
@@ -88,25 +83,6 @@ OPERATIONS = (
     "ssm:DeleteParameter",
     "ssm:PutParameter",
 )
-
-
-@pytest.fixture
-def facts() -> DemoWorldFacts:
-    first = replace(DEMO.guardrails[0], operations=OPERATIONS, resources=("arn:{partition}:*:*:*:*",))
-    return replace(DEMO, guardrails=(first, *DEMO.guardrails[1:]))
-
-
-@pytest.fixture
-def cast(facts: DemoWorldFacts, cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
-    return seal(tmp_path, settings, whole=True, operations=list(OPERATIONS), resources=["arn:aws:*:*:*:*"])
-
-
-@contextmanager
-def client(stage: Stage, service: str) -> Iterator[Any]:
-    """As the administrator of the account, who may do everything."""
-    made: Any = boto3.Session(**stage.aws.credentials("mallory")).client
-    with closing(made(service, endpoint_url=stage.aws.endpoint_url, region_name=DEMO.region)) as found:
-        yield found
 
 
 def versioning_on_then_delete_objects(stage: Stage) -> tuple[Step, ...]:
