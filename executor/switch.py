@@ -22,13 +22,15 @@ def must_not_be_paused(trail: Trail, known: Authority, now: datetime) -> frozens
     """Raise NotYet while a pause holds; else return those that were resumed. What does not verify pauses, and is an alert."""
     found = statements.pauses(known, authority.relying_party())
     for what in found.forged:
-        raise_once(
-            trail,
-            AlertKind.FORGERY,
-            title="A pause or a resuming of executions does not verify",
-            detail=f"{what} A pause of such rows holds, and a resuming of such rows resumes nothing. Find out who wrote them.",
-            actor=ACTOR,
-        )
+        _tell(trail, "pause", f"{what} A pause of such rows holds until two administrators resume it. Find out who wrote them.")
+    for resuming, why in found.spoiled:
+        statements.take_back(trail, resuming, why, ACTOR, now)
+        _tell(trail, "resuming", f"{why} It resumes nothing and was taken back. Find out who wrote its rows before you resume.")
     if found.holding:
         raise NotYet(f"{statements.PAUSED}: {statements.words_of(found.holding[0])}", until=now + LOOK_AGAIN)
     return found.resumed
+
+
+def _tell(trail: Trail, what: str, detail: str) -> None:
+    title = f"A {what} of executions does not verify"
+    raise_once(trail, AlertKind.FORGERY, title=title, detail=detail, actor=ACTOR)

@@ -68,6 +68,11 @@ def url_of(statement: Statement, verb: str = "change") -> str:
     return reverse(f"admin:approvals_statement_{verb}", args=[statement.pk])
 
 
+def sign_words(statement: Statement) -> str:
+    """What the page is called where a person signs it. A pause is not denied."""
+    return "Sign" if statement.kind == Statement.Kind.PAUSE else "Sign or deny"
+
+
 def status_of(statement: Statement, have: int, now: datetime) -> str:
     """The status that people read, as a word of `portal.templatetags`."""
     if statement.state != StatementState.OPEN:
@@ -110,7 +115,7 @@ def page_of(statement: Statement, person: Person, *, now: datetime | None = None
 
 def _buttons(statement: Statement, person: Person, why_not: str, now: datetime) -> Iterator[Offer]:
     if not why_not:
-        yield Offer("sign", "Sign or deny", url_of(statement, "sign"), "main")
+        yield Offer("sign", sign_words(statement), url_of(statement, "sign"), "main")
     if not statements.why_not_withdraw(statement, person, now=now):
         yield Offer("withdraw", "Withdraw", url_of(statement, "withdraw"))
 

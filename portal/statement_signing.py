@@ -21,7 +21,7 @@ from approvals.states import StatementState, Verdict
 from portal import ceremony, refusals, software_authenticator
 from portal.ceremony import Typed
 from portal.scene import Scene
-from portal.statement_page import page_of, url_of
+from portal.statement_page import page_of, sign_words, url_of
 from portal.unknown import execution_of, unknown_of
 from portal.viewer import Viewer
 
@@ -182,7 +182,7 @@ def _form(scene: StatementScene, *, problem: CountersignError | None = None) -> 
     post = scene.http.POST
     return scene.page(
         "portal/statement_sign.html",
-        "Sign or deny",
+        sign_words(scene.statement),
         refusals.status_of(problem) if problem else 200,
         problem=str(problem or ""),
         typed_reason=post.get("reason", ""),

@@ -34,6 +34,7 @@ def begin(statement_id: UUID, person: Person, verdict: Verdict, *, now: datetime
     with transaction.atomic():
         statement = locked(statement_id)
         must_be_signable(statement, person, now=now)
+        _must_have_verdict(statement.kind, verdict)
         return ceremonies.begin(_KIND, statement, person, verdict, now)
 
 
@@ -53,13 +54,12 @@ def sign(
     Raises NotAllowed, AlreadyReviewed, WrongState, Expired, StaleRevision, BadSignature, Refused.
     """
     now = now or timezone.now()
-    if verdict not in (Verdict.APPROVE, Verdict.DENY):
-        raise Refused("A statement is signed or denied.")
     reason = given_reason(reason, needed=verdict is Verdict.DENY)
     ceremonies.consume(_KIND, nonce, person, now)
     actor = f"person:{person.handle}"
     with audit.recorded() as trail:
         kind = Statement.objects.filter(pk=statement_id).values_list("kind", flat=True).first()
+        _must_have_verdict(kind, verdict)
         if kind == Statement.Kind.PAUSE:
             # Whoever is about to say that it makes a call says it before us, or finds the pause.
             switch.held_still(to_pause=True)
@@ -85,6 +85,17 @@ def sign(
         elif len(counted_signers(statement)) >= signers_needed(statement):
             outbox.put(OutboxKind.CLOSE, statement.pk)
     return statement
+
+
+def _must_have_verdict(kind: str | None, verdict: Verdict) -> None:
+    """Raise Refused for what a statement of this kind is not signed with.
+
+    A denied pause would be one more thing that rows can say of a pause that holds, and that pages and claims could judge apart.
+    """
+    if verdict not in (Verdict.APPROVE, Verdict.DENY):
+        raise Refused("A statement is signed or denied.")
+    if kind == Statement.Kind.PAUSE and verdict is Verdict.DENY:
+        raise Refused("A pause is not denied. Whoever made it withdraws it, or leaves it unsigned: it runs out in minutes.")
 
 
 def withdraw(statement_id: UUID, person: Person, *, now: datetime | None = None) -> Statement:

@@ -20,8 +20,8 @@ from approvals.audit import Trail
 from approvals.errors import BadAuthority, NotAllowed, NotYet, Refused
 from approvals.models import AlertKind, AuditKind, Person, Statement, StatementSignature
 from approvals.statements import texts
-from approvals.statements.writing import given_reason, new
-from approvals.states import StatementState, Verdict
+from approvals.statements.writing import end, given_reason, new
+from approvals.states import StatementState
 
 # To resume is no emergency; what was read a day ago is read again.
 RESUMED_WITHIN: Final = timedelta(days=1)
@@ -36,10 +36,7 @@ def held_still(*, to_pause: bool = False) -> None:
 
 
 def counting() -> QuerySet[Statement]:
-    """Every pause that ever was in force. One that was signed counts whatever its state says: that cannot be written by us.
-
-    A denial pauses nothing, once it has been verified: `standing.pauses`.
-    """
+    """Every pause that ever was in force. One that was signed counts whatever its state says: that cannot be written by us."""
     signed = StatementSignature.objects.filter(statement=OuterRef("pk"))
     return Statement.objects.filter(
         Q(state__in=[StatementState.IN_FORCE, StatementState.OVER]) | Exists(signed), kind=Statement.Kind.PAUSE
@@ -73,19 +70,21 @@ def words_of(pause: Statement) -> str:
     return f"since {pause.created_at:%Y-%m-%d %H:%M %Z} by {pause.proposer.handle}: {reason}"
 
 
-def in_force() -> list[Statement]:
-    """The pauses that are in force, as the tables tell: for pages. The newest first; one query, where no row is odd.
+def resumings() -> QuerySet[Statement]:
+    """Those in force. Whether their signatures verify the executor judges, and takes back what does not."""
+    return Statement.objects.filter(kind=Statement.Kind.RESUME, state=StatementState.IN_FORCE)
 
-    One that was signed and is in no state of a pause holds as well, until a resuming names it.
-    """
-    said_yes = StatementSignature.objects.filter(statement=OuterRef("pk")).exclude(verdict=Verdict.DENY)
-    denied = Q(~Exists(said_yes), state=StatementState.DENIED)
-    found = list(counting().exclude(state=StatementState.OVER).exclude(denied).select_related("proposer"))
-    if all(one.state == StatementState.IN_FORCE for one in found):
-        return found
-    resumings = Statement.objects.filter(kind=Statement.Kind.RESUME, state=StatementState.IN_FORCE)
-    over = {pause for one in resumings for pause in _pauses_of(one)}
-    return [one for one in found if one.state == StatementState.IN_FORCE or one.pk not in over]
+
+def in_force() -> list[Statement]:
+    """The pauses that hold, the newest first: those that count and that no resuming in force names, whatever their state says."""
+    found = list(counting().select_related("proposer"))
+    resumed = {pause for one in resumings() for pause in _pauses_of(one)} if found else set()
+    return [one for one in found if one.pk not in resumed]
+
+
+def take_back(trail: Trail, resuming: Statement, why: str, actor: str, now: datetime) -> None:
+    """A resuming in force that does not verify has resumed nothing: its pauses are shown as what they are, and resumed anew."""
+    end(trail, resuming, StatementState.REFUSED, f"Taken back: {why}", actor, now, was=StatementState.IN_FORCE)
 
 
 def waiting_to_resume(now: datetime | None = None) -> list[Statement]:

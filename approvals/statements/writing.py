@@ -83,9 +83,18 @@ def must_be_open(statement: Statement, now: datetime) -> None:
         raise Expired("The time for this statement has run out. Make it again if it is still wanted.")
 
 
-def end(trail: Trail, statement: Statement, state: StatementState, why: str, actor: str, now: datetime) -> None:
-    """End a statement that is open without being acted on. Raises WrongState when it has ended meanwhile."""
-    ended = Statement.objects.filter(pk=statement.pk, state=StatementState.OPEN).update(state=state, ended_at=now, ended_why=why)
+def end(
+    trail: Trail,
+    statement: Statement,
+    state: StatementState,
+    why: str,
+    actor: str,
+    now: datetime,
+    *,
+    was: StatementState = StatementState.OPEN,
+) -> None:
+    """End a statement that is open (or `was` otherwise), which nobody acts on. Raises WrongState when it ended meanwhile."""
+    ended = Statement.objects.filter(pk=statement.pk, state=was).update(state=state, ended_at=now, ended_why=why)
     if not ended:
         raise WrongState("Somebody else ended this statement a moment ago. Open it again.")
     statement.state, statement.ended_at, statement.ended_why = state, now, why

@@ -51,12 +51,14 @@ def test_one_administrator_pauses_everything_and_two_resume(stage: Stage) -> Non
     assert audit.verify().holds
 
 
-def test_a_pause_that_was_denied_pauses_nothing(stage: Stage) -> None:
-    """An administrator denies a pause before it is in force: nothing is paused, nobody is alarmed, true pauses can be resumed."""
+def test_a_pause_is_withdrawn_and_not_denied(stage: Stage) -> None:
+    """Nobody denies a pause; one that was withdrawn unsigned pauses nothing and alarms nobody, and true ones are resumed."""
     execution = stage.cast.approved()
     pause = statements.pause(stage.cast.person("dana"), reason="a mistake")
-    stage.cast.sign_statement(pause, "dana", Verdict.DENY)
-    assert (Statement.objects.get(pk=pause.pk).state, statements.in_force()) == ("denied", [])
+    with pytest.raises(Refused, match="A pause is not denied"):
+        stage.cast.sign_statement(pause, "erin", Verdict.DENY)
+    statements.withdraw(pause.pk, stage.cast.person("dana"))
+    assert (Statement.objects.get(pk=pause.pk).state, statements.in_force()) == ("withdrawn", [])
     stage.cast.paused("erin")
     stage.cast.resuming("dana", "erin")
     stage.execute()
