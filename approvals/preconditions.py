@@ -32,6 +32,8 @@ _TELLS_APART: Final = re.compile(
     r"^(?:[\w.]|\[\d+\])*"
     r"(?:(?<!Version)(?<!Revision)I[dD]|^id|[aA]rn|ARN|[iI]dentifier|Reference|[cC]reat\w*(?:Time|Date|At|On|[tT]imestamp))$"
 )
+# Of several things the moments in which they were made.
+_MADE_AT: Final = re.compile(r"^(?:[\w.]|\[\d+\])*\[\]\.[cC]reat\w*(?:Time|Date|At|On|[tT]imestamp)$")
 # Calls that may put another thing under a name that was there; tags are none.
 _MAKES: Final = re.compile(r"(?:Create(?!Tags)|Restore|Copy|Import|Upload|Complete|Register|Run)|PutObject$")
 # What no other value can be taken for.
@@ -155,24 +157,33 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
     if absent:
         # What is not there is not acted on: that the plan's own steps took it away is nobody's swap.
         return Comparison(() if earlier.altered else (Difference("the target", "there", "gone"),))
-    was = {} if earlier.remade else _group(expected, "identity")
-    if earlier.altered:
+    was, identity = {} if earlier.remade else _group(expected, "identity"), _identity(operation, step, now.state)
+    differ: list[Difference] = []
+    if earlier.rewritten:
+        if not earlier.made:
+            differ += _newer(was, identity)
         # Which one it is, and what the call acts on besides; not what it holds, which those steps were to change.
         reached = reach.expressions(operation, step.parameters)
         was = {name: value for name, value in was.items() if name in reached or _TELLS_APART.search(name)}
     changed = {name for one in earlier.touched for name in _set_by(one)}
-    differ = [*_between(was, _identity(operation, step, now.state), changed)]
-    if not earlier.altered:
+    differ += _between(was, identity, changed)
+    if not earlier.rewritten:
         differ += _between(_group(expected, "fields"), _fields(operation, step, now.state), changed)
     return Comparison(tuple(differ), status_of(step, now))
 
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """What the steps that were carried out may have done to a later one's target: named it, changed it, made it anew."""
+    """What the steps that were carried out may have done to a later one's target.
+
+    They named it (`touched`), changed something of it (`altered`), and that under names that are not theirs (`rewritten`); some
+    make things (`made`), or put it there anew (`remade`).
+    """
 
     touched: tuple[Step, ...]
     altered: bool
+    rewritten: bool
+    made: bool
     remade: bool
 
     @classmethod
@@ -185,7 +196,9 @@ class _Earlier:
         makers = [one for one in altering if _MAKES.match(one.operation)]
         away = any(_names_of(one) == _names_of(step) and catalog.get(one.name).facts.settled.gone for one in altering)
         remade = deleted or bool(makers and away)
-        return cls(touched, bool(altering) or deleted, remade)
+        # What another question reads is changed by the members of a call alone: no setting of a bucket changes its policy.
+        rewritten = any(one in makers or _question(one) in (None, _question(step)) for one in altering)
+        return cls(touched, bool(altering) or deleted, rewritten or deleted, bool(makers), remade)
 
 
 def touches(one: Step, step: Step) -> bool:
@@ -256,6 +269,13 @@ def _group(fact: Mapping[str, Any], name: str) -> Fact:
     # The bytes were signed, and yet could be anything.
     found = fact.get(name)
     return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _question(step: Step) -> tuple[str, str] | None:
+    """By which operation the target is read, of whatever name."""
+    operation = catalog.get(step.name)
+    describe = operation.facts.describe
+    return (operation.service, describe.operation) if describe is not None else None
 
 
 def _asked(step: Step) -> str | None:
@@ -369,6 +389,14 @@ def _between(was: Fact, now: Fact, changed: set[str]) -> Iterator[Difference]:
             continue
         if path not in now or was[path] != now[path] or isinstance(was[path], bool) is not isinstance(now[path], bool):
             yield Difference(_named(path), _words(was[path]), _words(now.get(path)))
+
+
+def _newer(was: Fact, now: Fact) -> Iterator[Difference]:
+    """Of what is one of several: what is there now that was made since. That one is gone may be the plan's own doing."""
+    for path in was:
+        old, new = was[path], now.get(path)
+        if _MADE_AT.search(path) and isinstance(old, list) and isinstance(new, list) and any(one not in old for one in new):
+            yield Difference(_named(path), _words(old), _words(new))
 
 
 def _named(path: str) -> str:

@@ -278,6 +278,49 @@ def test_what_the_plan_itself_changes_of_what_identifies_a_target_is_no_drift(
     assert preconditions.compare(step, expected, reading, done=[earlier]).drift == ()
 
 
+BLOCK = Step("s3", "PutPublicAccessBlock", {"Bucket": "b", "PublicAccessBlockConfiguration": {"BlockPublicAcls": True}})
+NO_MORE = Step("lambda", "PutFunctionConcurrency", {"FunctionName": "f", "ReservedConcurrentExecutions": 0})
+KEYS = [{"Name": "a", "CreatedDate": "2026-01-01"}, {"Name": "b", "CreatedDate": "2026-02-01"}]
+ANEW = {"Name": "b", "CreatedDate": "2026-03-01"}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "step", "was", "now"),
+    [
+        (BLOCK, Step("s3", "DeleteBucketPolicy", {"Bucket": "b"}), {"Policy": "{}"}, {"Policy": '{"Statement": []}'}),
+        (BLOCK, Step("s3", "PutBucketPolicy", {"Bucket": "b", "Policy": "{}"}), {"Policy": "1"}, {"Policy": "2"}),
+        (NO_MORE, Step("lambda", "DeleteFunction", {"FunctionName": "f"}), {"CodeSha256": "1"}, {"CodeSha256": "2"}),
+        (
+            Step("route53", "DeleteKeySigningKey", {"HostedZoneId": "Z1", "Name": "a"}),
+            Step("route53", "DeleteKeySigningKey", {"HostedZoneId": "Z1", "Name": "b"}),
+            {"KeySigningKeys": KEYS},
+            {"KeySigningKeys": [ANEW]},
+        ),
+        (
+            Step("route53", "DeactivateKeySigningKey", {"HostedZoneId": "Z1", "Name": "b"}),
+            Step("route53", "DeleteKeySigningKey", {"HostedZoneId": "Z1", "Name": "b"}),
+            {"KeySigningKeys": KEYS},
+            {"KeySigningKeys": [KEYS[0], ANEW]},
+        ),
+    ],
+    ids=["a policy goes", "a policy is put", "a function goes", "another key went", "the key was switched off"],
+)
+def test_what_an_earlier_step_cannot_have_changed_is_compared(earlier: Step, step: Step, was: Any, now: Any) -> None:
+    """A setting of a bucket or a function changes nothing that another question reads, and of several keys makes none new."""
+    expected, same, other = fact(step, Reading(json.dumps(was))), Reading(json.dumps(was)), Reading(json.dumps(now))
+    assert preconditions.compare(step, expected, same, done=[earlier]).drift == ()
+    assert preconditions.compare(step, expected, other, done=[earlier]).drift != ()
+
+
+def test_a_key_that_the_plan_itself_makes_is_no_drift():
+    """A signing key is made, and the old one goes: one that is new was asked for."""
+    make = Step("route53", "CreateKeySigningKey", {"HostedZoneId": "Z1", "Name": "b", "CallerReference": "r", "Status": "ACTIVE"})
+    step = Step("route53", "DisableHostedZoneDNSSEC", {"HostedZoneId": "Z1"})
+    before, now = (Reading(json.dumps({"KeySigningKeys": keys})) for keys in (KEYS[:1], [KEYS[0], ANEW]))
+    assert preconditions.compare(step, fact(step, before), now, done=[make]).drift == ()
+    assert preconditions.compare(step, fact(step, before), now).drift != ()
+
+
 def test_what_a_step_without_a_row_may_have_made_is_no_drift():
     """Nobody can tell what a call makes that no row describes: what was not there may be there once it was made."""
     make, elsewhere = Step("s3", "CreateBucket", {"Bucket": "b"}), Step("athena", "DeleteWorkGroup", {"WorkGroup": "b"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,7 @@ OPERATIONS = (
     "s3:DeleteBucketPolicy",
     "s3:DeleteObject",
     "s3:PutBucketPolicy",
+    "s3:PutPublicAccessBlock",
 )
 
 
@@ -62,6 +64,19 @@ def an_object_after_another(stage: Stage) -> tuple[tuple[Step, ...], Callable[[]
 def a_policy_then_an_object(stage: Stage) -> tuple[tuple[Step, ...], Callable[[], None]]:
     (_, second), written = an_object_after_another(stage)
     return (Step("s3", "DeleteBucketPolicy", {"Bucket": BUCKET}), second), written
+
+
+def a_setting_then_the_policy(stage: Stage) -> tuple[tuple[Step, ...], Callable[[], None]]:
+    def policy(action: str) -> None:
+        allowed = {"Effect": "Allow", "Principal": "*", "Action": action, "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+        with client(stage, "s3") as s3:
+            s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+
+    policy("s3:GetObject")
+    return (
+        Step("s3", "PutPublicAccessBlock", {"Bucket": BUCKET, "PublicAccessBlockConfiguration": {"BlockPublicAcls": True}}),
+        Step("s3", "DeleteBucketPolicy", {"Bucket": BUCKET}),
+    ), lambda: policy("s3:PutObject")
 
 
 def exported_then_deleted(stage: Stage) -> tuple[tuple[Step, ...], Callable[[], None]]:
@@ -118,6 +133,7 @@ def an_object_that_was_not_there(stage: Stage) -> tuple[tuple[Step, ...], Callab
         an_object_after_another,
         an_object_that_was_not_there,
         a_policy_then_an_object,
+        a_setting_then_the_policy,
         exported_then_deleted,
         a_replica_then_its_source_goes,
     ],

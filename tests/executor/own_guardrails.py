@@ -23,12 +23,14 @@ BUCKET = "prod-invoices-111122223333"
 
 @pytest.fixture
 def facts(request: pytest.FixtureRequest) -> DemoWorldFacts:
+    """The demo's facts, whose first guardrail has the module's operations."""
     first = replace(DEMO.guardrails[0], operations=request.module.OPERATIONS, resources=("arn:{partition}:*:*:*:*",))
     return replace(DEMO, guardrails=(first, *DEMO.guardrails[1:]))
 
 
 @pytest.fixture
 def cast(request: pytest.FixtureRequest, facts: DemoWorldFacts, cloned_database: str, tmp_path: Any, settings: Any) -> Cast:
+    """Persons and authority over that guardrail, in a database of the test's own."""
     return seal(tmp_path, settings, whole=True, operations=list(request.module.OPERATIONS), resources=["arn:aws:*:*:*:*"])
 
 
