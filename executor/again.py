@@ -10,10 +10,12 @@ import random
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db.models import Max
 from django.utils import timezone
 
 from approvals.audit import Trail
 from approvals.models import Attempt, AuditKind, Execution
+from approvals.states import AttemptState
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
 
@@ -35,6 +37,17 @@ def bound(tries: int) -> timedelta:
     """The longest that may be waited after so many tries."""
     doubled = 1 << min(max(tries - 1, 0), 20)
     return min(FIRST * doubled, LONGEST)
+
+
+def delay_of(claim: Claim) -> timedelta:
+    """How long to wait before a step is begun again of which nothing was sent."""
+    return delay(claims_of_step(claim))
+
+
+def claims_of_step(claim: Claim) -> int:
+    """How often the step that is next was claimed: each step of a plan is, so earlier ones are no tries of it."""
+    made = Attempt.objects.filter(execution_id=claim.execution_id, state=AttemptState.SUCCEEDED)
+    return claim.token - (made.aggregate(last=Max("token"))["last"] or 0)
 
 
 def tries_of(attempt: Attempt) -> int:

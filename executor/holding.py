@@ -123,7 +123,7 @@ def _put_off(claim: Claim, error: AwsError, what: str) -> Later:
     log.warning("no claim outside the database, so no call: %s", error)
     _say_if_there_is_no_place(error)
     why = f"{what} {error}"
-    until = timezone.now() + again.delay(claim.token)
+    until = timezone.now() + again.delay_of(claim)
     with audit.recorded() as trail:
         again.put_off(trail, claim, until, why)
     return Later(until, why)

@@ -52,7 +52,7 @@ def _trouble(cleared: Cleared, at: int, step: Step) -> str | Later:
         return backups.why_no_use(reading, backup, answer, there)
     except AwsError as error:
         if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and error.passing):
-            until, said = timezone.now() + again.delay(cleared.claim.token), f"The backup could not be looked at. {error}"
+            until, said = timezone.now() + again.delay_of(cleared.claim), f"The backup could not be looked at. {error}"
             with audit.recorded() as trail:
                 again.put_off(trail, cleared.claim, until, said)
             return Later(until, said)

@@ -105,7 +105,7 @@ def opened_step(claim: Claim, cleared: Cleared, step: Step) -> Opened | Later | 
 def _not_begun(claim: Claim, error: AwsError, what: str) -> Later | None:
     """Nothing was sent for this step: later, where AWS may have a better answer then; else it ends without the call."""
     if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and error.passing):
-        until = timezone.now() + again.delay(claim.token)
+        until = timezone.now() + again.delay_of(claim)
         with audit.recorded() as trail:
             again.put_off(trail, claim, until, str(error))
         return Later(until, str(error))

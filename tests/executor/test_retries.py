@@ -13,12 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.models import Attempt, AuditEntry, Execution, OutboxMessage
-from executor import again
+from approvals.plan import Step
+from executor import again, run
+from executor.claim import Later
 from portal.review_page import page_of
 from portal.timeline import timeline_of
 from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_evidence import learn
+from tests.executor.test_steps import approved
+
+CHANGES = ({"TableClass": "STANDARD_INFREQUENT_ACCESS"}, {"DeletionProtectionEnabled": True}, {"TableClass": "STANDARD"})
 
 
 def execute_again(stage: Stage, times: int = 1) -> None:
@@ -79,6 +84,28 @@ def test_nobody_comes_back_before_the_time(stage: Stage, monkeypatch: pytest.Mon
     assert "ThrottlingException" in said["why"]
     assert said["until"] == found.lease_until.isoformat()
     assert stage.alerts() == []
+
+
+def test_the_steps_before_are_no_tries_of_a_late_one(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """STS hiccups at the third step of a plan: it is begun again as soon as a first step would be."""
+    monkeypatch.setattr(again, "delay", again.bound)
+    monkeypatch.setattr(again, "FIRST", timedelta(minutes=1))
+    execution = approved(stage, *(Step("dynamodb", "UpdateTable", {"TableName": "prod-orders", **one}) for one in CHANGES))
+    with stage.acting("execution"):
+        for made in (1, 2):
+            run.carry_out(execution.pk)
+            assert attempts(execution) == ["succeeded"] * made
+    with Wire(stage.aws.endpoint_url, "AssumeRole", "throttle before") as wire:
+        stage.endpoint = wire.url
+        with stage.acting("execution"):
+            later = run.carry_out(execution.pk)
+        assert wire.received
+        stage.endpoint = ""
+    assert isinstance(later, Later)
+    assert "AssumeRole" in later.why or "Throttling" in later.why
+    until = fresh(execution).lease_until
+    assert until is not None
+    assert timedelta(0) < until - timezone.now() <= timedelta(minutes=1)
 
 
 def test_after_eight_tries_it_has_failed(stage: Stage) -> None:
