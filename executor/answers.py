@@ -124,10 +124,18 @@ NEVER_SENT: Final = (
     said_by_botocore.UnsupportedSignatureVersionError,
     said_by_botocore.ValidationError,
 )
+
+
+class GarbledAnswer(Exception):
+    """A 2xx whose body is not what its headers or its protocol promise; botocore takes it for an empty success."""
+
+
+_NO_CONTENT: Final = 204
 # What an unreadable answer makes botocore's parsers stumble over.
 GARBLED: Final = (
     BotoCoreError,
     ResponseParserError,
+    GarbledAnswer,
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -164,10 +172,6 @@ class Unknown:
 
 
 Answer = Accepted | Rejected | Unknown
-
-
-class GarbledAnswer(Exception):
-    """A 2xx whose body is not what its headers or its protocol promise; botocore takes it for an empty success."""
 
 
 def of_error(error: Exception) -> Answer:
@@ -228,8 +232,19 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
             json.loads(body or b"null")
         except ValueError as error:
             raise GarbledAnswer("the answer is no JSON") from error
-    if not body and model.service_model.resolved_protocol == "json" and getattr(model.output_shape, "members", None):
+    if not body and http_response.status_code != _NO_CONTENT and _promises_a_body(model):
         raise GarbledAnswer("the answer is empty")
+
+
+def _promises_a_body(model: Any) -> bool:
+    """Whether an answer without a body says nothing at all. Of REST in JSON that is certain of what is read alone."""
+    if model.http["method"] == "HEAD" or (model.service_model.resolved_protocol == "rest-json" and model.http["method"] != "GET"):
+        return False
+    shape = model.output_shape
+    members = getattr(shape, "members", None) or {}
+    if (payload := getattr(shape, "serialization", {}).get("payload")) is not None:
+        return bool(members[payload].type_name == "structure")
+    return any("location" not in member.serialization for member in members.values())
 
 
 def in_words(error: Exception) -> str:

@@ -7,13 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from approvals.authority import KnownAccount
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from executor import aws, target
-from executor.errors import AwsRefused
+from executor.errors import AwsError, AwsRefused
 from executor.sandbox.world import DEMO
+from tests.executor.own_guardrails import BUCKET
+from tests.executor.proxy import FAULTS, Wire
 from tests.executor.stage import Stage
 from tests.executor.test_evidence import learn
 
@@ -101,3 +104,26 @@ def test_looks_are_no_proof_and_no_alarm(stage: Stage, settings: Any) -> None:
     assert sources
     assert all(source.startswith("read-") for source in sources)
     assert stage.alerts() == []
+
+
+@pytest.mark.parametrize(
+    ("step", "question"),
+    [
+        (STEP, "DescribeTable"),
+        (Step("rds", "DeleteDBInstance", {"DBInstanceIdentifier": "prod"}), "DescribeDBInstances"),
+        (Step("s3", "DeletePublicAccessBlock", {"Bucket": BUCKET}), f"GET /{BUCKET}"),
+    ],
+    ids=["JSON", "XML", "S3"],
+)
+def test_whatever_breaks_while_a_target_is_read_is_an_error_of_ours(stage: Stage, step: Step, question: str) -> None:
+    """AWS refused, or gave no answer that can be used: whoever looks waits or says so, and stumbles over no other error."""
+    where = Where(DEMO.account, DEMO.region)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aws, "_AGAIN", aws._AGAIN.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"})))
+        for fault in (one for one in FAULTS if not one.startswith("hang")):
+            with Wire(stage.aws.endpoint_url, question, fault) as wire:
+                stage.endpoint = wire.url
+                with stage.acting("execution"), pytest.raises(AwsError):
+                    target.read_text(aws.reading(ACCOUNT, target.policy(step, where, acting=False), region=DEMO.region), step)
+                assert wire.received, fault
+                stage.endpoint = ""
