@@ -13,6 +13,7 @@ from botocore import exceptions as said_by_botocore
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from django.db import connection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from approvals.trail_event import decides_nothing
 from executor.errors import AwsRefused, AwsUnavailable
@@ -67,7 +68,6 @@ _NOT_CONNECTED: Final = (
     discovery.EndpointDiscoveryRefreshFailed,
     said_by_botocore.ConnectTimeoutError,
     said_by_botocore.EndpointConnectionError,
-    said_by_botocore.ProxyConnectionError,
 )
 NEVER_SENT: Final = (
     *_NOT_CONNECTED,
@@ -178,9 +178,21 @@ def of_error(error: Exception) -> Answer:
     """What an error of one wire call says of its effect. What is not known here to have been raised before sending is Unknown."""
     if isinstance(error, ClientError):
         return named(error)
-    if isinstance(error, NEVER_SENT):
-        return Rejected("NotSent", f"The request was not sent: {in_words(error)}", passing=isinstance(error, _NOT_CONNECTED))
+    not_connected = isinstance(error, _NOT_CONNECTED) or _reached_no_proxy(error)
+    if not_connected or isinstance(error, NEVER_SENT):
+        return Rejected("NotSent", f"The request was not sent: {in_words(error)}", passing=not_connected)
     return Unknown(f"No answer that could be used came back: {in_words(error)}")
+
+
+def _reached_no_proxy(error: Exception) -> bool:
+    """Whether there was no connection to the proxy that the request could have gone over.
+
+    urllib3 blames the proxy for a connection that was lost under way, too: closing it, it forgets that it had been there.
+    """
+    if not isinstance(error, said_by_botocore.ProxyConnectionError):
+        return False
+    cause = getattr(getattr(error, "kwargs", {}).get("error"), "original_error", None)
+    return isinstance(cause, NewConnectionError | ConnectTimeoutError)
 
 
 def named(error: ClientError) -> Answer:

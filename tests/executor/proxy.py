@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from executor.aws import READER
 
@@ -64,8 +64,11 @@ class Wire:
     The first `times` of them are broken, all where it is 0; where `after` names an operation, only those that come after one
     of it. An operation is chosen by its name; `DryRun` beside it ("TerminateInstances/DryRun") chooses EC2's rehearsals, and
     the bare name then means the calls that are none. So does `AssumeRole/Read` for the sessions that only read, and the bare
-    name then means those that act. A star at the end stands for any rest.
+    name then means those that act. A star at the end stands for any rest. Once a request came whose name begins with `until`,
+    nobody listens there any more.
     """
+
+    until: str = ""
 
     def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0, after: str = "") -> None:
         self.received = 0
@@ -105,9 +108,13 @@ class Wire:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
+        # Whoever takes it for an HTTP proxy writes the whole address.
+        handler.path = urlunsplit(("", "", *urlsplit(handler.path)[2:4], ""))
         name = operation_of(handler.command, handler.path, dict(handler.headers.items()), body)
         begun = not self._after or bool(self.seen[self._after])
         self.seen[name] += 1
+        if self.until and name.startswith(self.until):
+            self._server.socket.shutdown(socket.SHUT_RDWR)
         named = name.startswith(self._operation[:-1]) if self._operation.endswith("*") else name == self._operation
         chosen = begun and named
         self.bodies += [body] if chosen else []

@@ -7,6 +7,7 @@ import inspect
 import socket
 import ssl
 from typing import Any
+from unittest.mock import ANY
 
 import botocore.exceptions
 import botocore.session
@@ -16,9 +17,12 @@ from botocore.discovery import EndpointDiscoveryRefreshFailed
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
 
 from executor.answers import THROTTLING, UNDER_WAY, Rejected, Unknown, named, of_error, passes
 
+PROXY = HTTPConnection("proxy")
 # Raised with the request under way or answered, or by what is no single call at all: nothing follows from them.
 DECIDE_NOTHING = {
     "AwsChunkedWrapperError",
@@ -33,6 +37,7 @@ DECIDE_NOTHING = {
     "MissingServiceIdError",
     "OperationNotPageableError",
     "PaginationError",
+    "ProxyConnectionError",
     "ReadTimeoutError",
     "ResponseStreamingError",
     "SSLError",
@@ -46,7 +51,7 @@ DECIDE_NOTHING = {
 }
 BY_CODE = {"ClientError", "EventStreamError"}
 # Of those that never went out, the ones that may go out a little later.
-NOT_CONNECTED = {"ConnectTimeoutError", "EndpointConnectionError", "ProxyConnectionError"}
+NOT_CONNECTED = {"ConnectTimeoutError", "EndpointConnectionError"}
 # Everything else, written out: a class that a later botocore adds belongs to no list and fails here until somebody looks at it.
 NEVER_SENT = NOT_CONNECTED | {
     "AliasConflictParameterError",
@@ -152,6 +157,26 @@ def test_what_was_never_sent_has_no_effect(name: str) -> None:
     answer = of_error(raised(classes()[name]))
     assert isinstance(answer, Rejected)
     assert (answer.code, answer.passing) == ("NotSent", name in NOT_CONNECTED)
+
+
+@pytest.mark.parametrize(
+    ("cause", "no_effect"),
+    [
+        (urllib3.exceptions.NewConnectionError(PROXY, "refused"), True),
+        (urllib3.exceptions.NameResolutionError("proxy", PROXY, socket.gaierror()), True),
+        (urllib3.exceptions.ConnectTimeoutError(PROXY, "no answer"), True),
+        (http.client.RemoteDisconnected("closed"), False),
+        (urllib3.exceptions.ReadTimeoutError(HTTPConnectionPool("proxy"), "/", "no answer"), False),
+        (ConnectionResetError(), False),
+        (OSError("Tunnel connection failed: 502 Bad Gateway"), False),
+        (ssl.SSLError(), False),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, Exception) else "",
+)
+def test_only_a_proxy_that_was_not_reached_had_no_call(cause: Exception, no_effect: bool) -> None:
+    """urllib3 blames the proxy for a lost connection, too: that a request never went out is certain where there was none."""
+    error = botocore.exceptions.ProxyConnectionError(proxy_url="http://proxy", error=urllib3.exceptions.ProxyError("no", cause))
+    assert of_error(error) == (Rejected("NotSent", ANY, passing=True) if no_effect else Unknown(ANY))
 
 
 def test_an_endpoint_that_could_not_be_asked_for_had_no_call() -> None:

@@ -15,7 +15,7 @@ from executor import again, aws, target
 from executor.sandbox.world import DEMO
 from tests.cast import Cast, seal
 from tests.executor.proxy import FAULTS, PASSING, REJECTED, WITHOUT_EFFECT, Wire
-from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.stage import Stage, attempts, forget_all, fresh
 from tests.executor.test_steps import approved
 
 BUCKET = "prod-invoices-111122223333"
@@ -79,6 +79,38 @@ def test_one_request_goes_out_and_the_outcome_is_named(stage: Stage, fault: str)
     assert wire.received == len(rows)
     assert len(stage.calls()) == (1 if fault.endswith("after") else 0)
     assert stage.alerts() == ([state] if state != "running" else [])
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.startswith(("close", "reset", "hang"))])
+def test_behind_a_proxy_a_lost_answer_is_a_lost_answer(stage: Stage, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that loses the connection under way is not one that was never reached: the call is unknown, and never repeated."""
+    execution = stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", fault) as proxy:
+        if fault.startswith("hang"):
+            monkeypatch.setattr(aws, "_ONCE", aws._ONCE.merge(Config(read_timeout=IMPATIENT["_ONCE"])))
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for _ in range(ROUNDS):
+            stage.execute()
+            stage.lapse()
+    assert (fresh(execution).state, attempts(execution), proxy.received) == ("unknown", ["unknown"], 1)
+    assert len(stage.calls()) == (1 if fault.endswith("after") else 0)
+
+
+def test_behind_a_proxy_that_is_not_there_nothing_is_sent(stage: Stage) -> None:
+    """The proxy is gone when the call is to be made: it never went out, and is made once there is a way again."""
+    execution = stage.cast.approved()
+    with pytest.MonkeyPatch.context() as patch, Wire(stage.aws.endpoint_url, "", "") as proxy:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            patch.setenv(name, proxy.url)
+        # The claim outside is the last that goes over it.
+        proxy.until = f"PUT /{DEMO.claims_bucket}/"
+        stage.execute()
+    forget_all()
+    assert (fresh(execution).state, attempts(execution), stage.calls()) == ("running", ["rejected"], [])
+    stage.lapse()
+    stage.execute()
+    assert (fresh(execution).state, attempts(execution), len(stage.calls())) == ("succeeded", ["rejected", "succeeded"], 1)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
