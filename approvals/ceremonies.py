@@ -15,7 +15,7 @@ from fido2.utils import websafe_decode
 from approvals import signatures
 from approvals.authority import Authority, relying_party
 from approvals.counters import last_counter
-from approvals.demands import Forged
+from approvals.demands import Forged, KeyWasGoing
 from approvals.errors import AlreadyReviewed, BadSignature, NotAllowed
 from approvals.models import Passkey, Person
 from approvals.signatures import Assertion, RelyingParty
@@ -144,12 +144,12 @@ def sign(
 def verified(row: Any, digest: str, authority: Authority, party: RelyingParty, *, domain: bytes) -> str:
     """The person whose signature a stored row is, by the walked authority; also under a passkey that was removed since.
 
-    Raises Forged when it was made with another key, over something else, or at another time than the row says.
+    Raises Forged when it was made with another key, over something else, or at another time than the row says; KeyWasGoing.
     """
-    known = authority.passkeys.get(row.credential_id)
+    known, going = authority.passkeys.get(row.credential_id), False
     retired = authority.retired.get(row.credential_id)
-    if known is None and retired is not None and row.created_at < retired.moment:
-        known = retired.person, retired.public_key
+    if known is None and retired is not None:
+        known, going = (retired.person, retired.public_key), row.created_at >= retired.moment
     if known is None or known[0] != str(row.person_id):
         raise Forged(f"A signature by {row.person} was made with a passkey that the authority does not know as theirs.")
     try:
@@ -163,4 +163,6 @@ def verified(row: Any, digest: str, authority: Authority, party: RelyingParty, *
     # The ceremony's moment is inside what was signed; a row that says another time was changed to revive an old approval.
     if not opened - _SKEW <= row.created_at <= opened + signatures.LIFETIME + _SKEW:
         raise Forged(f"A signature by {row.person} says another time than the one that was signed.")
+    if going:
+        raise KeyWasGoing(f"A signature by {row.person} was made with a passkey that was being removed.")
     return known[0]

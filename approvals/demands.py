@@ -17,6 +17,10 @@ class Forged(BadAuthority):
     """Rows that claim a decision which signatures and authority do not bear out. The gravest alert."""
 
 
+class KeyWasGoing(Forged):
+    """A signature that verifies, made with a passkey while two persons signed that it is removed. It counts for nothing."""
+
+
 def signed_plan(request: ApprovalRequest, revision: Revision) -> Plan:
     """The plan that a revision's text says. Raises Forged when it has another digest, or belongs to something else."""
     if canonical.digest(revision.text) != revision.digest:

@@ -151,24 +151,27 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
         return Comparison(unread=now.problem)
     earlier = _Earlier.of(done, step)
     if "absent" in expected:
-        made_by = absent or any(_names_all(one, step) for one in earlier.touched)
-        made = [] if made_by else [Difference("the target", "not there", "there")]
+        made = [] if absent or earlier.rewritten or earlier.kept else [Difference("the target", "not there", "there")]
         return Comparison(tuple(made), status_of(step, now))
     if absent:
         # What is not there is not acted on: that the plan's own steps took it away is nobody's swap.
-        return Comparison(() if earlier.altered else (Difference("the target", "there", "gone"),))
+        return Comparison(() if earlier.rewritten else (Difference("the target", "there", "gone"),))
     was, identity = {} if earlier.remade else _group(expected, "identity"), _identity(operation, step, now.state)
     differ: list[Difference] = []
+    reached = reach.expressions(operation, step.parameters)
+    named = _texts(value for one in earlier.touched for value in one.parameters.values())
+    was = {name: value for name, value in was.items() if name not in reached or not _only_of(named, value, identity.get(name))}
     if earlier.rewritten:
         if not earlier.made:
             differ += _newer(was, identity)
         # Which one it is, and what the call acts on besides; not what it holds, which those steps were to change.
-        reached = reach.expressions(operation, step.parameters)
         was = {name: value for name, value in was.items() if name in reached or _TELLS_APART.search(name)}
     changed = {name for one in earlier.touched for name in _set_by(one)}
     differ += _between(was, identity, changed)
     if not earlier.rewritten:
-        differ += _between(_group(expected, "fields"), _fields(operation, step, now.state), changed)
+        are = _fields(operation, step, now.state)
+        fields = {path: value for path, value in _group(expected, "fields").items() if not _only_of(named, value, are.get(path))}
+        differ += _between(fields, are, changed)
     return Comparison(tuple(differ), status_of(step, now))
 
 
@@ -176,13 +179,13 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
 class _Earlier:
     """What the steps that were carried out may have done to a later one's target.
 
-    They named it (`touched`), changed something of it (`altered`), and that under names that are not theirs (`rewritten`); some
-    make things (`made`), or put it there anew (`remade`).
+    They named it (`touched`), changed it under names that are not theirs, made it or took it away (`rewritten`); some make
+    things (`made`), or put it there anew (`remade`); it may be a backup that they made (`kept`).
     """
 
     touched: tuple[Step, ...]
-    altered: bool
     rewritten: bool
+    kept: bool
     made: bool
     remade: bool
 
@@ -190,26 +193,56 @@ class _Earlier:
     def of(cls, done: Sequence[Step], step: Step) -> _Earlier:
         same = [one for one in done if _asked(one) is not None and _asked(one) == _asked(step)]
         touched = tuple(one for one in done if one in same or touches(one, step))
+        naming = [one for one in touched if one in same or _names_all(one, step)]
         # A backup changes nothing of what it is of.
-        altering = [one for one in touched if protection.protecting(one) is None and (one in same or _names_all(one, step))]
-        deleted = any(catalog.get(one.name).facts.settled.gone for one in same)
+        altering = [one for one in naming if protection.protecting(one) is None]
         makers = [one for one in altering if _MAKES.match(one.operation)]
-        away = any(_names_of(one) == _names_of(step) and catalog.get(one.name).facts.settled.gone for one in altering)
-        remade = deleted or bool(makers and away)
+        deleted = any(catalog.get(one.name).facts.settled.gone for one in same)
+        away = any(_takes_away(one, step) for one in altering)
         # What another question reads is changed by the members of a call alone: no setting of a bucket changes its policy.
-        rewritten = any(one in makers or _question(one) in (None, _question(step)) for one in altering)
-        return cls(touched, bool(altering) or deleted, rewritten or deleted, bool(makers), remade)
+        rewritten = any(one in makers or _is_of_one_kind(one, step) for one in altering)
+        kept = any(one not in same for one in naming if one not in altering)
+        return cls(touched, rewritten or deleted, kept, bool(makers), deleted or bool(makers and away))
 
 
 def touches(one: Step, step: Step) -> bool:
     """Whether a call names, by whatever member, what another one acts on: what it makes, changes or takes away may be that."""
-    return one.service == step.service and bool(_texts(one.parameters.values()) & _identifying(step))
+    return one.service == step.service and any(_is_named(text, one) for text in _identifying(step))
 
 
 def _names_all(one: Step, step: Step) -> bool:
-    """Whether it names all that tells which target the other one acts on: one bucket has many objects."""
-    named = _identifying(step)
-    return bool(named) and named <= _texts(one.parameters.values())
+    """Whether it names all that the question after the other one's target does: one bucket has many objects."""
+    named = _asked_for(step)
+    return bool(named) and all(_is_named(text, one) for text in named)
+
+
+def _is_named(text: str, one: Step) -> bool:
+    """Whether a call has this text, or the name at its end: what is made by a name may have an ARN afterwards."""
+    texts = _texts(one.parameters.values())
+    return text in texts or (text.startswith("arn:") and re.split(r"[:/]", text)[-1] in texts)
+
+
+def _takes_away(one: Step, step: Step) -> bool:
+    """Whether what the other one names is not there under that name any more: it was deleted, or has another name now."""
+    if _names_of(one) != _names_of(step):
+        return False
+    facts = catalog.get(one.name).facts
+    return bool(facts.settled.gone) or any(f"New{name}" in one.parameters for name in facts.identifies)
+
+
+def _is_of_one_kind(one: Step, step: Step) -> bool:
+    """Whether what a call does shows where the other one's target is read: nobody knows, the same question, or the same thing.
+
+    `PutRolePolicy`, whose role is read, makes what `GetRolePolicy` reads.
+    """
+    question, other = _question(one), _question(step)
+    things = {_thing(step.operation), _thing(other[1])} if other is not None else {_thing(step.operation)}
+    return question in (None, other) or _thing(one.operation) in things
+
+
+def _thing(operation: str) -> str:
+    """An operation's name without its verb."""
+    return re.sub(r"^[A-Z][a-z]+", "", operation)
 
 
 def _identifying(step: Step) -> frozenset[str]:
@@ -294,6 +327,15 @@ def _names_of(step: Step) -> str:
     return canonical.dumps([step.service, canonical.encode(named)])
 
 
+def _asked_for(step: Step) -> frozenset[str]:
+    """Of the texts that a call says those that the question after its target has; all that identify it where nobody asks."""
+    describe = catalog.get(step.name).facts.describe
+    if describe is None:
+        return _identifying(step)
+    asked = _texts(counterparts.searched(one, step.parameters) for one in describe.parameters.values())
+    return asked & _texts(step.parameters.values()) or _identifying(step)
+
+
 def _names_its_targets(operation: Operation, step: Step) -> bool:
     """Whether the call acts on nothing but what it names, and names that plainly."""
     named = [step.parameters.get(name) for name in operation.facts.identifies]
@@ -302,7 +344,6 @@ def _names_its_targets(operation: Operation, step: Step) -> bool:
 
 def _set_by(step: Step) -> Iterator[str]:
     """The members of a described state that may be otherwise once this step was carried out."""
-    yield ""  # of an expression that has no member in front, nothing can be told
     for member in step.parameters.keys() - set(catalog.get(step.name).facts.identifies):
         yield from (*counterparts.names(member), f"{member}Summary")
 
@@ -391,6 +432,22 @@ def _between(was: Fact, now: Fact, changed: set[str]) -> Iterator[Difference]:
             yield Difference(_named(path), _words(was[path]), _words(now.get(path)))
 
 
+def _only_of(named: frozenset[str], old: Any, new: Any) -> bool:
+    """Whether all that came to a list and went from it has a name that earlier steps gave: a volume that they attached."""
+    if not (isinstance(old, list) and isinstance(new, list)):
+        return False
+    return all(_words_in(one) & named for one in [*old, *new] if one not in old or one not in new)
+
+
+def _words_in(value: Any) -> frozenset[str]:
+    """Every text in a value, however deep."""
+    if isinstance(value, dict):
+        return _words_in([*value.values()])
+    if isinstance(value, list):
+        return frozenset().union(*map(_words_in, value))
+    return frozenset([value] if isinstance(value, str) else [])
+
+
 def _newer(was: Fact, now: Fact) -> Iterator[Difference]:
     """Of what is one of several: what is there now that was made since. That one is gone may be the plan's own doing."""
     for path in was:
@@ -400,7 +457,8 @@ def _newer(was: Fact, now: Fact) -> Iterator[Difference]:
 
 
 def _named(path: str) -> str:
-    # `@` is the whole of what was read; an expression that sorts a list is no name for people.
+    # `@` is the whole of what was read; an expression that sorts a list is no name for people, and what stands for nothing none.
+    path = path.partition(" || ")[0]
     return path if re.fullmatch(r"[\w.\[\]]+", path) else "what was read"
 
 
@@ -418,7 +476,7 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _words(value: Any) -> str:
     if value is None:
         return "not told"
-    if isinstance(value, dict) and value.keys() == {"sha256"}:
+    if isinstance(value, dict) and value.keys() == {"sha256"} and isinstance(value["sha256"], str):
         return f"a longer value with SHA-256 {value['sha256'][:12]}…"
     text = json.dumps(value, ensure_ascii=True, sort_keys=True)
     return text if len(text) <= 200 else f"{text[:200]}… ({len(text)} characters)"

@@ -239,7 +239,7 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
     tells = promised is not None and promised.isdecimal() and "content-encoding" not in headers and model.http["method"] != "HEAD"
     if tells and int(promised) != len(body):
         raise GarbledAnswer(f"the answer has {len(body)} of {promised} bytes")
-    if "json" in model.service_model.resolved_protocol:
+    if "json" in model.service_model.resolved_protocol and not _is_raw(model):
         try:
             json.loads(body or b"null")
         except ValueError as error:
@@ -257,6 +257,13 @@ def _promises_a_body(model: Any) -> bool:
     if (payload := getattr(shape, "serialization", {}).get("payload")) is not None:
         return bool(members[payload].type_name == "structure")
     return any("location" not in member.serialization for member in members.values())
+
+
+def _is_raw(model: Any) -> bool:
+    """Whether an answer's body is what somebody stored or a function returned: bytes or a text of any form."""
+    shape = model.output_shape
+    payload = getattr(shape, "serialization", {}).get("payload")
+    return payload is not None and shape.members[payload].type_name in {"blob", "string"}
 
 
 def in_words(error: Exception) -> str:

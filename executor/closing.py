@@ -63,6 +63,7 @@ def act_on(statement_id: UUID) -> bool | datetime:
             said, signers = statements.approvers(statement, known, authority.relying_party())
             if execution is None:
                 persons = _enough(statements.administrators_among(signers, statement, known))
+                statements.must_name_pauses(said)
             else:
                 persons = _enough(_closers(execution, signers, statement, known))
                 _must_be_of_what_is_open(said, execution)

@@ -8,6 +8,7 @@ other such lock and lets foreign keys through.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -18,6 +19,7 @@ from django.utils import timezone
 from approvals import audit, notifications, outbox, statements
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
+from approvals.errors import WrongState
 from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, OutboxKind, Statement
 from approvals.states import EXECUTION_MOVES, SETTLED_EXECUTIONS, AttemptState, ExecutionState, StatementState
 from executor.errors import Superseded
@@ -181,7 +183,8 @@ def _overtake(trail: Trail, claim: Claim) -> None:
     """Whoever was about to say how it went need not any more: it is known."""
     for waiting in Statement.objects.filter(execution_id=claim.execution_id, state=StatementState.OPEN):
         why = "The outcome became known by evidence before two persons had said it."
-        statements.end(trail, waiting, StatementState.REFUSED, why, ACTOR, timezone.now())
+        with suppress(WrongState):  # somebody ended it in this moment, which is as good
+            statements.end(trail, waiting, StatementState.REFUSED, why, ACTOR, timezone.now())
 
 
 def fall_short(trail: Trail, claim: Claim, attempt: Attempt, why: str) -> None:

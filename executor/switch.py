@@ -10,6 +10,7 @@ from approvals import authority, statements
 from approvals.alerts import raise_once
 from approvals.audit import Trail
 from approvals.authority import Authority
+from approvals.demands import KeyWasGoing
 from approvals.errors import NotYet
 from approvals.models import AlertKind
 from executor.endings import ACTOR
@@ -24,8 +25,17 @@ def must_not_be_paused(trail: Trail, known: Authority, now: datetime) -> frozens
     for what in found.forged:
         _tell(trail, "pause", f"{what} A pause of such rows holds until two administrators resume it. Find out who wrote them.")
     for resuming, why in found.spoiled:
-        statements.take_back(trail, resuming, why, ACTOR, now)
-        _tell(trail, "resuming", f"{why} It resumes nothing and was taken back. Find out who wrote its rows before you resume.")
+        statements.take_back(trail, resuming, str(why), ACTOR, now)
+        if isinstance(why, KeyWasGoing):
+            raise_once(
+                trail,
+                AlertKind.PAUSED,
+                title="Executions are paused again",
+                detail=f"{why} The resuming by it is taken back: two administrators sign another one.",
+                actor=ACTOR,
+            )
+        else:
+            _tell(trail, "resuming", f"{why} It resumes nothing and was taken back. Find out who wrote its rows.")
     if found.holding:
         raise NotYet(f"{statements.PAUSED}: {statements.words_of(found.holding[0])}", until=now + LOOK_AGAIN)
     return found.resumed

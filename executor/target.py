@@ -6,7 +6,7 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -88,11 +88,15 @@ def _readings(
 ) -> Iterator[tuple[Operation, dict[str, Any]]]:
     """The reading operations that tell the target's state, with their parameters; each once."""
     describe, settled = operation.facts.describe, operation.facts.settled
-    asked = [(reader_of(operation, describe.operation), describe.parameters)] if describe else []
+    asked = (
+        [(reader_of(operation, describe.operation), describe.parameters, one) for one in (step, renamed(step))]
+        if describe
+        else []
+    )
     if settled.waiter:
         waiter = settling.waiter_of(operation.service, settled.waiter)
-        asked.append((reader_of(operation, waiter.operation), settled.parameters))
-    found = [(reading, _evaluated(expressions, step, answer)) for reading, expressions in asked]
+        asked.append((reader_of(operation, waiter.operation), settled.parameters, step))
+    found = [(reading, _evaluated(expressions, one, answer)) for reading, expressions, one in asked]
     backup = backups.of(step)
     seen = set()
     for reading, parameters in (*found, *([backups.question(step, backup, answer)] if backup is not None else [])):
@@ -155,12 +159,21 @@ def _is_complete(session: Reads, step: Step, answer: Mapping[str, Any]) -> bool:
         waiter = settling.waiter_of(operation.service, settled.waiter)
         return settling.has_come(session, waiter, operation.service, _evaluated(settled.parameters, step, answer))
     try:
-        state = read(session, step)
+        state = read(session, renamed(step))
     except AwsRefused as error:
         if error.code in settled.gone:
             return True
         raise
     return bool(settled.expression) and bool(jmespath.search(settled.expression, state) == settled.value)
+
+
+def renamed(step: Step) -> Step:
+    """The step as if it named its target as the target is named afterwards; itself where the call gives no new name at once."""
+    operation = catalog.get(step.name)
+    if "ApplyImmediately" in operation.members and step.parameters.get("ApplyImmediately") is not True:
+        return step  # in the next maintenance window
+    names = {name: step.parameters.get(f"New{name}") for name in operation.facts.identifies}
+    return replace(step, parameters={**step.parameters, **{name: new for name, new in names.items() if new}})
 
 
 def is_untouched(session: Reads, step: Step) -> bool:

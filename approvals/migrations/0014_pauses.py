@@ -21,6 +21,9 @@ BEGIN
            OR NEW.text::jsonb->>'id' IS DISTINCT FROM NEW.id::text OR NEW.text::jsonb->>'kind' IS DISTINCT FROM NEW.kind THEN
             RAISE EXCEPTION 'a statement has the id, the kind and the digest of its text' USING ERRCODE = 'check_violation';
         END IF;
+        IF octet_length(NEW.text) > 262144 THEN
+            RAISE EXCEPTION 'a statement is no longer than what people read' USING ERRCODE = 'check_violation';
+        END IF;
         IF octet_length(NEW.evidence) > 65536 OR (NEW.kind = 'closing' AND NEW.text::jsonb->>'evidence' IS DISTINCT FROM
             encode(sha256(convert_to(NEW.evidence, 'UTF8')), 'hex')) THEN
             RAISE EXCEPTION 'a closing carries the hash of its evidence' USING ERRCODE = 'check_violation';

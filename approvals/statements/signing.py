@@ -60,9 +60,8 @@ def sign(
     with audit.recorded() as trail:
         kind = Statement.objects.filter(pk=statement_id).values_list("kind", flat=True).first()
         _must_have_verdict(kind, verdict)
-        if kind == Statement.Kind.PAUSE:
-            # Whoever is about to say that it makes a call says it before us, or finds the pause.
-            switch.held_still(to_pause=True)
+        # Whoever is about to say that it makes a call says it before us, or finds the pause.
+        alone = kind == Statement.Kind.PAUSE and switch.held_alone()
         statement = locked(statement_id)
         must_be_signable(statement, person, now=now)
         if digest != statement.digest:
@@ -81,7 +80,7 @@ def sign(
         if verdict is Verdict.DENY:
             end(trail, statement, StatementState.DENIED, f"Denied by {person.handle}: {reason}", actor, now)
         elif statement.kind == Statement.Kind.PAUSE:
-            switch.put_in_force(trail, statement, person, now)
+            switch.put_in_force(trail, statement, person, alone=alone)
         elif len(counted_signers(statement)) >= signers_needed(statement):
             outbox.put(OutboxKind.CLOSE, statement.pk)
     return statement

@@ -24,7 +24,7 @@ class Pauses:
     holding: tuple[Statement, ...]
     resumed: frozenset[UUID]
     forged: tuple[str, ...]
-    spoiled: tuple[tuple[Statement, str], ...]
+    spoiled: tuple[tuple[Statement, BadAuthority], ...]
 
 
 def pauses(authority: Authority, party: RelyingParty) -> Pauses:
@@ -38,12 +38,12 @@ def pauses(authority: Authority, party: RelyingParty) -> Pauses:
     if not every:
         return Pauses((), frozenset(), (), ())
     resumed: set[UUID] = set()
-    spoiled: list[tuple[Statement, str]] = []
+    spoiled: list[tuple[Statement, BadAuthority]] = []
     for resuming in resumings():
         try:
             resumed |= set(_signed(resuming, _RESUMERS, authority, party).pauses)
         except BadAuthority as error:
-            spoiled.append((resuming, str(error)))
+            spoiled.append((resuming, error))
     holding = [one for one in every if one.pk not in resumed]
     forged: list[str] = []
     for one in holding:

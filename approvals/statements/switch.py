@@ -5,21 +5,26 @@ A pause is in force from the commit of its signature on: whoever says `sent` hol
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from psycopg.errors import LockNotAvailable
 
 from approvals import audit, notifications, signatures
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
-from approvals.errors import BadAuthority, NotAllowed, NotYet, Refused
+from approvals.demands import Forged
+from approvals.errors import BadAuthority, NotAllowed, NotYet, Refused, WrongState
 from approvals.models import AlertKind, AuditKind, Person, Statement, StatementSignature
 from approvals.statements import texts
+from approvals.statements.texts import Said
 from approvals.statements.writing import end, given_reason, new
 from approvals.states import StatementState
 
@@ -27,12 +32,37 @@ from approvals.states import StatementState
 RESUMED_WITHIN: Final = timedelta(days=1)
 _KEY: Final = int.from_bytes(b"cspause1", "big")
 PAUSED: Final = "Executions are paused"
+# Whoever holds it properly does so for some milliseconds.
+_PATIENCE: Final = "2s"
+_NOT_ALONE: Final = (
+    " Somebody kept the lock of the kill switch: a call that was announced in this very moment may still be made. Look at "
+    "pg_locks for an advisory lock that stays, and find out whose session that is."
+)
+log = logging.getLogger(__name__)
 
 
-def held_still(*, to_pause: bool = False) -> None:
-    """Nobody pauses until this transaction ends; `to_pause`: and nobody says meanwhile that it is about to make a call."""
+def held_still() -> None:
+    """Nobody pauses until this transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_advisory_xact_lock{'' if to_pause else '_shared'}(%s)", [_KEY])
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_KEY])
+
+
+def held_alone() -> bool:
+    """Nobody says until this transaction ends that it is about to make a call; False where that could not be had at once.
+
+    Whoever may connect can keep an advisory lock. No pause waits for that: a worker looks once more right before its call.
+    """
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_KEY])
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        log.critical("somebody keeps the lock of the kill switch, so it was paused without: %s", error)
+        return False
+    return True
 
 
 def counting() -> QuerySet[Statement]:
@@ -82,9 +112,19 @@ def in_force() -> list[Statement]:
     return [one for one in found if one.pk not in resumed]
 
 
+def must_name_pauses(said: Said) -> None:
+    """Raise Forged when a resuming names what is no pause: one that is made later under that id would be none from the start."""
+    if set(counting().filter(pk__in=said.pauses).values_list("pk", flat=True)) != set(said.pauses):
+        raise Forged("It names a pause that there is not.")
+
+
 def take_back(trail: Trail, resuming: Statement, why: str, actor: str, now: datetime) -> None:
-    """A resuming in force that does not verify has resumed nothing: its pauses are shown as what they are, and resumed anew."""
-    end(trail, resuming, StatementState.REFUSED, f"Taken back: {why}", actor, now, was=StatementState.IN_FORCE)
+    """A resuming in force that does not verify has resumed nothing: its pauses are shown as what they are, and resumed anew.
+
+    Whoever comes second finds it done.
+    """
+    with suppress(WrongState):
+        end(trail, resuming, StatementState.REFUSED, f"Taken back: {why}", actor, now, was=StatementState.IN_FORCE)
 
 
 def waiting_to_resume(now: datetime | None = None) -> list[Statement]:
@@ -109,8 +149,8 @@ def pause(person: Person, *, reason: str, now: datetime | None = None) -> Statem
         return new(trail, Statement.Kind.PAUSE, person, reason, now, lasts=signatures.LIFETIME)
 
 
-def put_in_force(trail: Trail, statement: Statement, person: Person, now: datetime) -> None:
-    """A pause that was signed, in the transaction of its signature and under its lock."""
+def put_in_force(trail: Trail, statement: Statement, person: Person, *, alone: bool) -> None:
+    """A pause that was signed, in the transaction of its signature and under its lock, where that could be had (`alone`)."""
     Statement.objects.filter(pk=statement.pk, state=StatementState.OPEN).update(state=StatementState.IN_FORCE)
     statement.state = StatementState.IN_FORCE
     said, actor = texts.read(statement), f"person:{person.handle}"
@@ -122,6 +162,7 @@ def put_in_force(trail: Trail, statement: Statement, person: Person, now: dateti
         detail=(
             f"{said.reason}\nNo call is made until two administrators sign that executions go on. What was sent before is "
             "followed to its end. Approvals run out meanwhile as they would otherwise."
+            f"{'' if alone else _NOT_ALONE}"
         ),
         actor=actor,
     )

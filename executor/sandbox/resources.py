@@ -263,8 +263,9 @@ def _iam(call: Call, caller: Caller) -> Iterator[Asked]:
     if parameters.get("PolicyArn") and not parameters.keys() & {"UserName", "RoleName", "GroupName"}:
         yield _need(call, call.operation, parameters["PolicyArn"], f"policy {parameters['PolicyArn']}")
         return
-    # A role in a profile is the profile's: IAM asks for the right on that alone.
-    members = {"InstanceProfileName": "instance-profile"} if parameters.get("InstanceProfileName") else _IAM_MEMBERS
+    # A role in a profile is the profile's, a user in a group the group's: IAM asks for the right on that alone.
+    holder = next((name for name in ("InstanceProfileName", "GroupName") if parameters.get(name)), "")
+    members = {holder: _IAM_MEMBERS[holder]} if holder else _IAM_MEMBERS
     for member, kind in members.items():
         name = parameters.get(member)
         if name and not (member == "PolicyName" and call.operation != "CreatePolicy"):

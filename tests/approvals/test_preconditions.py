@@ -312,6 +312,44 @@ def test_what_an_earlier_step_cannot_have_changed_is_compared(earlier: Step, ste
     assert preconditions.compare(step, expected, other, done=[earlier]).drift != ()
 
 
+def test_what_s3_tells_once_versioning_is_on_is_no_drift():
+    """S3 says `null` of the version of an object that was there before its bucket's versioning, and said nothing before."""
+    on = Step("s3", "PutBucketVersioning", {"Bucket": "b", "VersioningConfiguration": {"Status": "Enabled"}})
+    step = Step("s3", "DeleteObject", {"Bucket": "b", "Key": "k"})
+    before = {"ETag": '"a"', "LastModified": "2026-01-01"}
+    was, now, other = (Reading(json.dumps(before | more)) for more in ({}, {"VersionId": "null"}, {"VersionId": "v1"}))
+    assert preconditions.compare(step, fact(step, was), now, done=[on]).drift == ()
+    assert [one.what for one in preconditions.compare(step, fact(step, was), other, done=[on]).drift] == ["VersionId"]
+
+
+def test_what_was_renamed_away_and_made_anew_is_no_drift():
+    """The way of RDS's user guide: rename the instance, restore under its name, protect that; it is another one."""
+    rename = Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "prod", "NewDBInstanceIdentifier": "prod-old"})
+    restore = Step("rds", "RestoreDBInstanceFromDBSnapshot", {"DBInstanceIdentifier": "prod", "DBSnapshotIdentifier": "good"})
+    step = Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "prod", "DeletionProtection": True})
+    was, now = (Reading(json.dumps({"DbiResourceId": one, "DeletionProtection": False})) for one in ("db-1", "db-2"))
+    assert preconditions.compare(step, fact(step, was), now, done=[rename, restore]).drift == ()
+    assert preconditions.compare(step, fact(step, was), now, done=[rename]).drift != ()
+    assert preconditions.compare(step, fact(step, was), now, done=[restore]).drift != ()
+
+
+def test_what_a_call_acts_on_besides_is_always_compared():
+    """The members of a deployment are told by an expression without a name in front: a step that shares a text excuses none."""
+    tag = Step("rds", "AddTagsToResource", {"ResourceName": "bgd-1", "Tags": []})
+    step = Step("rds", "DeleteBlueGreenDeployment", {"BlueGreenDeploymentIdentifier": "bgd-1", "DeleteTarget": True})
+    was = {"BlueGreenDeploymentIdentifier": "bgd-1", "CreateTime": "t", "Source": "arn:a", "SwitchoverDetails": []}
+    before, now = (Reading(json.dumps({**was, "Target": one})) for one in ("arn:b", "arn:c"))
+    assert preconditions.compare(step, fact(step, before), now, done=[tag]).drift != ()
+
+
+@pytest.mark.parametrize("odd", [{"sha256": 5}, {"sha256": None}])
+def test_a_value_of_no_shape_of_ours_is_drift(odd: Any):
+    """What was signed can be anything: it is another value than the one that is read, and can be said."""
+    signed = {"step": 0, "identity": {"TableId": odd}, "fields": {}}
+    (found,) = preconditions.compare(DELETE, signed, read()).drift
+    assert "sha256" in str(found)
+
+
 def test_a_key_that_the_plan_itself_makes_is_no_drift():
     """A signing key is made, and the old one goes: one that is new was asked for."""
     make = Step("route53", "CreateKeySigningKey", {"HostedZoneId": "Z1", "Name": "b", "CallerReference": "r", "Status": "ACTIVE"})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from contextlib import suppress
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 
@@ -17,6 +20,7 @@ from executor import points
 from executor.outside import bucket, comparing
 from executor.points import Point
 from tests import cast as standing
+from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import CHANGE, DELETE, approved
 
@@ -80,3 +84,31 @@ def test_a_late_yes_makes_no_forgery_of_what_two_persons_sign(stage: Stage) -> N
     with stage.acting("execution"):
         found = comparing.compare(bucket.Bucket(settings.CLAIMS_BUCKET, settings.HOME_REGION))
     assert found.faults == []
+
+
+@pytest.mark.parametrize("fault", ["refuse before", "none before"])
+def test_a_late_answer_is_not_lost_by_a_withdrawal_in_that_moment(stage: Stage, fault: str) -> None:
+    """Somebody takes back what two were about to say while AWS's answer is written: the answer counts."""
+    execution = stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable" if fault.startswith("refuse") else "Nothing", fault) as wire:
+        stage.endpoint = wire.url
+        with stage.frozen_at("called") as thaw:
+            stage.endpoint = ""
+            stage.sweep(1)
+            assert fresh(execution).state == "unknown"
+            statement = statements.propose_closing(
+                execution.pk, stage.cast.person("bob"), outcome=Outcome.NO_EFFECT, evidence="looked", reason="it is there"
+            )
+            withdrawn = "UPDATE approvals_statement SET state = 'withdrawn', ended_at = now(), ended_why = 'mine' WHERE id = %s"
+            with psycopg.connect(stage.role_url("web")) as web:
+                web.execute(withdrawn, (statement.pk,))
+                worker = threading.Thread(target=thaw)
+                worker.start()
+                end = time.monotonic() + 10
+                while not stage.sql("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < end:
+                    time.sleep(0.05)
+                web.commit()
+                worker.join()
+    stage.sweep()
+    wanted = ("failed", ["rejected"]) if fault.startswith("refuse") else ("succeeded", ["succeeded"])
+    assert (fresh(execution).state, attempts(execution)) == wanted

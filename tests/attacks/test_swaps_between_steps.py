@@ -26,8 +26,11 @@ OPERATIONS = (
     "rds:DeleteDBInstance",
     "rds:DeleteDBSnapshot",
     "s3:DeleteBucketPolicy",
+    "s3:DeleteBucketWebsite",
     "s3:DeleteObject",
+    "s3:DeletePublicAccessBlock",
     "s3:PutBucketPolicy",
+    "s3:PutBucketVersioning",
     "s3:PutPublicAccessBlock",
 )
 
@@ -77,6 +80,52 @@ def a_setting_then_the_policy(stage: Stage) -> tuple[tuple[Step, ...], Callable[
         Step("s3", "PutPublicAccessBlock", {"Bucket": BUCKET, "PublicAccessBlockConfiguration": {"BlockPublicAcls": True}}),
         Step("s3", "DeleteBucketPolicy", {"Bucket": BUCKET}),
     ), lambda: policy("s3:PutObject")
+
+
+VERSIONING = Step("s3", "PutBucketVersioning", {"Bucket": BUCKET, "VersioningConfiguration": {"Status": "Enabled"}})
+POLICY = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/*"}],
+    }
+)
+BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def a_website_after_versioning(stage: Stage) -> tuple[tuple[Step, ...], Callable[[], None]]:
+    def website(index: str) -> None:
+        with client(stage, "s3") as s3:
+            s3.put_bucket_website(Bucket=BUCKET, WebsiteConfiguration={"IndexDocument": {"Suffix": index}})
+
+    website("old.html")
+    return (VERSIONING, Step("s3", "DeleteBucketWebsite", {"Bucket": BUCKET})), lambda: website("new.html")
+
+
+def a_block_after_versioning(stage: Stage) -> tuple[tuple[Step, ...], Callable[[], None]]:
+    def block(*which: str) -> None:
+        with client(stage, "s3") as s3:
+            s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration={one: one in which for one in BLOCKS})
+
+    block()
+    return (VERSIONING, Step("s3", "DeletePublicAccessBlock", {"Bucket": BUCKET})), lambda: block(*BLOCKS)
+
+
+def a_policy_that_was_not_there(stage: Stage) -> tuple[tuple[Step, ...], Callable[[], None]]:
+    def put() -> None:
+        with client(stage, "s3") as s3:
+            s3.put_bucket_policy(Bucket=BUCKET, Policy=POLICY)
+
+    return (VERSIONING, Step("s3", "PutBucketPolicy", {"Bucket": BUCKET, "Policy": POLICY})), put
+
+
+def a_policy_that_goes(stage: Stage) -> tuple[tuple[Step, ...], Callable[[], None]]:
+    def gone() -> None:
+        with client(stage, "s3") as s3:
+            s3.delete_bucket_policy(Bucket=BUCKET)
+
+    (_, put), puts = a_policy_that_was_not_there(stage)
+    puts()
+    return (VERSIONING, put), gone
 
 
 def exported_then_deleted(stage: Stage) -> tuple[tuple[Step, ...], Callable[[], None]]:
@@ -134,6 +183,10 @@ def an_object_that_was_not_there(stage: Stage) -> tuple[tuple[Step, ...], Callab
         an_object_that_was_not_there,
         a_policy_then_an_object,
         a_setting_then_the_policy,
+        a_website_after_versioning,
+        a_block_after_versioning,
+        a_policy_that_was_not_there,
+        a_policy_that_goes,
         exported_then_deleted,
         a_replica_then_its_source_goes,
     ],

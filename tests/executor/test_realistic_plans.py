@@ -20,6 +20,7 @@ OPERATIONS = (
     "dynamodb:UpdateContinuousBackups",
     "dynamodb:UpdateTable",
     "dynamodb:UpdateTimeToLive",
+    "ec2:AttachVolume",
     "ec2:CreateImage",
     "ec2:CreateSnapshot",
     "ec2:DeleteSecurityGroup",
@@ -39,6 +40,12 @@ OPERATIONS = (
     "events:DeleteRule",
     "events:DisableRule",
     "events:RemoveTargets",
+    "iam:AddUserToGroup",
+    "iam:AttachRolePolicy",
+    "iam:AttachUserPolicy",
+    "iam:CreateGroup",
+    "iam:CreateRole",
+    "iam:CreateUser",
     "iam:DeactivateMFADevice",
     "iam:DeleteAccessKey",
     "iam:DeleteInstanceProfile",
@@ -46,6 +53,7 @@ OPERATIONS = (
     "iam:DeleteRolePolicy",
     "iam:DeleteVirtualMFADevice",
     "iam:DetachRolePolicy",
+    "iam:PutRolePolicy",
     "iam:RemoveRoleFromInstanceProfile",
     "iam:UpdateAccessKey",
     "kms:CancelKeyDeletion",
@@ -62,6 +70,7 @@ OPERATIONS = (
     "rds:DeleteDBInstance",
     "rds:ModifyDBInstance",
     "rds:ModifyDBSnapshotAttribute",
+    "rds:RestoreDBInstanceFromDBSnapshot",
     "rds:SwitchoverBlueGreenDeployment",
     "redshift:AuthorizeSnapshotAccess",
     "redshift:CreateClusterSnapshot",
@@ -80,6 +89,8 @@ OPERATIONS = (
     "secretsmanager:PutResourcePolicy",
     "secretsmanager:PutSecretValue",
     "secretsmanager:RestoreSecret",
+    "sns:CreateTopic",
+    "sns:SetTopicAttributes",
     "ssm:DeleteParameter",
     "ssm:PutParameter",
 )
@@ -318,6 +329,69 @@ def bucket_policy_twice_and_away(stage: Stage) -> tuple[Step, ...]:
     )
 
 
+RIGHTS = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]})
+
+
+def own_policy(stage: Stage) -> str:
+    with client(stage, "iam") as iam:
+        return str(iam.create_policy(PolicyName="own", PolicyDocument=RIGHTS)["Policy"]["Arn"])
+
+
+def a_role_and_its_policies(stage: Stage) -> tuple[Step, ...]:
+    service = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [service]})
+    return (
+        Step("iam", "CreateRole", {"RoleName": "new", "AssumeRolePolicyDocument": trust}),
+        Step("iam", "PutRolePolicy", {"RoleName": "new", "PolicyName": "p", "PolicyDocument": RIGHTS}),
+        Step("iam", "AttachRolePolicy", {"RoleName": "new", "PolicyArn": own_policy(stage)}),
+        Step("iam", "DeleteRolePolicy", {"RoleName": "new", "PolicyName": "p"}),
+    )
+
+
+def a_user_and_its_group(stage: Stage) -> tuple[Step, ...]:
+    return (
+        Step("iam", "CreateUser", {"UserName": "newcomer"}),
+        Step("iam", "CreateGroup", {"GroupName": "new"}),
+        Step("iam", "AddUserToGroup", {"GroupName": "new", "UserName": "newcomer"}),
+        Step("iam", "AttachUserPolicy", {"UserName": "newcomer", "PolicyArn": own_policy(stage)}),
+    )
+
+
+def a_topic_and_its_name(stage: Stage) -> tuple[Step, ...]:
+    arn = f"arn:aws:sns:{DEMO.region}:{DEMO.account}:new"
+    return (
+        Step("sns", "CreateTopic", {"Name": "new"}),
+        Step("sns", "SetTopicAttributes", {"TopicArn": arn, "AttributeName": "DisplayName", "AttributeValue": "x"}),
+    )
+
+
+def restore_then_snapshot(stage: Stage) -> tuple[Step, ...]:
+    with client(stage, "rds") as rds:
+        rds.create_db_snapshot(DBInstanceIdentifier="prod-billing", DBSnapshotIdentifier="good")
+    return (
+        Step("rds", "RestoreDBInstanceFromDBSnapshot", {"DBInstanceIdentifier": "restored", "DBSnapshotIdentifier": "good"}),
+        Step("rds", "CreateDBSnapshot", {"DBInstanceIdentifier": "restored", "DBSnapshotIdentifier": "first"}),
+    )
+
+
+def keep_a_volume_that_is_attached_then_detach_it(stage: Stage) -> tuple[Step, ...]:
+    instance, disk = DEMO.instance_id("prod-web"), "/dev/sdf"
+    with client(stage, "ec2") as ec2:
+        volume = ec2.create_volume(AvailabilityZone=f"{DEMO.region}a", Size=8)["VolumeId"]
+
+    def keep(device: str) -> Step:
+        mapping = {"DeviceName": device, "Ebs": {"DeleteOnTermination": False}}
+        return Step("ec2", "ModifyInstanceAttribute", {"InstanceId": instance, "BlockDeviceMappings": [mapping]})
+
+    return (
+        Step("ec2", "AttachVolume", {"VolumeId": volume, "InstanceId": instance, "Device": disk}),
+        keep(disk),
+        Step("ec2", "DetachVolume", {"VolumeId": volume, "InstanceId": instance, "Device": disk}),
+        keep("/dev/sda1"),
+        Step("ec2", "TerminateInstances", {"InstanceIds": [instance]}),
+    )
+
+
 @pytest.mark.parametrize(
     "plan",
     [
@@ -340,6 +414,11 @@ def bucket_policy_twice_and_away(stage: Stage) -> tuple[Step, ...]:
         a_role_goes,
         a_table_is_made_anew_with_recovery,
         bucket_policy_twice_and_away,
+        a_role_and_its_policies,
+        a_user_and_its_group,
+        a_topic_and_its_name,
+        restore_then_snapshot,
+        keep_a_volume_that_is_attached_then_detach_it,
     ],
     ids=lambda plan: plan.__name__.replace("_", " "),
 )

@@ -1,0 +1,134 @@
+"""What other sessions, ids that are no pause's yet, passkeys that go and two workers at once could do to the kill switch."""
+
+from __future__ import annotations
+
+import os
+import time
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from approvals import canonical, changes, statements
+from approvals.models import Alert, AuthorityChange, Passkey, Statement
+from approvals.statements import switch
+from approvals.statements.texts import text_of
+from approvals.states import Verdict
+from executor import closing
+from tests.executor.stage import Stage, fresh
+
+
+@pytest.mark.parametrize("role", ["feed", "delivery", "web"])
+def test_a_lock_that_somebody_keeps_delays_a_pause_by_seconds(stage: Stage, role: str) -> None:
+    """Whoever may connect can keep an advisory lock: the pause is in force all the same, says so, and no call is made."""
+    execution = stage.cast.approved()
+    with psycopg.connect(stage.role_url(role), autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock_shared(%s)", (switch._KEY,))
+        stage.cast.paused()
+        stage.execute()
+        assert (fresh(execution).state, stage.calls(), len(statements.in_force())) == ("ready", [], 1)
+    assert "kept the lock" in Alert.objects.get(kind="paused").detail
+    stage.resume()
+    stage.cast.paused("erin")
+    assert "kept the lock" not in Alert.objects.filter(kind="paused").latest("pk").detail
+
+
+def made_by_the_web_process(stage: Stage, pk: UUID, kind: str, text: str) -> None:
+    with psycopg.connect(stage.role_url("web"), autocommit=True) as web:
+        web.execute(
+            "INSERT INTO approvals_statement (id, kind, state, text, digest, evidence, created_at, open_until, ended_why, "
+            "proposer_id) VALUES (%s, %s, 'open', %s, %s, '', now(), now() + interval '1 hour', '', %s)",
+            (pk, kind, text, canonical.digest(text), stage.cast.person("dana").pk),
+        )
+
+
+def test_no_pause_is_resumed_before_it_is_made(stage: Stage) -> None:
+    """Two are let resume one more than there is, whose id a later pause would get: nothing is resumed, and it is an alert."""
+    execution = stage.cast.approved()
+    first, later, resuming = stage.cast.paused(), uuid4(), uuid4()
+    named = sorted([str(first.pk), str(later)])
+    made_by_the_web_process(stage, resuming, "resume", text_of(resuming, Statement.Kind.RESUME, "it was nothing", pauses=named))
+    for who in ("dana", "erin"):
+        stage.cast.sign_statement(Statement.objects.get(pk=resuming), who)
+    with stage.acting("execution"):
+        closing.act_on(resuming)
+    assert Statement.objects.get(pk=resuming).state == "refused"
+    assert stage.alerts() == ["forgery", "paused"]
+    stage.resume()
+    made_by_the_web_process(stage, later, "pause", text_of(later, Statement.Kind.PAUSE, "something is wrong"))
+    stage.cast.sign_statement(Statement.objects.get(pk=later), "dana")
+    stage.sweep()
+    assert (fresh(execution).state, stage.calls(), [one.pk for one in statements.in_force()]) == ("ready", [], [later])
+
+
+def test_no_statement_is_longer_than_people_read(stage: Stage) -> None:
+    """A web process that was taken over cannot store a text that every page and every claim has to read for seconds."""
+    pk = uuid4()
+    with pytest.raises(psycopg.errors.CheckViolation, match="no longer than what people read"):
+        made_by_the_web_process(stage, pk, "pause", text_of(pk, Statement.Kind.PAUSE, "x" * 300_000))
+
+
+def test_two_workers_that_take_a_resuming_back_at_once_end_nothing(stage: Stage) -> None:
+    """The one that comes second finds it taken back: what it was about to claim waits, as the first one's does."""
+    executions = [stage.cast.approved(), stage.cast.approved(operation="dynamodb:DeleteTable", TableName="prod-customers")]
+    pause = stage.cast.paused()
+    stage.cast.resuming("dana", "erin")
+    stage.forge(
+        ("UPDATE approvals_statementsignature SET signature = 's' WHERE statement_id <> %s", (pause.pk,)),
+        ("UPDATE approvals_statement SET state = 'in force' WHERE kind = 'resume'", ()),
+        ("UPDATE approvals_statement SET state = 'over' WHERE kind = 'pause'", ()),
+    )
+    stage.sql(
+        """
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF NEW.kind = 'statement.refused' THEN PERFORM pg_sleep(3); END IF; RETURN NEW; END $$;
+        CREATE TRIGGER slow BEFORE INSERT ON approvals_auditentry FOR EACH ROW EXECUTE FUNCTION slow();
+        """
+    )
+    with stage.frozen_at("taken") as thaw:  # has one of both promises in hand
+        reads, writes = os.pipe()
+        other = stage._forked("", writes)  # takes the other one, finds the resuming and takes it back, slowly
+        os.close(writes)
+        time.sleep(1)
+        thaw()
+        os.waitpid(other, 0)
+        os.close(reads)
+    assert [fresh(one).state for one in executions] == ["ready", "ready"], [fresh(one).outcome for one in executions]
+    assert stage.audit().count("statement.refused") == 1
+
+
+def test_a_resuming_by_a_key_that_was_being_removed_is_no_forgery(stage: Stage) -> None:
+    """Erin resumes while frank signs that her key goes: by what he signed it was none then; it is said so, and signed anew."""
+    cast, key = stage.cast, Passkey.objects.get(person__handle="erin")
+    cast.paused()
+    change: AuthorityChange = cast.proposed(
+        {"edit": "remove_passkey", "credential_id": key.credential_id, "person": "erin"}, {"edit": "invite", "person": "erin"}
+    )
+    cast.sign_change(change, "dana")
+    opened = changes.begin(change.pk, cast.person("frank"), Verdict.APPROVE)
+    time.sleep(0.05)
+    resuming = cast.resuming("dana", "erin")
+    with stage.acting("execution"):
+        closing.act_on(resuming.pk)
+    assert Statement.objects.get(pk=resuming.pk).state == "in force"
+    assertion = cast.assertion("frank", opened)
+    changes.sign(
+        change.pk,
+        cast.person("frank"),
+        digest=opened.digest,
+        verdict=Verdict.APPROVE,
+        nonce=opened.nonce,
+        assertion=assertion,
+        reason="",
+    )
+    assert changes.apply(change.pk)
+    execution = cast.approved()
+    stage.sweep()
+    assert (fresh(execution).state, stage.calls(), len(statements.in_force())) == ("ready", [], 1)
+    assert set(stage.alerts()) == {"paused"}
+    assert "being removed" in Statement.objects.get(pk=resuming.pk).ended_why
+    again = cast.resuming("dana", "frank")
+    with stage.acting("execution"):
+        closing.act_on(again.pk)
+    stage.sweep()
+    assert (fresh(execution).state, len(stage.calls())) == ("succeeded", 1)
