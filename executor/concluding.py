@@ -140,6 +140,10 @@ def _without_record(
         said = f"Not looked at before {told:%H:%M:%S %Z}: until then AWS may take the call as it was signed."
         looks.note(execution.pk, Look.Source.TARGET, said)
         return
+    if record is None and not looks.came_after(execution.pk, Look.Source.LOGS, told):
+        # A record proves; what the target shows could be somebody else's doing.
+        looks.note(execution.pk, Look.Source.TARGET, "Not looked at before CloudTrail's log files, which the feed process reads.")
+        return
     before = _at_the_claim(execution, attempt)
     if before is None:
         looks.note(execution.pk, Look.Source.TARGET, "It was not read at the claim, so what it shows now proves nothing.")

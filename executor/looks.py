@@ -15,6 +15,8 @@ from approvals.models import Look
 SOON: Final = timedelta(seconds=20)
 SELDOM: Final = timedelta(minutes=10)
 LONGEST: Final = 4000
+# How a look begins that came to nothing.
+UNREAD: Final = "They could not be read"
 
 
 def note(execution_id: UUID, source: Look.Source, said: str) -> None:
@@ -28,6 +30,12 @@ def note(execution_id: UUID, source: Look.Source, said: str) -> None:
             Look.objects.create(execution_id=execution_id, source=source, first_at=now, looked_at=now, said=said)
     except IntegrityError:
         mine.update(looked_at=now, times=F("times") + 1, said=said)
+
+
+def came_after(execution_id: UUID, source: Look.Source, moment: datetime) -> bool:
+    """Whether this source was looked at since, and could be."""
+    since = Look.objects.filter(execution_id=execution_id, source=source, looked_at__gte=moment)
+    return since.exclude(said__startswith=UNREAD).exists()
 
 
 def is_due(execution_id: UUID, source: Look.Source, sent_at: datetime) -> bool:

@@ -103,7 +103,7 @@ def keep(message: OutboxMessage) -> None:
     for key in found.read:
         _remember(execution_id, key)
     if trouble:
-        looks.note(execution_id, Look.Source.LOGS, f"They could not be read: {trouble}")
+        looks.note(execution_id, Look.Source.LOGS, f"{looks.UNREAD}: {trouble}")
         outbox.put_off(message, trouble)
         return
     looks.note(execution_id, Look.Source.LOGS, _in_words(places, found))

@@ -53,7 +53,10 @@ class Reversed:
     def reason(self) -> str:
         """What stands in the reason until its requester says more."""
         named = words.visible(self.request.target or self.request.operation)
-        return f"{self.way.title}: takes back request {self.request.pk} ({self.request.operation} {named})."[:2000]
+        back = f"{self.way.title}: takes back request {self.request.pk} ({self.request.operation} {named})."
+        # Whoever reviews it reads the reason, and not the page of the former request.
+        lost = f" It does not bring back: {'; '.join(self.way.lost)}" if self.way.lost else ""
+        return f"{back}{lost}"[:2000]
 
     @property
     def more(self) -> list[tuple[str, dict[str, Any]]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from approvals.operations import counterparts, regions, resources, templates
+from approvals.operations import counterparts, inside, regions, resources, templates
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import AlsoNeeds
 from approvals.operations.resources import Where
@@ -74,7 +74,7 @@ def acts_on(operation: Operation, parameters: dict[str, Any], where: Where, stat
     told = [operation.facts.told, *(one.told for one in same)]
     texts = [*operation.facts.resources, *(text for one in same if one.told for text in one.resources)]
     unnamed = _unnamed(texts, where) if any(told) else frozenset()
-    found = resources.arns(operation, parameters, where)
+    found = inside.named(operation, parameters, where, resources.arns(operation, parameters, where))
     return _sharpened(found, unnamed, [arn for one in told for arn in _told(one, state, where)])
 
 

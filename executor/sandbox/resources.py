@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from approvals.operations import catalog, counterparts, iam, reach
+from approvals.operations import catalog, counterparts, iam, inside, reach
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where, touched
 from executor.sandbox.identity import Caller
@@ -163,7 +163,7 @@ def _any_service(call: Call, caller: Caller, state: Any) -> Iterator[Asked]:
     """By the facts of the operation, and where its target's state tells more than its parameters by that."""
     operation, where = _operation(call), _where(call, caller)
     found = reach.acts_on(operation, call.parameters, where, state) if state is not None else ()
-    for arn in found or touched(operation, call.parameters, where).patterns:
+    for arn in found or inside.named(operation, call.parameters, where, touched(operation, call.parameters, where).patterns):
         # A pattern is what the parameters do not tell to the end: a suffix that AWS adds, a member that may be left out.
         yield Asked(operation.facts.iam_action, arn, arn, known=not set(arn) & {"*", "?"})
 

@@ -16,7 +16,7 @@ from approvals.errors import NotAllowed, Refused, WrongState
 from approvals.models import Attempt, AuditEntry, Execution, Look, Observation, Proof, Statement
 from approvals.statements import Outcome
 from approvals.states import Status, Verdict
-from executor import concluding, delivery, reconcile, tasks
+from executor import concluding, delivery, looks, reconcile, tasks, trail_logs
 from tests import cast as standing
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_evidence import learn, lose_what_is_queued
@@ -232,11 +232,14 @@ def observed(execution: Execution, text: Callable[[dict[str, Any]], dict[str, An
     )
 
 
-def looked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long after AWS would have taken the call as it was signed."""
+def looked(stage: Stage, monkeypatch: pytest.MonkeyPatch, *, log_files: bool = True) -> None:
+    """Long after AWS would have taken the call as it was signed, and after the feed has looked for log files."""
     monkeypatch.setattr(concluding, "SIGNED_FOR", timedelta(0))
     stage.sql("UPDATE approvals_look SET looked_at = looked_at - interval '1 hour'")
     stage.lapse()
+    if log_files:
+        with stage.acting("feed"):
+            trail_logs.read_due()
     with stage.acting("execution"):
         reconcile.sweep(patience=QUICK)
 
@@ -249,6 +252,20 @@ def test_the_target_itself_shows_that_it_took_effect(stage: Stage, monkeypatch: 
     found = fresh(execution)
     assert (found.state, attempts(execution)) == ("succeeded", ["succeeded"])
     assert "the target's state" in found.outcome
+
+
+def test_the_target_is_not_asked_before_the_log_files(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The feed stands still, or cannot read: a record may lie in a file, which proves more than the target shows."""
+    execution = unknown(stage, "called")
+    observed(execution)
+    looked(stage, monkeypatch, log_files=False)
+    assert fresh(execution).state == "unknown"
+    assert "before CloudTrail's log files" in Look.objects.get(source="target").said
+    looks.note(execution.pk, Look.Source.LOGS, f"{looks.UNREAD}: AccessDenied")
+    looked(stage, monkeypatch, log_files=False)
+    assert fresh(execution).state == "unknown"
+    looked(stage, monkeypatch)
+    assert fresh(execution).state == "succeeded"
 
 
 def test_an_untouched_target_shows_that_it_had_no_effect(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
