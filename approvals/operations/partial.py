@@ -12,7 +12,11 @@ from botocore.model import Shape
 from approvals.operations.catalog import Operation
 
 # What members of answers are called that list what was not done, over all of botocore's models.
-_NOT_DONE: Final = re.compile(r"(?i:errors?(entries)?|failures?|failed\w*|unprocessed\w*|unsuccessful\w*|rejected\w*)\Z")
+_NOT_DONE: Final = re.compile(
+    r"(?i:errors?(entries)?|failures?|failed\w*|unprocessed\w*|unsuccessful\w*|rejected\w*"
+    r"|\w+errors(list)?|error(detail)?list|\w+failures|\w+failurestatuses|restorationfailed\w+"
+    r"|invalid(answers|executions|labels|parameters)|\w+notdeleted|unknownippermissions)\Z"
+)
 # Answers that describe a thing, with the errors that it has had: they say nothing of the call.
 _OF_THE_THING: Final = re.compile(r"(rds|redshift):\w+Integration\Z")
 

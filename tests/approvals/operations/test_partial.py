@@ -22,6 +22,11 @@ from approvals.operations.facts import rows
         ("autoscaling:BatchDeleteScheduledAction", {"FailedScheduledActions": [{"ScheduledActionName": "n"}]}),
         ("memorydb:BatchUpdateCluster", {"ProcessedClusters": [], "UnprocessedClusters": [{"ClusterName": "c"}]}),
         ("glue:BatchDeleteTable", {"Errors": [{"TableName": "t"}]}),
+        ("ssm:DeleteParameters", {"DeletedParameters": ["a"], "InvalidParameters": ["b"]}),
+        ("codebuild:BatchDeleteBuilds", {"buildsDeleted": [], "buildsNotDeleted": [{"id": "b"}]}),
+        ("appflow:CancelFlowExecutions", {"invalidExecutions": ["e"]}),
+        ("chime:BatchSuspendUser", {"UserErrors": [{"UserId": "u"}]}),
+        ("ec2:RevokeSecurityGroupIngress", {"Return": True, "UnknownIpPermissions": [{"FromPort": 1}]}),
         ("ec2:ReleaseHosts", {"Successful": [], "Unsuccessful": [{"ResourceId": "h"}]}),
     ],
 )
