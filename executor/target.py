@@ -77,7 +77,10 @@ def reading_policy(step: Step, place: Where, answer: Mapping[str, Any] = NO_ANSW
     readings = _readings(catalog.get(step.name), step, answer)
     return aws.session_policy(
         [
-            Allowed([reading.facts.iam_action], resources.arns(reading, parameters, place) or ANYTHING)
+            Allowed(
+                [reading.facts.iam_action, *reach.READS_BESIDES.get(reading.full_name, ())],
+                resources.arns(reading, parameters, place) or ANYTHING,
+            )
             for reading, parameters in readings
         ]
     )

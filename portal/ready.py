@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from approvals.operations import catalog, protection, ready, words
+from django.utils import timezone
+
+from approvals.operations import catalog, held, protection, ready, words
 from approvals.operations.ready import Offered
 from approvals.plan import Step
 from portal.live_state import LiveState
@@ -51,8 +53,9 @@ def in_the_way(steps: Sequence[Step], index: int, live: LiveState) -> str:
     """Why AWS will refuse the step while the target is as it was read, in a sentence; empty when nothing says so."""
     step = steps[index]
     state = live.state if live.was_read else None
-    found = ready.in_the_way(catalog.get(step.name), step.parameters, state, steps[:index])
-    return found.ready.why if found else ""
+    operation = catalog.get(step.name)
+    found = ready.in_the_way(operation, step.parameters, state, steps[:index])
+    return found.ready.why if found else held.why(operation, step.parameters, state, timezone.now())
 
 
 def chosen(steps: Sequence[Step], lives: Sequence[LiveState], value: str) -> tuple[int, Offered] | None:

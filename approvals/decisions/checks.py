@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from approvals import permissions, policies
+from approvals import permissions, policies, preconditions
 from approvals.decisions.quorum import Concerned, concerned_in, guardrails_of
 from approvals.decisions.writing import calls_of
 from approvals.errors import (
@@ -26,13 +26,15 @@ from approvals.models import (
     ApprovalRequest,
     Attempt,
     Execution,
+    Observation,
     Person,
     Review,
     Revision,
     Source,
 )
-from approvals.operations import protection, words
+from approvals.operations import catalog, held, protection, words
 from approvals.policies import Rules, tickets
+from approvals.preconditions import Reading
 from approvals.states import (
     REVIEWABLE_STATES,
     SETTLED_EXECUTIONS,
@@ -158,7 +160,25 @@ def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Pe
         raise WrongState("You have confirmed this plan already; it waits for its reviewers.")
     if not revision.digest:
         raise Refused(f"The plan is not complete, so there is nothing to sign yet. {revision.why}")
+    must_not_be_held(revision, now)
     must_be_protected(request, revision, guardrails_of(revision).values())
+
+
+def must_not_be_held(revision: Revision, now: datetime) -> None:
+    """AWS keeps no target against everybody, as the executor read it last; Refused says which lock it is, and nobody is asked."""
+    steps = revision.plan.steps
+    locked = [index for index, step in enumerate(steps) if catalog.get(step.name).facts.held]
+    if not locked:
+        return
+    seen = revision.observations.filter(moment=Observation.Moment.REVIEW, step__in=locked).order_by("taken_at", "id")
+    states = {one.step: Reading(one.text, one.problem).state for one in seen}
+    for index in locked:
+        step = steps[index]
+        if any(preconditions.touches(earlier, step) for earlier in steps[:index]):
+            continue  # which may take the lock off
+        if why := held.why(catalog.get(step.name), step.parameters, states.get(index), now):
+            of_step = f"step {index + 1}" if len(steps) > 1 else "it"
+            raise Refused(f"AWS will refuse {of_step}, so nobody is asked to sign it. {why}")
 
 
 def must_be_reviewable(

@@ -97,6 +97,7 @@ def facts(service: str, model: OperationModel) -> Facts:
         also_needs=(),
         told={},
         before=(),
+        held=(),
         repeatable=False,
         patterns={},
         secret=(),

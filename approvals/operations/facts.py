@@ -124,6 +124,20 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A lock of AWS's under which it refuses the call: `when` over the target's state is truthy, and `given` over the call.
+
+    `until` and `since` are expressions over the state for the moment at which it ends, or from which on it holds.
+    """
+
+    why: str
+    when: str
+    given: str = ""
+    until: str = ""
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Backup:
     """How it is known that a backup is usable, and what AWS calls it.
 
@@ -186,7 +200,7 @@ class Facts:
     `patterns` what AWS accepts in them. `partial` is an expression over AWS's answer that is truthy when only a part was done.
     `secret` are members that are secrets although botocore does not say so; `demands` members that AWS takes as optional and we
     do not, with the reason. `changes` says that a call with nothing but its target changes nothing. `protects` is what the call
-    keeps from being lost, `reverse` the requests that take it back.
+    keeps from being lost, `reverse` the requests that take it back. `held` are locks under which AWS refuses it, whoever asks.
     """
 
     does: str
@@ -206,6 +220,7 @@ class Facts:
     partial: str
     also_needs: tuple[AlsoNeeds, ...]
     before: tuple[Ready, ...]
+    held: tuple[Held, ...]
     repeatable: bool
     patterns: Mapping[str, str]
     secret: tuple[str, ...]
@@ -285,6 +300,10 @@ def _before(value: list[dict[str, Any]]) -> tuple[Ready, ...]:
     return tuple(Ready(**said) for said in value)
 
 
+def _held(value: list[dict[str, Any]]) -> tuple[Held, ...]:
+    return tuple(Held(**said) for said in value)
+
+
 def _protects(value: dict[str, Any]) -> Protects:
     backup = {**value["backup"], "failed": tuple(value["backup"].get("failed", ()))}
     return Protects(**{**value, "backup": Backup(**backup)})
@@ -306,6 +325,7 @@ _READERS: Final[Mapping[str, Any]] = {
     "untouched": _untouched,
     "also_needs": _also_needs,
     "before": _before,
+    "held": _held,
     "protects": _protects,
     "reverse": _reverse,
 }

@@ -38,6 +38,12 @@ _PART: Final = re.compile(r"[A-Za-z0-9_.,=@+-]+")
 _TARGET: Final = "{target}"
 
 
+# What these tell nothing of without rights of their own: versions and their locks. Source: S3 API Reference, HeadObject.
+READS_BESIDES: Final[Mapping[str, tuple[str, ...]]] = {
+    "s3:HeadObject": ("s3:GetObjectVersion", "s3:GetObjectRetention", "s3:GetObjectLegalHold"),
+}
+
+
 def also_needed(operation: Operation, parameters: Mapping[str, Any]) -> Iterator[AlsoNeeds]:
     """The other actions that this very call needs of its caller."""
     for one in operation.facts.also_needs:

@@ -9,6 +9,7 @@ from botocore import xform_name
 
 from approvals.operations import catalog, iam
 from approvals.operations.catalog import Operation
+from approvals.operations.reach import READS_BESIDES
 from executor.infrastructure import claims
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import MANAGED_POLICY, POLICIES_OF_A_ROLE, TRUST_POLICY, DocumentTooLargeError, fits, within
@@ -110,7 +111,8 @@ def _needs(operation: Operation, guardrail: ProtectedOperations) -> Iterator[tup
             if also.action != _PASSING and (reach := _reach(also.resources, guardrail)):
                 yield also.action, reach
         for reading in _readings(call):
-            yield reading.facts.iam_action, _reach(reading.facts.resources, guardrail) or _EVERYTHING
+            for action in (reading.facts.iam_action, *READS_BESIDES.get(reading.full_name, ())):
+                yield action, _reach(reading.facts.resources, guardrail) or _EVERYTHING
 
 
 def _readings(operation: Operation) -> Iterator[Operation]:

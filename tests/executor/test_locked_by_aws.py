@@ -1,0 +1,119 @@
+"""What AWS keeps against everybody is refused before anybody is asked: Object Lock, legal holds, a vault's immutable lock."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from approvals import decisions
+from approvals.errors import Refused
+from approvals.operations import catalog, held
+from approvals.operations.resources import Where
+from approvals.plan import Step
+from executor import target
+from executor.sandbox.world import DEMO
+from tests.executor.own_guardrails import cast, client, facts  # noqa: F401 - fixtures
+from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.test_steps import approved
+
+OPERATIONS = ("s3:DeleteObject", "s3:PutObjectLegalHold")
+BUCKET = "prod-locked"
+
+
+def locked_object(stage: Stage, **lock: Any) -> str:
+    """The version of an object in a bucket with Object Lock."""
+    with client(stage, "s3") as s3:
+        place: Any = {"LocationConstraint": DEMO.region}
+        s3.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True, CreateBucketConfiguration=place)
+        s3.put_object(Bucket=BUCKET, Key="k", Body=b"former", ChecksumAlgorithm="SHA256")
+        version = str(s3.put_object(Bucket=BUCKET, Key="k", Body=b"x", ChecksumAlgorithm="SHA256", **lock)["VersionId"])
+        s3.put_object(Bucket=BUCKET, Key="k", Body=b"newer", ChecksumAlgorithm="SHA256")
+        return version
+
+
+@pytest.mark.parametrize(
+    ("lock", "why"),
+    [
+        ({"ObjectLockLegalHoldStatus": "ON"}, "A legal hold"),
+        ({"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": timezone.now() + timedelta(days=9)}, "compliance mode"),
+    ],
+    ids=["legal hold", "compliance"],
+)
+def test_a_locked_version_is_not_put_before_people(stage: Stage, lock: dict[str, Any], why: str) -> None:
+    """The executor reads the very version that the call names, and its requester is told why it cannot be signed."""
+    version = locked_object(stage, **lock)
+    request = stage.cast.filed(operation="s3:DeleteObject", Bucket=BUCKET, Key="k", VersionId=version)
+    stage.read(request)
+    request.refresh_from_db()
+    assert why in decisions.why_not_confirm(request, stage.cast.person("alice"))
+    with pytest.raises(Refused, match=why):
+        stage.cast.sign_confirm(request)
+    request.refresh_from_db()
+    assert request.state == "draft"
+
+
+def test_a_version_that_is_not_the_newest_is_seen_to_go(stage: Stage) -> None:
+    """Nothing holds it: its own version is read, deleted and gone, though the object is there still."""
+    version = locked_object(stage)
+    execution = approved(stage, Step("s3", "DeleteObject", {"Bucket": BUCKET, "Key": "k", "VersionId": version}))
+    stage.execute()
+    assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded"]), fresh(execution).outcome
+
+
+def test_a_plan_that_takes_the_hold_off_first_is_signed(stage: Stage) -> None:
+    """The lock of today says nothing of a step that comes after the one which takes it off."""
+    version = locked_object(stage, ObjectLockLegalHoldStatus="ON")
+    which = {"Bucket": BUCKET, "Key": "k", "VersionId": version}
+    execution = approved(
+        stage,
+        Step("s3", "PutObjectLegalHold", {**which, "LegalHold": {"Status": "OFF"}}),
+        Step("s3", "DeleteObject", which),
+    )
+    stage.execute()
+    stage.sweep()
+    assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"]), fresh(execution).outcome
+
+
+NOW = timezone.now()
+LATER, BEFORE = ((NOW + timedelta(days=days)).isoformat() for days in (1, -1))
+VERSION = {"Bucket": "b", "Key": "k", "VersionId": "v"}
+UNLOCK = "backup:DeleteBackupVaultLockConfiguration"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "state", "is_held"),
+    [
+        ("s3:DeleteObject", VERSION, {"ObjectLockLegalHoldStatus": "ON"}, True),
+        ("s3:DeleteObject", VERSION, {"ObjectLockLegalHoldStatus": "OFF"}, False),
+        # Without a version a marker is put over the object, which no lock forbids.
+        ("s3:DeleteObject", {"Bucket": "b", "Key": "k"}, {"ObjectLockLegalHoldStatus": "ON"}, False),
+        ("s3:DeleteObject", VERSION, {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": LATER}, True),
+        ("s3:DeleteObject", VERSION, {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": BEFORE}, False),
+        ("s3:DeleteObject", VERSION, {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": LATER}, True),
+        (
+            "s3:DeleteObject",
+            {**VERSION, "BypassGovernanceRetention": True},
+            {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": LATER},
+            False,
+        ),
+        (UNLOCK, {"BackupVaultName": "v"}, {"Locked": True, "LockDate": BEFORE}, True),
+        (UNLOCK, {"BackupVaultName": "v"}, {"Locked": True, "LockDate": LATER}, False),
+        (UNLOCK, {"BackupVaultName": "v"}, {"Locked": True}, False),
+        (UNLOCK, {"BackupVaultName": "v"}, {"Locked": False, "LockDate": BEFORE}, False),
+        (UNLOCK, {"BackupVaultName": "v"}, None, False),
+    ],
+)
+def test_what_holds_a_target(name: str, parameters: dict[str, Any], state: Any, *, is_held: bool) -> None:
+    """By the row, over the state and the call: until its time has passed, or since it cannot be taken away any more."""
+    assert bool(held.why(catalog.get(name), parameters, state, NOW)) == is_held
+
+
+def test_whoever_reads_an_object_may_read_its_locks() -> None:
+    """S3 leaves locks out of its answer, and refuses to tell of a version, without rights of their own."""
+    policy = json.loads(target.policy(Step("s3", "DeleteObject", VERSION), Where(DEMO.account, DEMO.region), acting=False))
+    (statement,) = policy["Statement"]
+    assert {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectRetention", "s3:GetObjectLegalHold"} == set(statement["Action"])
