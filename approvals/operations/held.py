@@ -1,6 +1,6 @@
 """What AWS keeps against everybody while a lock holds: a call on it is refused whoever signs it, so nobody is asked.
 
-Rows say it (`held`), over the target's state and the call: S3's Object Lock and legal holds, the immutable lock of a backup vault.
+Rows say it (`held`), over the target's state and the call: S3's Object Lock and legal holds, a vault's immutable lock.
 Of what no state that we read tells (a recovery point in a locked vault, a locked snapshot) AWS says no itself.
 """
 
