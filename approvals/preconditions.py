@@ -159,7 +159,8 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
     was, identity = {} if earlier.remade else _group(expected, "identity"), _identity(operation, step, now.state)
     differ: list[Difference] = []
     reached = reach.expressions(operation, step.parameters)
-    named = _texts(value for one in earlier.touched for value in one.parameters.values())
+    # What earlier steps acted on besides this target: a volume that they attached to the instance.
+    named = frozenset(text for one in earlier.touched for text in _identifying(one)) - _identifying(step)
     was = {name: value for name, value in was.items() if name not in reached or not _only_of(named, value, identity.get(name))}
     if earlier.rewritten:
         if not earlier.made:
@@ -433,7 +434,7 @@ def _between(was: Fact, now: Fact, changed: set[str]) -> Iterator[Difference]:
 
 
 def _only_of(named: frozenset[str], old: Any, new: Any) -> bool:
-    """Whether all that came to a list and went from it has a name that earlier steps gave: a volume that they attached."""
+    """Whether all that came to a list and went from it is what earlier steps named."""
     if not (isinstance(old, list) and isinstance(new, list)):
         return False
     return all(_words_in(one) & named for one in [*old, *new] if one not in old or one not in new)

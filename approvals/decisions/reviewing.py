@@ -21,6 +21,7 @@ from approvals.decisions.checks import (
     must_be_reviewable,
     must_have_typed,
     must_name_its_ticket,
+    must_not_be_held,
 )
 from approvals.decisions.quorum import Concerned, concerned_in, guardrails_of, resolution_of
 from approvals.decisions.signing import consume, sign
@@ -140,6 +141,7 @@ def review(
                 raise WrongState("This request is approved already. You can still deny it until it runs.")
             if request.requester_id not in concerned.held.active:
                 raise Refused("The requester was switched off, so nobody stands behind this any more. It can only be denied.")
+            must_not_be_held(revision, now)
             must_be_protected(request, revision, guardrails.values())
             must_have_typed(typed_name, request, revision, guardrails)
         signature = sign(revision, person, verdict, nonce, assertion, now)

@@ -333,6 +333,22 @@ def test_what_was_renamed_away_and_made_anew_is_no_drift():
     assert preconditions.compare(step, fact(step, was), now, done=[restore]).drift != ()
 
 
+def test_only_what_earlier_steps_acted_on_may_come_to_a_list_and_go():
+    """A volume that the plan attached is no drift; another one is, though the plan named its device or a word that it has."""
+    attach = Step("ec2", "AttachVolume", {"VolumeId": "vol-2", "InstanceId": "i-1", "Device": "/dev/sdf"})
+    mapping = {"DeviceName": "/dev/sdf", "Ebs": {"DeleteOnTermination": False}}
+    step = Step("ec2", "ModifyInstanceAttribute", {"InstanceId": "i-1", "BlockDeviceMappings": [mapping]})
+
+    def instance(*volumes: str) -> Reading:
+        mappings = [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeId": one, "DeleteOnTermination": True}} for one in volumes]
+        return Reading(json.dumps({"InstanceId": "i-1", "LaunchTime": "t", "BlockDeviceMappings": mappings}))
+
+    expected = fact(step, instance("vol-1"))
+    assert preconditions.compare(step, expected, instance("vol-1", "vol-2"), done=[attach]).drift == ()
+    assert preconditions.compare(step, expected, instance("vol-1", "vol-3"), done=[attach]).drift != ()
+    assert preconditions.compare(step, expected, instance("vol-1", "vol-2")).drift != ()
+
+
 def test_what_a_call_acts_on_besides_is_always_compared():
     """The members of a deployment are told by an expression without a name in front: a step that shares a text excuses none."""
     tag = Step("rds", "AddTagsToResource", {"ResourceName": "bgd-1", "Tags": []})

@@ -14,6 +14,7 @@ from approvals.errors import Refused
 from approvals.operations import catalog, held
 from approvals.operations.resources import Where
 from approvals.plan import Step
+from approvals.states import Verdict
 from executor import target
 from executor.sandbox.world import DEMO
 from tests.executor.own_guardrails import cast, client, facts  # noqa: F401 - fixtures
@@ -54,6 +55,21 @@ def test_a_locked_version_is_not_put_before_people(stage: Stage, lock: dict[str,
         stage.cast.sign_confirm(request)
     request.refresh_from_db()
     assert request.state == "draft"
+
+
+def test_what_was_locked_after_it_was_asked_for_is_not_approved(stage: Stage) -> None:
+    """The target is read again for its reviewers: one of them is told of the lock before he signs, and can deny it."""
+    version = locked_object(stage)
+    request = stage.cast.filed(operation="s3:DeleteObject", Bucket=BUCKET, Key="k", VersionId=version)
+    stage.read(request)
+    request = stage.cast.sign_confirm(request)
+    with client(stage, "s3") as s3:
+        hold: Any = {"Status": "ON"}
+        s3.put_object_legal_hold(Bucket=BUCKET, Key="k", VersionId=version, LegalHold=hold, ChecksumAlgorithm="SHA256")
+    stage.execute()
+    with pytest.raises(Refused, match="A legal hold"):
+        stage.cast.sign_review(request)
+    assert stage.cast.sign_review(request, verdict=Verdict.DENY).state == "denied"
 
 
 def test_a_version_that_is_not_the_newest_is_seen_to_go(stage: Stage) -> None:
