@@ -164,5 +164,5 @@ def verified(row: Any, digest: str, authority: Authority, party: RelyingParty, *
     if not opened - _SKEW <= row.created_at <= opened + signatures.LIFETIME + _SKEW:
         raise Forged(f"A signature by {row.person} says another time than the one that was signed.")
     if going:
-        raise KeyWasGoing(f"A signature by {row.person} was made with a passkey that was being removed.")
+        raise KeyWasGoing(f"A signature by {row.person} was made with a passkey after its removal was signed.")
     return known[0]

@@ -18,7 +18,7 @@ class Forged(BadAuthority):
 
 
 class KeyWasGoing(Forged):
-    """A signature that verifies, made with a passkey while two persons signed that it is removed. It counts for nothing."""
+    """A signature that verifies, made with a passkey since two persons signed that it is removed. It counts for nothing."""
 
 
 def signed_plan(request: ApprovalRequest, revision: Revision) -> Plan:

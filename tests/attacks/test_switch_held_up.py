@@ -126,7 +126,7 @@ def test_a_resuming_by_a_key_that_was_being_removed_is_no_forgery(stage: Stage) 
     stage.sweep()
     assert (fresh(execution).state, stage.calls(), len(statements.in_force())) == ("ready", [], 1)
     assert set(stage.alerts()) == {"paused"}
-    assert "being removed" in Statement.objects.get(pk=resuming.pk).ended_why
+    assert "after its removal was signed" in Statement.objects.get(pk=resuming.pk).ended_why
     again = cast.resuming("dana", "frank")
     with stage.acting("execution"):
         closing.act_on(again.pk)
