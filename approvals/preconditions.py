@@ -197,13 +197,14 @@ class _Earlier:
         naming = [one for one in touched if one in same or _names_all(one, step)]
         # A backup changes nothing of what it is of.
         altering = [one for one in naming if protection.protecting(one) is None]
-        makers = [one for one in altering if _MAKES.match(one.operation)]
+        makers = [one for one in altering if _MAKES.match(one.operation) or _gives_its_name(one, step)]
         deleted = any(catalog.get(one.name).facts.settled.gone for one in same)
-        away = any(_takes_away(one, step) for one in altering)
+        away = [index for index, one in enumerate(altering) if _takes_away(one, step)]
+        anew = bool(away) and any(one in makers for one in altering[away[0] + 1 :])
         # What another question reads is changed by the members of a call alone: no setting of a bucket changes its policy.
         rewritten = any(one in makers or _is_of_one_kind(one, step) for one in altering)
         kept = any(one not in same for one in naming if one not in altering)
-        return cls(touched, rewritten or deleted, kept, bool(makers), deleted or bool(makers and away))
+        return cls(touched, rewritten or deleted, kept, bool(makers), deleted or anew)
 
 
 def touches(one: Step, step: Step) -> bool:
@@ -218,17 +219,35 @@ def _names_all(one: Step, step: Step) -> bool:
 
 
 def _is_named(text: str, one: Step) -> bool:
-    """Whether a call has this text, or the name at its end: what is made by a name may have an ARN afterwards."""
+    """Whether a call has this text, or the name at its end: what is made by a name may have an ARN afterwards.
+
+    An ARN that says of which kind it is (`saml-provider/okta`) is that of no user who is called the same.
+    """
     texts = _texts(one.parameters.values())
-    return text in texts or (text.startswith("arn:") and re.split(r"[:/]", text)[-1] in texts)
+    if text in texts or not text.startswith("arn:"):
+        return text in texts
+    *kind, name = re.split(r"[:/]", text.split(":", 5)[-1])
+    return name in texts and (not kind or kind[0].replace("-", "").lower() == _thing(one.operation).lower())
 
 
 def _takes_away(one: Step, step: Step) -> bool:
     """Whether what the other one names is not there under that name any more: it was deleted, or has another name now."""
     if _names_of(one) != _names_of(step):
         return False
-    facts = catalog.get(one.name).facts
-    return bool(facts.settled.gone) or any(f"New{name}" in one.parameters for name in facts.identifies)
+    return bool(catalog.get(one.name).facts.settled.gone) or bool(_new_names(one))
+
+
+def _gives_its_name(one: Step, step: Step) -> bool:
+    """Whether a rename puts something under the name of what the other one acts on."""
+    return bool(_new_names(one) & _identifying(step))
+
+
+def _new_names(one: Step) -> frozenset[str]:
+    """The names that a call gives its target at once; RDS waits for the next maintenance window unless it is told not to."""
+    operation = catalog.get(one.name)
+    if "ApplyImmediately" in operation.members and one.parameters.get("ApplyImmediately") is not True:
+        return frozenset()
+    return _texts(one.parameters.get(f"New{name}") for name in operation.facts.identifies)
 
 
 def _is_of_one_kind(one: Step, step: Step) -> bool:

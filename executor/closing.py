@@ -24,7 +24,7 @@ from approvals import audit, authority, demands, notifications, outbox, permissi
 from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.authority import Authority
-from approvals.demands import Forged
+from approvals.demands import Forged, KeyWasGoing
 from approvals.errors import BadAuthority, CountersignError, NotYet, Refused, WrongState
 from approvals.models import AlertKind, Attempt, AuditKind, Execution, OutboxKind, OutboxMessage, Person, Proof, Statement
 from approvals.statements import Outcome, Said
@@ -213,7 +213,7 @@ def _put_in_force(statement: Statement) -> None:
 def _refuse(trail: Trail, statement: Statement, reason: CountersignError) -> None:
     """It is not acted on, and over. Rows that do not verify are a forgery; a right that was lost is told to who signed."""
     statements.end(trail, statement, StatementState.REFUSED, f"Not acted on: {reason}", ACTOR, timezone.now())
-    if isinstance(reason, BadAuthority) or not isinstance(reason, Refused):
+    if not isinstance(reason, KeyWasGoing) and (isinstance(reason, BadAuthority) or not isinstance(reason, Refused)):
         log.critical("a statement was not acted on: %s", reason)
         raise_alert(
             trail,

@@ -17,6 +17,8 @@ SELDOM: Final = timedelta(minutes=10)
 LONGEST: Final = 4000
 # How a look begins that came to nothing.
 UNREAD: Final = "They could not be read"
+# What one says that has more to look at.
+MORE: Final = "More are there, and are read next."
 
 
 def note(execution_id: UUID, source: Look.Source, said: str) -> None:
@@ -33,9 +35,9 @@ def note(execution_id: UUID, source: Look.Source, said: str) -> None:
 
 
 def came_after(execution_id: UUID, source: Look.Source, moment: datetime) -> bool:
-    """Whether this source was looked at since, and could be."""
+    """Whether this source was looked at since, whole."""
     since = Look.objects.filter(execution_id=execution_id, source=source, looked_at__gte=moment)
-    return since.exclude(said__startswith=UNREAD).exists()
+    return since.exclude(said__startswith=UNREAD).exclude(said__contains=MORE).exists()
 
 
 def is_due(execution_id: UUID, source: Look.Source, sent_at: datetime) -> bool:

@@ -218,4 +218,4 @@ def _in_words(places: list[_Place], found: _Found) -> str:
         said += f" The last was {found.read[-1].rpartition('/')[2]}."
     if found.skipped:
         said += f" {found.skipped} could not be read (too large, or not whole)."
-    return said + (" More are there, and are read next." if found.more else "")
+    return said + (f" {looks.MORE}" if found.more else "")

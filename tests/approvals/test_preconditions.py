@@ -324,13 +324,44 @@ def test_what_s3_tells_once_versioning_is_on_is_no_drift():
 
 def test_what_was_renamed_away_and_made_anew_is_no_drift():
     """The way of RDS's user guide: rename the instance, restore under its name, protect that; it is another one."""
-    rename = Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "prod", "NewDBInstanceIdentifier": "prod-old"})
+    names = {"DBInstanceIdentifier": "prod", "NewDBInstanceIdentifier": "prod-old"}
+    rename = Step("rds", "ModifyDBInstance", {**names, "ApplyImmediately": True})
     restore = Step("rds", "RestoreDBInstanceFromDBSnapshot", {"DBInstanceIdentifier": "prod", "DBSnapshotIdentifier": "good"})
     step = Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "prod", "DeletionProtection": True})
     was, now = (Reading(json.dumps({"DbiResourceId": one, "DeletionProtection": False})) for one in ("db-1", "db-2"))
     assert preconditions.compare(step, fact(step, was), now, done=[rename, restore]).drift == ()
     assert preconditions.compare(step, fact(step, was), now, done=[rename]).drift != ()
     assert preconditions.compare(step, fact(step, was), now, done=[restore]).drift != ()
+
+
+def test_what_takes_the_name_of_another_is_no_drift():
+    """Renamed away, the restored one renamed onto the name, then set up: it is another one, as was signed; so is what it has."""
+    names = ("DBInstanceIdentifier", "NewDBInstanceIdentifier")
+    away, onto = (
+        Step("rds", "ModifyDBInstance", {**dict(zip(names, pair, strict=True)), "ApplyImmediately": True})
+        for pair in (("prod", "prod-old"), ("restored", "prod"))
+    )
+    step = Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "prod", "BackupRetentionPeriod": 35})
+    was, now = (Reading(json.dumps({"DbiResourceId": one, "BackupRetentionPeriod": 1})) for one in ("db-1", "db-2"))
+    assert preconditions.compare(step, fact(step, was), now, done=[away, onto]).drift == ()
+    assert preconditions.compare(step, fact(step, was), now, done=[onto, away]).drift != ()
+    rename = Step("redshift", "ModifyCluster", {"ClusterIdentifier": "w", "NewClusterIdentifier": "w2"})
+    logging = Step("redshift", "DisableLogging", {"ClusterIdentifier": "w2"})
+    there = Reading(json.dumps({"LoggingEnabled": True}))
+    assert preconditions.compare(logging, {"step": 1, "absent": True}, there, done=[rename]).drift == ()
+
+
+def test_what_is_only_called_the_same_excuses_no_swap():
+    """A user named like an identity provider, and a rename that waits for the maintenance window, change nothing of it."""
+    user = Step("iam", "CreateAccessKey", {"UserName": "okta"})
+    saml = Step("iam", "UpdateSAMLProvider", {"SAMLProviderArn": "arn:aws:iam::111122223333:saml-provider/okta"})
+    was, now = (Reading(json.dumps({"SAMLMetadataDocument": one, "CreateDate": "t"})) for one in ("a", "b"))
+    assert preconditions.compare(saml, fact(saml, was), now, done=[user]).drift != ()
+    replica = Step("rds", "CreateDBInstanceReadReplica", {"SourceDBInstanceIdentifier": "a", "DBInstanceIdentifier": "c"})
+    later = Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "a", "NewDBInstanceIdentifier": "a-old"})
+    gone = Step("rds", "DeleteDBInstance", {"DBInstanceIdentifier": "a", "SkipFinalSnapshot": True})
+    one, other = (Reading(json.dumps({"DbiResourceId": resource})) for resource in ("db-1", "db-2"))
+    assert preconditions.compare(gone, fact(gone, one), other, done=[replica, later]).drift != ()
 
 
 def test_only_what_earlier_steps_acted_on_may_come_to_a_list_and_go():

@@ -97,6 +97,33 @@ def test_two_workers_that_take_a_resuming_back_at_once_end_nothing(stage: Stage)
     assert stage.audit().count("statement.refused") == 1
 
 
+def test_a_resuming_by_a_key_that_went_before_it_was_acted_on_is_no_forgery(stage: Stage) -> None:
+    """The removal is applied first: the resuming is not put in force, and nobody is told to look for who wrote its rows."""
+    cast, key = stage.cast, Passkey.objects.get(person__handle="erin")
+    cast.paused()
+    change: AuthorityChange = cast.proposed(
+        {"edit": "remove_passkey", "credential_id": key.credential_id, "person": "erin"}, {"edit": "invite", "person": "erin"}
+    )
+    cast.sign_change(change, "dana")
+    opened = changes.begin(change.pk, cast.person("frank"), Verdict.APPROVE)
+    time.sleep(0.05)
+    resuming = cast.resuming("dana", "erin")
+    changes.sign(
+        change.pk,
+        cast.person("frank"),
+        digest=opened.digest,
+        verdict=Verdict.APPROVE,
+        nonce=opened.nonce,
+        assertion=cast.assertion("frank", opened),
+        reason="",
+    )
+    assert changes.apply(change.pk)
+    with stage.acting("execution"):
+        closing.act_on(resuming.pk)
+    assert Statement.objects.get(pk=resuming.pk).state == "refused"
+    assert (stage.alerts(), len(statements.in_force())) == (["paused"], 1)
+
+
 def test_a_resuming_by_a_key_that_was_being_removed_is_no_forgery(stage: Stage) -> None:
     """Erin resumes while frank signs that her key goes: by what he signed it was none then; it is said so, and signed anew."""
     cast, key = stage.cast, Passkey.objects.get(person__handle="erin")

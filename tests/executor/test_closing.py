@@ -264,6 +264,9 @@ def test_the_target_is_not_asked_before_the_log_files(stage: Stage, monkeypatch:
     looks.note(execution.pk, Look.Source.LOGS, f"{looks.UNREAD}: AccessDenied")
     looked(stage, monkeypatch, log_files=False)
     assert fresh(execution).state == "unknown"
+    looks.note(execution.pk, Look.Source.LOGS, f"200 new files. {looks.MORE}")
+    looked(stage, monkeypatch, log_files=False)
+    assert fresh(execution).state == "unknown"
     looked(stage, monkeypatch)
     assert fresh(execution).state == "succeeded"
 

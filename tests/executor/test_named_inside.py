@@ -63,6 +63,17 @@ def test_a_session_in_hand_is_for_the_tables_of_its_batch(stage: Stage) -> None:
         ("securityhub:BatchDeleteAutomationRules", {"AutomationRulesArns": [f"{RULE}x"]}, [f"{RULE}x"]),
         # What is made has no name yet: what it is made of is none of it.
         ("ec2:CopySnapshot", {"SourceSnapshotId": "snap-1", "SourceRegion": "eu-west-1"}, [f"{SNAPSHOT}*"]),
+        # Nor of what is begun.
+        ("fis:StartExperiment", {"experimentTemplateId": "EXT1"}, ["arn:aws:fis:eu-west-1:111122223333:experiment/*"]),
+        # A placeholder that says nothing of whose id it is, and one that AWS writes otherwise.
+        ("kms:ReEncrypt", {"DestinationKeyId": "k"}, ["arn:aws:kms:eu-west-1:111122223333:key/*"]),
+        ("omics:DeleteRunBatch", {"batchId": "7"}, ["arn:aws:omics:eu-west-1:111122223333:run/*"]),
+        ("fms:PutPolicy", {"Policy": {"ResourceSetIds": ["r"]}}, ["arn:aws:fms:eu-west-1:111122223333:policy/*"]),
+        (
+            "glue:DeleteSchema",
+            {"SchemaId": {"RegistryName": "r", "SchemaName": "s"}},
+            ["arn:aws:glue:eu-west-1:111122223333:schema/*"],
+        ),
         # A name that is a pattern, or an ARN of another kind or place, is none.
         ("dynamodb:BatchWriteItem", batch("a*"), [f"{TABLE}*"]),
         ("dynamodb:BatchWriteItem", batch(f"{INSTANCE}i-1"), [f"{TABLE}*"]),
