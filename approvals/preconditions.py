@@ -16,7 +16,7 @@ from typing import Any, Final
 from approvals import canonical
 from approvals.canonical import Sealed
 from approvals.errors import BadCanonicalForm
-from approvals.operations import catalog, counterparts, protection, reach, sensitive
+from approvals.operations import catalog, counterparts, protection, reach, renaming, sensitive
 from approvals.operations.catalog import Operation
 from approvals.plan import Plan, Step
 
@@ -243,11 +243,7 @@ def _gives_its_name(one: Step, step: Step) -> bool:
 
 
 def _new_names(one: Step) -> frozenset[str]:
-    """The names that a call gives its target at once; RDS waits for the next maintenance window unless it is told not to."""
-    operation = catalog.get(one.name)
-    if "ApplyImmediately" in operation.members and one.parameters.get("ApplyImmediately") is not True:
-        return frozenset()
-    return _texts(one.parameters.get(f"New{name}") for name in operation.facts.identifies)
+    return frozenset(renaming.new_names(catalog.get(one.name), one.parameters).values())
 
 
 def _is_of_one_kind(one: Step, step: Step) -> bool:

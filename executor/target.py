@@ -13,7 +13,7 @@ from typing import Any, Final
 import jmespath
 from botocore.model import Shape
 
-from approvals.operations import catalog, partial, protection, reach, resources, sensitive
+from approvals.operations import catalog, partial, protection, reach, renaming, resources, sensitive
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Describe, Untouched
 from approvals.operations.resources import Where
@@ -172,11 +172,8 @@ def _is_complete(session: Reads, step: Step, answer: Mapping[str, Any]) -> bool:
 
 def renamed(step: Step) -> Step:
     """The step as if it named its target as the target is named afterwards; itself where the call gives no new name at once."""
-    operation = catalog.get(step.name)
-    if "ApplyImmediately" in operation.members and step.parameters.get("ApplyImmediately") is not True:
-        return step  # in the next maintenance window
-    names = {name: step.parameters.get(f"New{name}") for name in operation.facts.identifies}
-    return replace(step, parameters={**step.parameters, **{name: new for name, new in names.items() if new}})
+    names = renaming.new_names(catalog.get(step.name), step.parameters)
+    return replace(step, parameters={**step.parameters, **names}) if names else step
 
 
 def is_untouched(session: Reads, step: Step) -> bool:
