@@ -36,12 +36,10 @@ def named(operation: Operation, parameters: dict[str, Any], where: Where, patter
     """The patterns, each that stands for everything of a kind replaced by the ARNs that the call names of it, if it names any."""
     if _MAKES.match(operation.name) or not any(pattern.endswith("*") for pattern in patterns):
         return tuple(patterns)
-    said = [*_said(operation.model.input_shape, parameters, "")]
+    kinds, said = [*_kinds(operation.facts.iam_action, where)], [*_said(operation.model.input_shape, parameters, "")]
     found: dict[str, None] = {}
     for pattern in patterns:
-        arns = [
-            arn for text, slot in _kinds(operation.facts.iam_action, where) if text == pattern for arn in _arns(text, slot, said)
-        ]
+        arns = [arn for text, slot in kinds if text == pattern for arn in _arns(text, slot, said)]
         found |= dict.fromkeys(arns or [pattern])
     return tuple(found)
 
