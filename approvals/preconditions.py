@@ -36,6 +36,10 @@ _TELLS_APART: Final = re.compile(
 _MADE_AT: Final = re.compile(r"^(?:[\w.]|\[\d+\])*\[\]\.[cC]reat\w*(?:Time|Date|At|On|[tT]imestamp)$")
 # Calls that may put another thing under a name that was there; tags are none.
 _MAKES: Final = re.compile(r"(?:Create(?!Tags)|Restore|Copy|Import|Upload|Complete|Register|Run)|PutObject$")
+# The words of a member's name: those that say that it names something, and of the others those that fit things of any kind.
+_WORD: Final = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_NAMING: Final = frozenset({"name", "id", "identifier", "arn", "list", "key"})
+_ANY_KIND: Final = frozenset({"", "resource", "target", "source", "entity"})
 # What no other value can be taken for.
 _NOTHING: Final = object()
 
@@ -209,25 +213,38 @@ class _Earlier:
 
 def touches(one: Step, step: Step) -> bool:
     """Whether a call names, by whatever member, what another one acts on: what it makes, changes or takes away may be that."""
-    return one.service == step.service and any(_is_named(text, one) for text in _identifying(step))
+    return one.service == step.service and any(_is_named(*pair, one) for pair in _named_by(_identifying_members(step)))
 
 
 def _names_all(one: Step, step: Step) -> bool:
     """Whether it names all that the question after the other one's target does: one bucket has many objects."""
     named = _asked_for(step)
-    return bool(named) and all(_is_named(text, one) for text in named)
+    return bool(named) and all(_is_named(*pair, one) for pair in named)
 
 
-def _is_named(text: str, one: Step) -> bool:
-    """Whether a call has this text, or the name at its end: what is made by a name may have an ARN afterwards.
+def _is_named(member: str, text: str, one: Step) -> bool:
+    """Whether a call has the text of that member, or the name at its end: what is made by a name may have an ARN afterwards.
 
-    An ARN that says of which kind it is (`saml-provider/okta`) is that of no user who is called the same.
+    No role is the user who is called the same: what people call something by counts where the members may be of one kind.
+    An ARN says that itself (`saml-provider/okta`).
     """
+    if not text.startswith("arn:"):
+        return any(text == other and _may_be_one(member, by) for by, other in _named_by(one.parameters))
     texts = _texts(one.parameters.values())
-    if text in texts or not text.startswith("arn:"):
-        return text in texts
     *kind, name = re.split(r"[:/]", text.split(":", 5)[-1])
-    return name in texts and (not kind or kind[0].replace("-", "").lower() == _thing(one.operation).lower())
+    return text in texts or (name in texts and (not kind or kind[0].replace("-", "").lower() == _thing(one.operation).lower()))
+
+
+def _may_be_one(member: str, other: str) -> bool:
+    """Whether two members may name things of one kind: `TargetTableName` and `TableName`, and one that says no kind."""
+    kinds = {_kind(member), _kind(other)}
+    return len(kinds) == 1 or bool(kinds & _ANY_KIND)
+
+
+def _kind(member: str) -> str:
+    """The last word of a member's name that tells what it names: `Snapshot` of `FinalDBSnapshotIdentifiers`."""
+    words = [word.lower().removesuffix("s") for word in _WORD.findall(member)]
+    return next((word for word in reversed(words) if word not in _NAMING), "")
 
 
 def _takes_away(one: Step, step: Step) -> bool:
@@ -261,10 +278,20 @@ def _thing(operation: str) -> str:
     return re.sub(r"^[A-Z][a-z]+", "", operation)
 
 
-def _identifying(step: Step) -> frozenset[str]:
-    """The texts that tell which target a call acts on; of one without a row all that it says."""
+def _identifying_members(step: Step) -> dict[str, Any]:
+    """The members that tell which target a call acts on; of one without a row all of them."""
     identifies = catalog.get(step.name).facts.identifies or tuple(step.parameters)
-    return _texts(step.parameters.get(name) for name in identifies)
+    return {name: step.parameters.get(name) for name in identifies}
+
+
+def _identifying(step: Step) -> frozenset[str]:
+    """The texts of these members."""
+    return _texts(_identifying_members(step).values())
+
+
+def _named_by(members: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each member with each text that it has."""
+    return ((name, text) for name, value in members.items() for text in _texts([value]))
 
 
 def _texts(values: Iterable[Any]) -> frozenset[str]:
@@ -343,13 +370,14 @@ def _names_of(step: Step) -> str:
     return canonical.dumps([step.service, canonical.encode(named)])
 
 
-def _asked_for(step: Step) -> frozenset[str]:
-    """Of the texts that a call says those that the question after its target has; all that identify it where nobody asks."""
+def _asked_for(step: Step) -> frozenset[tuple[str, str]]:
+    """What the question after a call's target has of the call's texts, by its members; what identifies it where nobody asks."""
     describe = catalog.get(step.name).facts.describe
-    if describe is None:
-        return _identifying(step)
-    asked = _texts(counterparts.searched(one, step.parameters) for one in describe.parameters.values())
-    return asked & _texts(step.parameters.values()) or _identifying(step)
+    asked = {} if describe is None else describe.parameters
+    said = _texts(step.parameters.values())
+    members = {name: counterparts.searched(one, step.parameters) for name, one in asked.items()}
+    found = frozenset(pair for pair in _named_by(members) if pair[1] in said)
+    return found or frozenset(_named_by(_identifying_members(step)))
 
 
 def _names_its_targets(operation: Operation, step: Step) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from approvals import permissions, policies, preconditions
+from approvals import permissions, policies, preconditions, terms
 from approvals.decisions.quorum import Concerned, concerned_in, guardrails_of
 from approvals.decisions.writing import calls_of
 from approvals.errors import (
@@ -160,23 +160,29 @@ def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Pe
         raise WrongState("You have confirmed this plan already; it waits for its reviewers.")
     if not revision.digest:
         raise Refused(f"The plan is not complete, so there is nothing to sign yet. {revision.why}")
-    must_not_be_held(revision, now)
-    must_be_protected(request, revision, guardrails_of(revision).values())
+    rules = guardrails_of(revision).values()
+    must_not_be_held(revision, rules, now)
+    must_be_protected(request, revision, rules)
 
 
-def must_not_be_held(revision: Revision, now: datetime) -> None:
-    """AWS keeps no target against everybody, as the executor read it last; Refused says which lock it is, and nobody is asked."""
+def must_not_be_held(revision: Revision, rules: Collection[Rules], now: datetime) -> None:
+    """AWS keeps no target against everybody, as the executor read it last; Refused says which lock it is, and nobody is asked.
+
+    What counts is the earliest moment at which the calls would go out, were they approved now: a lock may end before that.
+    """
     steps = revision.plan.steps
     locked = [index for index, step in enumerate(steps) if catalog.get(step.name).facts.held]
     if not locked:
         return
+    hold = terms.hold_of(rules, irreversible=protection.is_final(steps))
+    earliest = terms.opens_at(rules, now + timedelta(seconds=hold)) or now
     seen = revision.observations.filter(moment=Observation.Moment.REVIEW, step__in=locked).order_by("taken_at", "id")
     states = {one.step: Reading(one.text, one.problem).state for one in seen}
     for index in locked:
         step = steps[index]
         if any(preconditions.touches(earlier, step) for earlier in steps[:index]):
             continue  # which may take the lock off
-        if why := held.why(catalog.get(step.name), step.parameters, states.get(index), now):
+        if why := held.why(catalog.get(step.name), step.parameters, states.get(index), earliest):
             of_step = f"step {index + 1}" if len(steps) > 1 else "it"
             raise Refused(f"AWS will refuse {of_step}, so nobody is asked to sign it. {why}")
 

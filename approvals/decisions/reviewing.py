@@ -141,7 +141,7 @@ def review(
                 raise WrongState("This request is approved already. You can still deny it until it runs.")
             if request.requester_id not in concerned.held.active:
                 raise Refused("The requester was switched off, so nobody stands behind this any more. It can only be denied.")
-            must_not_be_held(revision, now)
+            must_not_be_held(revision, guardrails.values(), now)
             must_be_protected(request, revision, guardrails.values())
             must_have_typed(typed_name, request, revision, guardrails)
         signature = sign(revision, person, verdict, nonce, assertion, now)

@@ -15,27 +15,27 @@ from approvals.operations.counterparts import searched
 from approvals.operations.facts import Held
 
 
-def why(operation: Operation, parameters: Mapping[str, Any], state: Any, now: datetime) -> str:
-    """Why AWS refuses the call as long as its target is as it was read, in a sentence; empty where nothing says so."""
+def why(operation: Operation, parameters: Mapping[str, Any], state: Any, moment: datetime) -> str:
+    """Why AWS refuses the call at that moment, its target being as it was read, in a sentence; empty where nothing says so."""
     if state is None:
         return ""
-    return next((one.why for one in operation.facts.held if _holds(one, parameters, state, now)), "")
+    return next((one.why for one in operation.facts.held if _holds(one, parameters, state, moment)), "")
 
 
-def _holds(one: Held, parameters: Mapping[str, Any], state: Any, now: datetime) -> bool:
+def _holds(one: Held, parameters: Mapping[str, Any], state: Any, moment: datetime) -> bool:
     if one.given and not searched(one.given, parameters):
         return False
     if not searched(one.when, state):
         return False
-    if one.until and not _is_later(searched(one.until, state), now):
+    if one.until and not _is_later(searched(one.until, state), moment):
         return False
-    return not one.since or (searched(one.since, state) is not None and not _is_later(searched(one.since, state), now))
+    return not one.since or (searched(one.since, state) is not None and not _is_later(searched(one.since, state), moment))
 
 
-def _is_later(moment: Any, now: datetime) -> bool:
-    """Whether a moment, as an observation keeps it, is still to come. One that cannot be read is."""
+def _is_later(told: Any, moment: datetime) -> bool:
+    """Whether what an observation tells comes after the moment. What cannot be read does."""
     try:
-        found = datetime.fromisoformat(moment)
+        found = datetime.fromisoformat(told)
     except (TypeError, ValueError):
         return True
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)) > now
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)) > moment

@@ -364,6 +364,44 @@ def test_what_is_only_called_the_same_excuses_no_swap():
     assert preconditions.compare(gone, fact(gone, one), other, done=[replica, later]).drift != ()
 
 
+@pytest.mark.parametrize(
+    ("maker", "is_excused"),
+    [
+        (Step("iam", "CreateRole", {"RoleName": "deploy", "AssumeRolePolicyDocument": "{}"}), False),
+        (Step("iam", "CreateInstanceProfile", {"InstanceProfileName": "deploy"}), False),
+        (Step("iam", "CreateUser", {"UserName": "deploy"}), True),
+        (Step("iam", "UpdateUser", {"UserName": "former", "NewUserName": "deploy"}), True),
+    ],
+)
+def test_a_plan_makes_nothing_of_another_kind(maker: Step, *, is_excused: bool):
+    """The user that was signed as absent and is there now was made by somebody else, where the plan made a role of its name."""
+    step = Step("iam", "PutUserPolicy", {"UserName": "deploy", "PolicyName": "p", "PolicyDocument": "{}"})
+    there = Reading(json.dumps({"PolicyName": "p", "UserName": "deploy"}))
+    drift = preconditions.compare(step, {"step": 1, "absent": True}, there, done=[maker]).drift
+    assert (drift == ()) is is_excused
+
+
+@pytest.mark.parametrize(
+    ("member", "other", "may"),
+    [
+        ("TableName", "TargetTableName", True),
+        ("SnapshotIdentifier", "FinalDBSnapshotIdentifier", True),
+        ("service", "serviceName", True),
+        ("SecurityGroupIds", "GroupId", True),
+        ("Name", "FunctionName", True),
+        ("ResourceName", "DBInstanceIdentifier", True),
+        ("KeyId", "TargetKeyId", True),
+        ("UserName", "RoleName", False),
+        ("DBClusterIdentifier", "DBInstanceIdentifier", False),
+        ("InstanceProfileName", "RoleName", False),
+    ],
+)
+def test_members_that_may_name_one_thing(member: str, other: str, *, may: bool):
+    """By the word that says of which kind it is, whatever stands before it; one that says none may be of any."""
+    assert preconditions._may_be_one(member, other) is may
+    assert preconditions._may_be_one(other, member) is may
+
+
 def test_only_what_earlier_steps_acted_on_may_come_to_a_list_and_go():
     """A volume that the plan attached is no drift; another one is, though the plan named its device or a word that it has."""
     attach = Step("ec2", "AttachVolume", {"VolumeId": "vol-2", "InstanceId": "i-1", "Device": "/dev/sdf"})

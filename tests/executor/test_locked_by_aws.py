@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from approvals.plan import Step
 from approvals.states import Verdict
 from executor import target
 from executor.sandbox.world import DEMO
+from tests.cast import Cast, seal
 from tests.executor.own_guardrails import cast, client, facts  # noqa: F401 - fixtures
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import approved
+from tests.executor.test_windows import window
 
 OPERATIONS = ("s3:DeleteObject", "s3:PutObjectLegalHold")
 BUCKET = "prod-locked"
@@ -70,6 +73,25 @@ def test_what_was_locked_after_it_was_asked_for_is_not_approved(stage: Stage) ->
     with pytest.raises(Refused, match="A legal hold"):
         stage.cast.sign_review(request)
     assert stage.cast.sign_review(request, verdict=Verdict.DENY).state == "denied"
+
+
+class TestBeforeAWindow:
+    """What is carried out in a window that opens in five hours."""
+
+    @pytest.fixture
+    def cast(self, cloned_database: str, tmp_path: Path, settings: Any) -> Cast:
+        rules = {"windows": [window(5)], "operations": list(OPERATIONS), "resources": ["arn:aws:*:*:*:*"]}
+        return seal(tmp_path, settings, whole=True, **rules)
+
+    @pytest.mark.parametrize(("hours", "is_refused"), [(2, False), (9, True)])
+    def test_a_lock_counts_when_the_call_would_go_out(self, stage: Stage, hours: int, *, is_refused: bool) -> None:
+        """One that ends before the window opens is nobody's concern; one that is longer is said at once."""
+        until = timezone.now() + timedelta(hours=hours)
+        version = locked_object(stage, ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until)
+        request = stage.cast.filed(operation="s3:DeleteObject", Bucket=BUCKET, Key="k", VersionId=version)
+        stage.read(request)
+        request.refresh_from_db()
+        assert ("compliance mode" in decisions.why_not_confirm(request, stage.cast.person("alice"))) == is_refused
 
 
 def test_a_version_that_is_not_the_newest_is_seen_to_go(stage: Stage) -> None:
