@@ -176,6 +176,12 @@ def renamed(step: Step) -> Step:
     return replace(step, parameters={**step.parameters, **names}) if names else step
 
 
+def has_new_name(step: Step) -> bool:
+    """Whether the call gives its target at once a name that is another one to AWS, which tells no capitals from small letters."""
+    names = renaming.new_names(catalog.get(step.name), step.parameters)
+    return any(str(step.parameters.get(name)).casefold() != new.casefold() for name, new in names.items())
+
+
 def is_untouched(session: Reads, step: Step) -> bool:
     """Whether the target shows that the call had no effect, by the table's rule. Raises AwsError when AWS cannot be asked.
 
@@ -214,13 +220,15 @@ def shows_effect(session: Reads, step: Step, before: Any) -> bool:
     """
     facts = catalog.get(step.name).facts
     untouched, settled = facts.untouched, facts.settled
-    if untouched is None or settled.at_once or not was_untouched(step, before) or not has_settled(session, step):
+    # That it is found by its new name shows what no member has to.
+    is_renamed = has_new_name(step)
+    if untouched is None or settled.at_once or not (is_renamed or was_untouched(step, before)) or not has_settled(session, step):
         return False
     try:
-        state = read_plain(session, step)
+        state = read_plain(session, renamed(step))
     except AwsRefused as error:
         return error.code in settled.gone
-    if not is_same_target(step, before, state) or _is_untouched_in(untouched, state, step):
+    if not is_same_target(step, before, state) or (not is_renamed and _is_untouched_in(untouched, state, step)):
         return False
     changed = [path for name, path in untouched.unless.items() if name in step.parameters]
     wanted = {path: step.parameters[name] for name, path in untouched.unless.items() if name in step.parameters}
