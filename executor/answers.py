@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from django.db import connection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from approvals.trail_event import decides_nothing
+from executor.bodies import GarbledAnswer
 from executor.errors import AwsRefused, AwsUnavailable
 
 # Said before any effect: too many calls at this moment. Sources: botocore.retries.standard, the `retryable` trait of botocore's
@@ -44,6 +44,7 @@ THROTTLING: Final = frozenset(
 # Said before any effect, of something that passes by itself: another change of the same thing is under way.
 UNDER_WAY: Final[Mapping[str, str]] = {
     "ConcurrentModification": "IAM API Reference, errors: submit the request again",
+    "InvalidEndpointException": "Timestream Developer Guide, the endpoint discovery pattern: the endpoint is asked for again",
     "ConcurrentModificationException": "SNS, Organizations, Route 53 Domains API References: try again",
     "EntityTemporarilyUnmodifiable": "IAM API Reference: wait a few minutes and submit the request again",
     "OperationAborted": "S3 API Reference, error responses: a conflicting operation is in progress, try again",
@@ -126,11 +127,7 @@ NEVER_SENT: Final = (
 )
 
 
-class GarbledAnswer(Exception):
-    """A 2xx whose body is not what its headers or its protocol promise; botocore takes it for an empty success."""
-
-
-_NO_CONTENT: Final = 204
+_BROKEN: Final = 500
 # What an unreadable answer makes botocore's parsers stumble over.
 GARBLED: Final = (
     BotoCoreError,
@@ -174,9 +171,17 @@ class Unknown:
 Answer = Accepted | Rejected | Unknown
 
 
-def of_error(error: Exception) -> Answer:
-    """What an error of one wire call says of its effect. What is not known here to have been raised before sending is Unknown."""
+def of_error(error: Exception, operation: str = "") -> Answer:
+    """What an error of one wire call says of its effect. What is not known here to have been raised before sending is Unknown.
+
+    `operation` is the call's: what another one was answered, which has to come first (Timestream's `DescribeEndpoints`), kept it
+    from being sent.
+    """
     if isinstance(error, ClientError):
+        if operation and error.operation_name != operation:
+            code, message, status, request_id = _facts(error)
+            what = f"The request was not sent: AWS answered {error.operation_name} before it with {status} {code}: {message}"
+            return Rejected("NotSent", what, request_id, passing=passes(code) or status >= _BROKEN)
         return named(error)
     not_connected = isinstance(error, _NOT_CONNECTED) or _reached_no_proxy(error)
     if not_connected or isinstance(error, NEVER_SENT):
@@ -227,43 +232,6 @@ def _facts(error: ClientError) -> tuple[str, str, int, str]:
     said, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
     request_id = str(metadata.get("RequestId", ""))
     return str(said.get("Code", "")), str(said.get("Message", "")), int(metadata.get("HTTPStatusCode", 0)), request_id
-
-
-def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
-    """Refuse a 2xx that was cut off or is no JSON where JSON was promised: botocore would read it as an empty success."""
-    if not 200 <= http_response.status_code < 300:
-        return
-    body, headers = http_response.content, http_response.headers
-    promised = headers.get("content-length")
-    # The answer to a HEAD says how long the thing is, and sends nothing of it.
-    tells = promised is not None and promised.isdecimal() and "content-encoding" not in headers and model.http["method"] != "HEAD"
-    if tells and int(promised) != len(body):
-        raise GarbledAnswer(f"the answer has {len(body)} of {promised} bytes")
-    if "json" in model.service_model.resolved_protocol and not _is_raw(model):
-        try:
-            json.loads(body or b"null")
-        except ValueError as error:
-            raise GarbledAnswer("the answer is no JSON") from error
-    if not body and http_response.status_code != _NO_CONTENT and _promises_a_body(model):
-        raise GarbledAnswer("the answer is empty")
-
-
-def _promises_a_body(model: Any) -> bool:
-    """Whether an answer without a body says nothing at all. Of REST in JSON that is certain of what is read alone."""
-    if model.http["method"] == "HEAD" or (model.service_model.resolved_protocol == "rest-json" and model.http["method"] != "GET"):
-        return False
-    shape = model.output_shape
-    members = getattr(shape, "members", None) or {}
-    if (payload := getattr(shape, "serialization", {}).get("payload")) is not None:
-        return bool(members[payload].type_name == "structure")
-    return any("location" not in member.serialization for member in members.values())
-
-
-def _is_raw(model: Any) -> bool:
-    """Whether an answer's body is what somebody stored or a function returned: bytes or a text of any form."""
-    shape = model.output_shape
-    payload = getattr(shape, "serialization", {}).get("payload")
-    return payload is not None and shape.members[payload].type_name in {"blob", "string"}
 
 
 def in_words(error: Exception) -> str:

@@ -33,11 +33,11 @@ from executor.answers import (
     Accepted,
     Answer,
     Unknown,
-    must_be_whole,
     no_open_transaction,
     of_error,
     translated,
 )
+from executor.bodies import must_be_whole
 from executor.errors import AwsRefused, AwsUnavailable, PolicyTooLarge, WrongAccount
 from executor.kept import Kept
 
@@ -117,7 +117,7 @@ class Session:
             found = call(**parameters)
         except Exception as error:
             # Whatever it is: never sent, or by its code, or unknown. Nothing is ever tried again here.
-            answer = of_error(error)
+            answer = of_error(error, operation)
             if isinstance(answer, Unknown):
                 log.exception("a call has no answer that can be used", extra={"operation": f"{service}:{operation}"})
             return answer
@@ -161,6 +161,7 @@ class Session:
                 made.meta.events.register("after-call", must_be_whole)
                 if once:
                     made.meta.events.register("before-call.s3", _not_redirected)
+                    made.meta.events.register_last("request-created", _not_sent_elsewhere)
                 self._clients[service, once] = made
             return self._clients[service, once]
 
@@ -221,6 +222,14 @@ def must_be_of(partition: str, region: str, wanted_partition: str, wanted_region
 def _not_redirected(context: dict[str, Any], **_: Any) -> None:
     """Tell botocore that it followed S3's redirection already: it would send the call again, to a region that nobody signed."""
     context.setdefault("s3_redirect", {})["redirected"] = True
+
+
+def _not_sent_elsewhere(request: Any, **_: Any) -> None:
+    """Take from a request how it found its endpoint: told that it was the wrong one, botocore would find another and send it there.
+
+    It does so whatever number of attempts it was told, and without an end (`botocore.discovery.EndpointDiscoveryHandler`).
+    """
+    request.context.pop("discovery", None)
 
 
 _base: dict[tuple[str, str], Any] = {}

@@ -74,14 +74,18 @@ def reading_policy(step: Step, place: Where, answer: Mapping[str, Any] = NO_ANSW
 
     Raises PolicyTooLarge.
     """
-    readings = _readings(catalog.get(step.name), step, answer)
+    readings = list(_readings(catalog.get(step.name), step, answer))
+    first = dict.fromkeys(one for reading, _ in readings for one in reach.asked_first(reading))
     return aws.session_policy(
         [
-            Allowed(
-                [reading.facts.iam_action, *reach.READS_BESIDES.get(reading.full_name, ())],
-                resources.arns(reading, parameters, place) or ANYTHING,
-            )
-            for reading, parameters in readings
+            *(
+                Allowed(
+                    [reading.facts.iam_action, *reach.READS_BESIDES.get(reading.full_name, ())],
+                    resources.arns(reading, parameters, place) or ANYTHING,
+                )
+                for reading, parameters in readings
+            ),
+            *(Allowed([action], ANYTHING) for action in first),
         ]
     )
 

@@ -44,6 +44,13 @@ READS_BESIDES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+def asked_first(operation: Operation) -> tuple[str, ...]:
+    """The action by which botocore has to ask for the endpoint before such a call can be sent; none where it knows it."""
+    if not (operation.model.endpoint_discovery or {}).get("required"):
+        return ()
+    return (f"{operation.facts.iam_action.partition(':')[0]}:DescribeEndpoints",)
+
+
 def also_needed(operation: Operation, parameters: Mapping[str, Any]) -> Iterator[AlsoNeeds]:
     """The other actions that this very call needs of its caller."""
     for one in operation.facts.also_needs:
@@ -63,12 +70,19 @@ def rights(operation: Operation, parameters: dict[str, Any], where: Where, state
     """What a session for this call needs and gets, first the call itself. What a service does in the caller's name is allowed
     through that service alone. `state` is the target's as it was described, None where it is not known."""
     itself = Right(operation.facts.iam_action, acts_on(operation, parameters, where, state))
-    others = (
+    others = tuple(
         Right(one.action, needed(operation, one, parameters, where, state), one.why, condition(one, itself.arns, where))
         for one in also_needed(operation, parameters)
         if one.action != itself.action or one.made  # else it is what the call itself acts on
     )
-    return (itself, *others)
+    return (itself, *others, *_asked_first(operation))
+
+
+def _asked_first(operation: Operation) -> Iterator[Right]:
+    named = {one.action for one in operation.facts.also_needs}
+    for action in asked_first(operation):
+        if action not in named:
+            yield Right(action, ("*",), "the call's endpoint is asked for first")
 
 
 def acts_on(operation: Operation, parameters: dict[str, Any], where: Where, state: Any) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from botocore import xform_name
 
 from approvals.operations import catalog, iam
 from approvals.operations.catalog import Operation
-from approvals.operations.reach import READS_BESIDES
+from approvals.operations.reach import READS_BESIDES, asked_first
 from executor.infrastructure import claims
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import MANAGED_POLICY, POLICIES_OF_A_ROLE, TRUST_POLICY, DocumentTooLargeError, fits, within
@@ -113,6 +113,8 @@ def _needs(operation: Operation, guardrail: ProtectedOperations) -> Iterator[tup
         for reading in _readings(call):
             for action in (reading.facts.iam_action, *READS_BESIDES.get(reading.full_name, ())):
                 yield action, _reach(reading.facts.resources, guardrail) or _EVERYTHING
+        for asking in (call, *_readings(call)):
+            yield from ((action, _EVERYTHING) for action in asked_first(asking))
 
 
 def _readings(operation: Operation) -> Iterator[Operation]:

@@ -6,7 +6,6 @@ import http.client
 import inspect
 import socket
 import ssl
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import ANY
 
@@ -21,8 +20,7 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
-from approvals.operations import catalog
-from executor.answers import THROTTLING, UNDER_WAY, GarbledAnswer, Rejected, Unknown, must_be_whole, named, of_error, passes
+from executor.answers import THROTTLING, UNDER_WAY, Rejected, Unknown, named, of_error, passes
 
 PROXY = HTTPConnection("proxy")
 # Raised with the request under way or answered, or by what is no single call at all: nothing follows from them.
@@ -304,50 +302,3 @@ def test_what_the_models_call_throttling_is_known_here() -> None:
     assert marked
     assert {code for code in marked if not passes(code)} == set()
     assert not THROTTLING & set(UNDER_WAY)
-
-
-def whole(name: str, body: bytes, status: int = 200) -> None:
-    headers = {"content-length": str(len(body))}
-    must_be_whole(SimpleNamespace(status_code=status, headers=headers, content=body), catalog.get(name).model)
-
-
-@pytest.mark.parametrize(
-    ("name", "body", "status"),
-    [
-        ("appconfig:CreateHostedConfigurationVersion", b"a: 1\n", 201),
-        ("lambda:Invoke", b"done\n", 200),
-        ("lambda:Invoke", b"", 202),
-        ("sagemaker-runtime:InvokeEndpoint", b"0.5,0.7\n", 200),
-        ("s3:GetBucketPolicy", b"{", 200),
-        ("s3:PutBucketVersioning", b"", 200),
-        ("s3:PutObject", b"", 200),
-        ("s3:RestoreObject", b"", 202),
-        ("cloudfront:DeleteDistribution", b"", 204),
-        ("events:DisableRule", b"", 200),
-        ("logs:DeleteLogGroup", b"", 200),
-        ("lambda:DeleteFunction", b"", 204),
-    ],
-)
-def test_what_a_service_may_answer_is_whole(name: str, body: bytes, status: int) -> None:
-    """What somebody stored or a function returned has any form, and many a call answers with nothing."""
-    whole(name, body, status)
-
-
-@pytest.mark.parametrize(
-    ("name", "body"),
-    [
-        ("dynamodb:DeleteTable", b""),
-        ("dynamodb:DeleteTable", b"{"),
-        ("dynamodb:DescribeTable", b""),
-        ("lambda:GetFunctionConfiguration", b""),
-        ("lambda:UpdateFunctionConfiguration", b'{"FunctionName'),
-        ("rds:DescribeDBInstances", b""),
-        ("ec2:TerminateInstances", b""),
-        ("s3:GetPublicAccessBlock", b""),
-        ("route53:ChangeResourceRecordSets", b""),
-    ],
-)
-def test_what_says_less_than_it_must_is_garbled(name: str, body: bytes) -> None:
-    """An answer that is to say something and says nothing, or ends in the middle, is none."""
-    with pytest.raises(GarbledAnswer):
-        whole(name, body)

@@ -1,0 +1,100 @@
+"""Whether an answer is one: as long as its headers say, of the form that the service's protocol has, and final.
+
+botocore believes a status below 300 whatever comes with it, and an error as far as it came. A page that a proxy put in the place
+of AWS's answer, and an answer that was cut off, say nothing of what became of the call.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+_OK: Final = 200
+_REDIRECTS: Final = range(300, 400)
+_NO_CONTENT: Final = 204
+# What stands at the root of no answer that says yes: a page, and the errors that S3 sends with a 200.
+_NO_YES: Final = frozenset({"html", "error", "errorresponse"})
+
+
+class GarbledAnswer(Exception):
+    """An answer that is not what its status, its headers or its protocol promise."""
+
+
+def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
+    """Refuse what botocore would take for an empty success, or for a no that AWS did not say to its end. Raises GarbledAnswer."""
+    status, body, headers = http_response.status_code, http_response.content, http_response.headers
+    if status < _OK:
+        raise GarbledAnswer(f"{status} is followed by another answer, which was not read")
+    if status in _REDIRECTS:
+        return
+    # The answer to a HEAD says how long the thing is, and sends nothing of it.
+    if model.http["method"] != "HEAD":
+        _must_be_as_long_as_it_says(status, body, headers)
+    if status >= _REDIRECTS.start:
+        return
+    if not body:
+        if status != _NO_CONTENT and _promises_a_body(model):
+            raise GarbledAnswer("the answer is empty")
+    elif not _is_raw(model):
+        if "text/html" in headers.get("content-type", ""):
+            raise GarbledAnswer("the answer is a page")
+        if "json" in model.service_model.resolved_protocol:
+            _must_be_json(body, model)
+        else:
+            _must_be_xml(body, model)
+
+
+def _must_be_as_long_as_it_says(status: int, body: bytes, headers: Any) -> None:
+    promised = headers.get("content-length")
+    if promised is None and status >= _REDIRECTS.start and "transfer-encoding" not in headers:
+        # Its headers may be cut, and with them the code, which often stands there.
+        raise GarbledAnswer("the answer does not say where it ends")
+    if promised is not None and promised.isdecimal() and "content-encoding" not in headers and int(promised) != len(body):
+        raise GarbledAnswer(f"the answer has {len(body)} of {promised} bytes")
+
+
+def _must_be_json(body: bytes, model: Any) -> None:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise GarbledAnswer("the answer is no JSON") from error
+    if not (isinstance(found, dict) or found is None or _payload(model) is not None):
+        raise GarbledAnswer("the answer is no object of JSON")
+
+
+def _must_be_xml(body: bytes, model: Any) -> None:
+    try:
+        _, root = next(ET.iterparse(io.BytesIO(body), events=("start",)))  # noqa: S314 - expat bounds expansion; AWS's
+    except (ET.ParseError, StopIteration) as error:
+        raise GarbledAnswer("the answer is no XML") from error
+    name = root.tag.rpartition("}")[2]
+    # Source: Smithy, "AWS query protocol" and "AWS EC2 query protocol": the root is the operation's name with "Response".
+    is_answer = name.endswith("Response") or model.service_model.resolved_protocol == "rest-xml"
+    if name.lower() in _NO_YES or not is_answer:
+        raise GarbledAnswer(f"the answer is <{name[:100]}>")
+
+
+def _promises_a_body(model: Any) -> bool:
+    """Whether an answer without a body says nothing at all. Of REST in JSON that is certain of what is read alone."""
+    if model.http["method"] == "HEAD" or (model.service_model.resolved_protocol == "rest-json" and model.http["method"] != "GET"):
+        return False
+    shape = model.output_shape
+    members = getattr(shape, "members", None) or {}
+    if (payload := _payload(model)) is not None:
+        return bool(payload.type_name == "structure")
+    return any("location" not in member.serialization for member in members.values())
+
+
+def _is_raw(model: Any) -> bool:
+    """Whether an answer's body is what somebody stored or a function returned: bytes or a text of any form."""
+    payload = _payload(model)
+    return payload is not None and payload.type_name in {"blob", "string"}
+
+
+def _payload(model: Any) -> Any:
+    """The one member that the whole body is; None where there is none."""
+    shape = model.output_shape
+    name = getattr(shape, "serialization", {}).get("payload")
+    return shape.members[name] if name is not None else None
