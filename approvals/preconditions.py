@@ -397,7 +397,7 @@ def _identity(operation: Operation, step: Step, state: Any) -> Fact:
     expressions = operation.facts.describe.identity if operation.facts.describe else ()
     found = {one: counterparts.searched(one, state) for one in expressions}
     told = (one for one in reach.expressions(operation, step.parameters) if one not in found)
-    found |= {one: _at_rest(counterparts.searched(one, state)) for one in told}
+    found |= {one: at_rest(counterparts.searched(one, state)) for one in told}
     return {expression: sensitive.HIDDEN if _hides(value) else _kept(value) for expression, value in found.items()}
 
 
@@ -415,7 +415,7 @@ def _fields(operation: Operation, step: Step, state: Any) -> Fact:
                     continue
                 told = None
             if not _hides(told):
-                found[".".join(path)] = _kept(_at_rest(told))
+                found[".".join(path)] = _kept(at_rest(told))
     return found
 
 
@@ -429,12 +429,12 @@ def _paths(path: tuple[str, ...], value: Any) -> Iterator[tuple[str, ...]]:
         yield path
 
 
-def _at_rest(value: Any) -> Any:
+def at_rest(value: Any, counted: re.Pattern[str] = _COUNTED) -> Any:
     """A group without what AWS counts in it, and a list in an order of its own: AWS tells them in any."""
     if isinstance(value, dict):
-        return {name: _at_rest(item) for name, item in value.items() if not _COUNTED.search(name)}
+        return {name: at_rest(item, counted) for name, item in value.items() if not counted.search(name)}
     if isinstance(value, list):
-        return sorted((_at_rest(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
+        return sorted((at_rest(item, counted) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
     return value
 
 

@@ -225,7 +225,7 @@ def _not_redirected(context: dict[str, Any], **_: Any) -> None:
 
 
 def _not_sent_elsewhere(request: Any, **_: Any) -> None:
-    """Take from a request how it found its endpoint: told that it was the wrong one, botocore would find another and send it there.
+    """Take from a request how it found its endpoint: told that it was wrong, botocore would find another and send it there.
 
     It does so whatever number of attempts it was told, and without an end (`botocore.discovery.EndpointDiscoveryHandler`).
     """

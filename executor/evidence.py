@@ -48,7 +48,8 @@ def prove(record_id: int) -> str:
                 event=record.event_id,
                 outcome=record.outcome,
             )
-            contradicted(trail, attempt, record, actor=ACTOR)
+            if not contradicted(trail, attempt, record, actor=ACTOR):
+                _judged_otherwise(trail, attempt, record)
             return ""
         # A session that was opened for one call and made another needs no grace: no attempt to come could account for it.
         if not other and not _given_up(record):
@@ -57,8 +58,9 @@ def prove(record_id: int) -> str:
         return ""
 
 
-def contradicted(trail: audit.Trail, attempt: Attempt, record: TrailRecord, *, actor: str) -> None:
-    """An alert where two persons closed this call's outcome otherwise than CloudTrail's record of it says."""
+def contradicted(trail: audit.Trail, attempt: Attempt, record: TrailRecord, *, actor: str) -> bool:
+    """An alert where two persons closed this call's outcome otherwise than CloudTrail's record says; whether there was one."""
+    told = False
     closed = Statement.objects.filter(execution=attempt.execution_id, state=StatementState.IN_FORCE).select_related("proposer")
     for statement in closed:
         try:
@@ -70,6 +72,7 @@ def contradicted(trail: audit.Trail, attempt: Attempt, record: TrailRecord, *, a
             continue
         if took_effect == (said.outcome is statements.Outcome.SUCCEEDED):
             continue
+        told = True
         raise_alert(
             trail,
             AlertKind.CONTRADICTED,
@@ -82,6 +85,28 @@ def contradicted(trail: audit.Trail, attempt: Attempt, record: TrailRecord, *, a
             actor=actor,
             request=_request_of(attempt),
         )
+    return told
+
+
+def _judged_otherwise(trail: audit.Trail, attempt: Attempt, record: TrailRecord) -> None:
+    """An alert where the executor took a call for the opposite of what its record says, by the target's state or AWS's answer."""
+    took_effect = record.outcome == Outcome.SUCCEEDED
+    thought = {AttemptState.SUCCEEDED: True, AttemptState.REJECTED: False}.get(AttemptState(attempt.state))
+    if attempt.rehearsal or thought is None or thought == took_effect or (not took_effect and decides_nothing(record.error_code)):
+        return
+    why = attempt.error_message if attempt.state == AttemptState.REJECTED else "By what showed then, it took effect."
+    raise_alert(
+        trail,
+        AlertKind.CONTRADICTED,
+        title=f"CloudTrail contradicts how execution {str(attempt.execution_id)[:8].upper()} ended",
+        detail=(
+            f"{attempt.operation} is {attempt.state} here: {why} CloudTrail event {record.event_id} says {record.outcome} "
+            f"{record.error_code}. Look at the target now, before it is filed again: what was decided since may rest on the "
+            "wrong outcome."
+        ),
+        actor=ACTOR,
+        request=_request_of(attempt),
+    )
 
 
 def _attempt_of(record: TrailRecord) -> tuple[Attempt | None, str]:

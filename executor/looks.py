@@ -19,6 +19,8 @@ LONGEST: Final = 4000
 UNREAD: Final = "They could not be read"
 # What one says that has more to look at.
 MORE: Final = "More are there, and are read next."
+# What one says that could not look at all there is.
+LEFT_OUT: Final = "could not be read"
 
 
 def note(execution_id: UUID, source: Look.Source, said: str) -> None:
@@ -37,7 +39,7 @@ def note(execution_id: UUID, source: Look.Source, said: str) -> None:
 def came_after(execution_id: UUID, source: Look.Source, moment: datetime) -> bool:
     """Whether this source was looked at since, whole."""
     since = Look.objects.filter(execution_id=execution_id, source=source, looked_at__gte=moment)
-    return since.exclude(said__startswith=UNREAD).exclude(said__contains=MORE).exists()
+    return since.exclude(said__startswith=UNREAD).exclude(said__contains=MORE).exclude(said__contains=LEFT_OUT).exists()
 
 
 def is_due(execution_id: UUID, source: Look.Source, sent_at: datetime) -> bool:

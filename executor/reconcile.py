@@ -15,7 +15,8 @@ from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from approvals import audit, correlation, outbox
@@ -37,17 +38,16 @@ from executor.target import Patience
 log = logging.getLogger(__name__)
 # Seconds after which a sweep leaves the rest to the next.
 ROUND: Final = 60.0
+# How many a sweep looks at.
+MOST: Final = 500
 _OPEN: Final = [ExecutionState.READY, ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
 
 
 def sweep(*, patience: Patience | None = None) -> None:
     """Look once at everything that is open. Raises DatabaseError and AuditUnavailable when nothing can be written."""
     now = timezone.now()
-    lapsed = Q(lease_until__lte=now) | Q(lease_until=None, not_before__lte=now)
-    # Whoever waits longest first: what AWS was asked about is looked at again later, so each has its turn.
-    waiting = Execution.objects.filter(lapsed, state__in=_OPEN).order_by("lease_until")
     end = time.monotonic() + ROUND
-    for pk in list(waiting.values_list("pk", flat=True)[:500]):
+    for pk in list(_waiting(now).values_list("pk", flat=True)[:MOST]):
         if time.monotonic() > end:
             break
         with correlation.bound(execution_id=str(pk)):
@@ -58,6 +58,17 @@ def sweep(*, patience: Patience | None = None) -> None:
             except Exception as error:  # noqa: BLE001 - logged there; the next row may be a call whose outcome somebody waits for
                 _stumbled(pk, error)
     unproven(now)
+
+
+def _waiting(now: datetime) -> QuerySet[Execution]:
+    """What nobody looks after, the longest first: what AWS was asked about is looked at again later, so that each has its turn.
+
+    Not those that wait for a worker with a promise to them, as thousands do during a pause: for them there is nothing to do.
+    """
+    lapsed = Q(lease_until__lte=now) | Q(lease_until=None, not_before__lte=now)
+    promise = OutboxMessage.objects.filter(kind=OutboxKind.EXECUTE, subject=Cast(OuterRef("pk"), TextField()), done_at=None)
+    promised = Q(Exists(promise), state__in=[ExecutionState.READY, ExecutionState.CLAIMED])
+    return Execution.objects.filter(lapsed, state__in=_OPEN).exclude(promised).order_by(F("lease_until").asc(nulls_first=True))
 
 
 def _stumbled(pk: UUID, error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Final
 import jmespath
 from botocore.model import Shape
 
+from approvals import preconditions
 from approvals.operations import catalog, partial, protection, reach, renaming, resources, sensitive
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Describe, Untouched
@@ -23,6 +25,8 @@ from executor.aws import Allowed, Reads
 from executor.errors import AwsError, AwsRefused, NotDescribed, NotNamed, WillNotSettle
 
 HIDDEN: Final = sensitive.HIDDEN
+# What AWS counts or notes of a target that nobody changes.
+_BY_ITSELF: Final = re.compile(r"(?:ItemCount|SizeBytes|SizeInBytes|Progress|Latest\w*Time|Last(?:Access|Used|Activity)\w*)$")
 ANYTHING: Final = ("*",)
 NO_ANSWER: Final[Mapping[str, Any]] = {}
 
@@ -255,6 +259,9 @@ def look_no_effect(session: Reads, step: Step, before: Any, patience: Patience) 
         return "the target is not known to be the one that was there before the call"
     if not _is_as_it_was(step, before, now):
         return "what the call was to change is not as it was before the call"
+    # What it changed may have been put back since, by a scaling policy, or stand in another member than the row looks at.
+    if preconditions.at_rest(before, _BY_ITSELF) != preconditions.at_rest(now, _BY_ITSELF):
+        return "the target is not as it was before the call"
     return look_untouched(session, step, patience)
 
 

@@ -29,7 +29,7 @@ from approvals.models import Attempt, Look, OutboxKind, OutboxMessage
 from approvals.operations import catalog, regions
 from executor import aws, looks, stuck
 from executor.answers import translated
-from executor.errors import AwsError
+from executor.errors import AwsError, AwsUnavailable
 
 log = logging.getLogger(__name__)
 ACTOR: Final = "process:feed"
@@ -65,7 +65,7 @@ class _Found:
 
     messages: list[Message] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
-    skipped: int = 0
+    skipped: list[str] = field(default_factory=list)
     more: bool = False
     until: float = field(default_factory=lambda: time.monotonic() + LONGEST_PROMISE)
 
@@ -133,12 +133,13 @@ def _look(execution_id: UUID, place: _Place, found: _Found) -> None:
         if len(found.read) >= MOST_FILES or time.monotonic() > found.until:
             found.more = True
             return
-        data = _plain(s3, key) if size <= LARGEST else None
+        data = _plain(s3, key, size) if size <= LARGEST else None
         if data is None:
-            log.warning("a log file is too large to be read", extra={"key": key})
-            found.skipped += 1
-        else:
-            found.messages += _messages(key, data, str(execution_id), place)
+            # It is said at each look that it was not read, and the target decides nothing while it is so.
+            log.warning("a log file cannot be read: it is too large, or not whole", extra={"key": key})
+            found.skipped.append(key)
+            continue
+        found.messages += _messages(key, data, str(execution_id), place)
         found.read.append(key)
 
 
@@ -157,10 +158,15 @@ def _listed(s3: Any, place: _Place) -> Iterator[tuple[str, int]]:
         day += timedelta(days=1)
 
 
-def _plain(s3: Any, key: str) -> bytes | None:
-    """A file's content, unpacked; None for one that is larger than a log file is: a few bytes can unpack to millions."""
+def _plain(s3: Any, key: str, size: int) -> bytes | None:
+    """A file's content, unpacked; None for what is not whole, or larger than a log file is: a few bytes can unpack to millions.
+
+    Raises AwsUnavailable where less came than lies there.
+    """
     with translated():
         packed = s3.get_object(Bucket=settings.TRAIL_BUCKET, Key=key)["Body"].read(LARGEST + 1)
+    if len(packed) < size:
+        raise AwsUnavailable(f"{len(packed)} of the {size} bytes of {key} came.")
     if len(packed) > LARGEST:
         return None
     unpacking = zlib.decompressobj(wbits=31)
@@ -217,5 +223,5 @@ def _in_words(places: list[_Place], found: _Found) -> str:
     if found.read:
         said += f" The last was {found.read[-1].rpartition('/')[2]}."
     if found.skipped:
-        said += f" {found.skipped} could not be read (too large, or not whole)."
+        said += f" {len(found.skipped)} {looks.LEFT_OUT} (too large, or not whole), the first of them {found.skipped[0]}."
     return said + (f" {looks.MORE}" if found.more else "")

@@ -29,7 +29,7 @@ class AlertKind(models.TextChoices):
     PARTIAL = "partial", "AWS carried out only a part of a call"
     CLAIMED = "claimed", "A claim outside the database was found that no attempt here accounts for"
     PAUSED = "paused", "Executions are paused"
-    CONTRADICTED = "contrary", "CloudTrail contradicts what two persons said of an outcome"
+    CONTRADICTED = "contrary", "CloudTrail contradicts how a call is said to have ended"
 
 
 class Alert(models.Model):

@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from approvals import audit, statements
 from approvals.errors import NotAllowed, Refused, WrongState
-from approvals.models import Attempt, AuditEntry, Execution, Look, Observation, Proof, Statement
+from approvals.models import Alert, Attempt, AuditEntry, Execution, Look, Observation, Proof, Statement
 from approvals.statements import Outcome
 from approvals.states import Status, Verdict
-from executor import concluding, delivery, looks, reconcile, tasks, trail_logs
+from executor import aws, concluding, delivery, looks, reconcile, tasks, trail_logs
+from executor.sandbox.world import DEMO
 from tests import cast as standing
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_evidence import learn, lose_what_is_queued
@@ -205,6 +206,48 @@ def test_evidence_that_contradicts_a_closing_is_an_alert(stage: Stage) -> None:
     assert Proof.objects.count() == 1
     assert "contrary" in stage.alerts()
     assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
+
+
+def scaled(stage: Stage, units: int, **more: Any) -> None:
+    """Somebody else, or a scaling policy, sets the table's throughput."""
+    with stage.acting("feed", keys_of="mallory"):
+        dynamodb = aws.client("dynamodb", DEMO.region)
+        dynamodb.update_table(TableName="prod-orders", ProvisionedThroughput=throughput(units), **more)
+        dynamodb.close()
+
+
+def throughput(units: int) -> dict[str, int]:
+    return {"ReadCapacityUnits": units, "WriteCapacityUnits": units}
+
+
+def test_a_record_that_contradicts_what_the_target_showed_is_an_alert(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the call set was put back at once, so the target looks untouched; then CloudTrail says that it succeeded."""
+    scaled(stage, 10, BillingMode="PROVISIONED")
+    execution = stage.cast.approved(
+        operation="dynamodb:UpdateTable", TableName="prod-orders", ProvisionedThroughput=throughput(1)
+    )
+    stage.killed_at("called")
+    stage.sweep()
+    # The service counts this in the table's description, where our local one does not.
+    scaled(stage, 10)
+    for _ in range(2):
+        looked(stage, monkeypatch)
+    assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
+    learn(stage)
+    assert Proof.objects.get().record.outcome == "succeeded"
+    assert stage.alerts().count("contrary") == 1
+    assert "is rejected here: The target is untouched" in Alert.objects.get(kind="contrary").detail
+
+
+def test_a_record_that_contradicts_awss_answer_is_an_alert(stage: Stage) -> None:
+    """AWS said yes, and CloudTrail's record of the very call says that it was refused."""
+    stage.cast.approved()
+    stage.execute()
+    stage.poll()
+    stage.forge(("UPDATE approvals_trailrecord SET outcome = 'failed', error_code = 'ValidationException'", ()))
+    learn(stage)
+    assert Proof.objects.count() == 1
+    assert stage.alerts() == ["contrary"]
 
 
 def test_a_closing_of_a_claim_that_no_call_accounts_for(stage: Stage) -> None:

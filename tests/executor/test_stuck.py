@@ -13,6 +13,7 @@ from approvals.models import Alert, AlertKind, Attempt, AuditEntry, Execution, O
 from executor import delivery, reconcile, stuck, tasks
 from executor.sandbox.world import DEMO
 from tests.executor.stage import QUICK, Stage, attempts, fresh
+from tests.executor.test_evidence import learn
 
 PROMISE = """
 INSERT INTO approvals_outboxmessage (kind, subject, topic, created_at, due_at, attempts, error)
@@ -123,6 +124,20 @@ def running(execution: Execution, step: int) -> Attempt:
         access_key_id="ASIA",
         sent_at=before,
     )
+
+
+def test_those_that_wait_for_a_worker_keep_no_outcome_from_being_looked_at(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """During a pause any number waits, each with a promise to it: a sweep's few looks are for what nobody else looks after."""
+    monkeypatch.setattr(reconcile, "MOST", 1)
+    execution = stage.cast.approved()
+    stage.killed_at("called")
+    stage.cast.paused()
+    for table in ("prod-customers", "prod-one", "prod-two"):
+        stage.cast.approved(TableName=table)
+    stage.sweep()
+    learn(stage)
+    stage.sweep()
+    assert fresh(execution).state == "succeeded"
 
 
 def test_a_broken_row_does_not_stop_the_sweep(stage: Stage, settings) -> None:

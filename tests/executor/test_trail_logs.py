@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from moto.s3.models import s3_backends
 
 from approvals.models import Execution, Look, OutboxMessage, Proof, TrailRecord
-from executor import delivery, reconcile, trail_logs
+from executor import delivery, looks, reconcile, trail_logs
 from executor.sandbox.world import DEMO
+from tests.executor.proxy import Wire
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_evidence import lose_what_is_queued
 
@@ -121,6 +123,28 @@ def test_what_is_no_log_file_is_skipped(stage: Stage, monkeypatch: pytest.Monkey
     assert "1 could not be read" in said
     assert "2 records of this call's session" in said
     assert fresh(execution).state == "unknown"
+    # While it is there, nobody has looked at all there is: the record of the call may lie in it.
+    assert not looks.came_after(execution.pk, Look.Source.LOGS, timezone.now() - timedelta(hours=1))
+    again(stage)
+    assert "1 could not be read" in read(stage)
+
+
+@pytest.mark.parametrize("fault", ["truncated after", "reset in the answer after", "close after"])
+def test_a_file_that_was_cut_on_its_way_is_read_again(stage: Stage, fault: str) -> None:
+    """What came is less than what lies there: nothing was looked at whole, and the record is found once all of it comes."""
+    execution = lost(stage)
+    stage.aws.write_log_files()
+    with Wire(stage.aws.endpoint_url, f"GET /{DEMO.trail_bucket}/*", fault, times=3) as wire:
+        stage.endpoint = wire.url
+        read(stage)
+        stage.endpoint = ""
+    assert wire.received
+    assert not looks.came_after(execution.pk, Look.Source.LOGS, timezone.now() - timedelta(hours=1))
+    stage.sql("UPDATE approvals_outboxmessage SET due_at = now() WHERE kind = 'logs'")
+    assert "2 records of this call's session" in read(stage)
+    with stage.acting("delivery"):
+        delivery.drain()
+    assert Proof.objects.get().attempt.execution == execution
 
 
 def test_files_from_before_the_call_are_not_read(stage: Stage) -> None:
