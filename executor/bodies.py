@@ -38,8 +38,6 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
         if status != _NO_CONTENT and _promises_a_body(model):
             raise GarbledAnswer("the answer is empty")
     elif not _is_raw(model):
-        if "text/html" in headers.get("content-type", ""):
-            raise GarbledAnswer("the answer is a page")
         if "json" in model.service_model.resolved_protocol:
             _must_be_json(body, model)
         else:

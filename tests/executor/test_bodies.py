@@ -30,7 +30,7 @@ def answered(status: int, headers: dict[str, str], body: bytes, name: str = "dyn
 
 
 def whole(name: str, body: bytes, status: int = 200) -> None:
-    answered(status, {"content-length": str(len(body)), "content-type": "text/xml"}, body, name)
+    answered(status, {"content-length": str(len(body))}, body, name)
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,13 @@ def test_what_says_less_than_it_must_is_garbled(name: str, body: bytes) -> None:
     [
         (103, {}, b""),
         (199, {"content-length": "0"}, b""),
-        (200, {"content-length": "2", "content-type": "text/html; charset=utf-8"}, b"{}"),
         (200, {"content-length": "3"}, b"{}"),
         (400, {"content-length": "500"}, b'{"__type":"ValidationException"'),
         (400, {"x-amzn-errortype": "ValidationExcep"}, b""),
     ],
 )
 def test_what_is_not_final_or_was_cut_is_garbled(status: int, headers: dict[str, str], body: bytes) -> None:
-    """An informational status, a page, a no that did not come whole: none of them says what became of the call."""
+    """An informational status, a no that did not come whole: none of them says what became of the call."""
     with pytest.raises(GarbledAnswer):
         answered(status, headers, body)
 
