@@ -60,7 +60,7 @@ def act_on(statement_id: UUID) -> bool | datetime:
             return False  # it is ended by its clock
         try:
             known = authority.walk(settings.GENESIS)
-            said, signers = statements.approvers(statement, known, authority.relying_party())
+            said, signers = statements.approvers(statement, known, authority.relying_party(), least=_LEAST)
             if execution is None:
                 persons = _enough(statements.administrators_among(signers, statement, known))
                 statements.must_name_pauses(said)

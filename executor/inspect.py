@@ -11,15 +11,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from approvals import audit, decisions, outbox, preconditions
 from approvals.authority import KnownAccount
 from approvals.decisions import NotFrozen
 from approvals.errors import AuditUnavailable, CountersignError
-from approvals.models import Execution, Observation, OutboxMessage, Revision
+from approvals.models import ApprovalRequest, Execution, Observation, OutboxKind, OutboxMessage, Revision
 from approvals.plan import Plan, Step
 from approvals.preconditions import Fact, Reading
 from approvals.states import ExecutionState
@@ -30,6 +33,9 @@ log = logging.getLogger(__name__)
 _MOST_LOOKS: Final = 7
 # Seconds after which no further step of a plan is read by the same task; one reading may last `aws.LONGEST_READ` beyond.
 LONGEST: Final = 120.0
+# How soon a target is read again that is locked.
+_SOON: Final = timedelta(minutes=1)
+_SELDOM: Final = timedelta(hours=1)
 _TOO_LONG: Final = "It was not read: AWS took too long to tell of the steps before it."
 
 
@@ -47,8 +53,21 @@ def keep(message: OutboxMessage) -> None:
         return
     if again and message.attempts < _MOST_LOOKS:
         outbox.put_off(message, again)
-    else:
+        return
+    with transaction.atomic():
         outbox.done(message)
+        if revision is not None:
+            _look_again_while_held(revision.request_id)
+
+
+def _look_again_while_held(request_id: UUID) -> None:
+    """What AWS keeps against everybody cannot be signed as it was read: it is read again, ever less often."""
+    request = ApprovalRequest.objects.get(pk=request_id)
+    revision = request.current_revision()
+    promises = OutboxMessage.objects.filter(kind=OutboxKind.INSPECT, subject=str(revision.pk), done_at=None)
+    if not promises.exists() and decisions.why_held(revision):
+        now = timezone.now()
+        outbox.put(OutboxKind.INSPECT, revision.pk, due_at=now + min(max((now - request.created_at) / 10, _SOON), _SELDOM))
 
 
 def _is_wanted(revision: Revision) -> bool:

@@ -22,8 +22,12 @@ LOOK_AGAIN: Final = timedelta(minutes=1)
 def must_not_be_paused(trail: Trail, known: Authority, now: datetime) -> frozenset[UUID]:
     """Raise NotYet while a pause holds; else return those that were resumed. What does not verify pauses, and is an alert."""
     found = statements.pauses(known, authority.relying_party())
-    for what in found.forged:
-        _tell(trail, "pause", f"{what} A pause of such rows holds until two administrators resume it. Find out who wrote them.")
+    for why in found.forged:
+        # Whoever pauses with a passkey that is about to go stops everything all the same, and the pause itself is told.
+        if not isinstance(why, KeyWasGoing):
+            _tell(
+                trail, "pause", f"{why} A pause of such rows holds until two administrators resume it. Find out who wrote them."
+            )
     for resuming, why in found.spoiled:
         statements.take_back(trail, resuming, str(why), ACTOR, now)
         if isinstance(why, KeyWasGoing):

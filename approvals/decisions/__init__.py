@@ -11,6 +11,7 @@ from approvals.decisions.ending import disown, expire, stop, withdraw
 from approvals.decisions.freezing import NotFrozen, freeze
 from approvals.decisions.glass import break_glass, review_glass, why_not_review_glass
 from approvals.decisions.offering import (
+    why_held,
     why_not_adopt,
     why_not_break,
     why_not_comment,
@@ -50,6 +51,7 @@ __all__ = [
     "stop",
     "subject",
     "submit",
+    "why_held",
     "why_not_adopt",
     "why_not_break",
     "why_not_comment",

@@ -166,14 +166,20 @@ def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Pe
 
 
 def must_not_be_held(revision: Revision, rules: Collection[Rules], now: datetime) -> None:
-    """AWS keeps no target against everybody, as the executor read it last; Refused says which lock it is, and nobody is asked.
+    """AWS keeps no target against everybody, as the executor read it last; Refused says which lock it is, and nobody is asked."""
+    if why := why_held(revision, rules, now):
+        raise Refused(f"{why} It is read again from time to time: once that has changed, it can be signed.")
+
+
+def why_held(revision: Revision, rules: Collection[Rules], now: datetime) -> str:
+    """Which lock of AWS's keeps a target against everybody, in a sentence; empty where none does.
 
     What counts is the earliest moment at which the calls would go out, were they approved now: a lock may end before that.
     """
     steps = revision.plan.steps
     locked = [index for index, step in enumerate(steps) if catalog.get(step.name).facts.held]
     if not locked:
-        return
+        return ""
     hold = terms.hold_of(rules, irreversible=protection.is_final(steps))
     earliest = terms.opens_at(rules, now + timedelta(seconds=hold)) or now
     seen = revision.observations.filter(moment=Observation.Moment.REVIEW, step__in=locked).order_by("taken_at", "id")
@@ -184,7 +190,8 @@ def must_not_be_held(revision: Revision, rules: Collection[Rules], now: datetime
             continue  # which may take the lock off
         if why := held.why(catalog.get(step.name), step.parameters, states.get(index), earliest):
             of_step = f"step {index + 1}" if len(steps) > 1 else "it"
-            raise Refused(f"AWS will refuse {of_step}, so nobody is asked to sign it. {why}")
+            return f"AWS will refuse {of_step}, so nobody is asked to sign it. {why}"
+    return ""
 
 
 def must_be_reviewable(

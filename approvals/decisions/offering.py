@@ -12,6 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from approvals.decisions import checks
+from approvals.decisions.quorum import guardrails_of
 from approvals.errors import Refused
 from approvals.models import ApprovalRequest, Person, Revision
 from approvals.states import RequestState
@@ -36,6 +37,13 @@ def why_not_confirm(
 ) -> str:
     """Why this person cannot confirm."""
     return _why(checks.must_be_confirmable, request, revision or request.current_revision(), person, now or timezone.now())
+
+
+def why_held(revision: Revision) -> str:
+    """Which lock of AWS's keeps the plan's targets against everybody, while people may still sign it; empty where none does."""
+    if not revision.digest or revision.request.request_state not in (RequestState.DRAFT, RequestState.PENDING):
+        return ""
+    return checks.why_held(revision, guardrails_of(revision).values(), timezone.now())
 
 
 def why_not_break(

@@ -19,11 +19,11 @@ _RESUMERS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Which pauses hold, which were resumed, what of the former does not verify (in words), and which resumings do not (why)."""
+    """Which pauses hold, which were resumed, why some of the former do not verify, and which resumings do not (why)."""
 
     holding: tuple[Statement, ...]
     resumed: frozenset[UUID]
-    forged: tuple[str, ...]
+    forged: tuple[BadAuthority, ...]
     spoiled: tuple[tuple[Statement, BadAuthority], ...]
 
 
@@ -45,17 +45,17 @@ def pauses(authority: Authority, party: RelyingParty) -> Pauses:
         except BadAuthority as error:
             spoiled.append((resuming, error))
     holding = [one for one in every if one.pk not in resumed]
-    forged: list[str] = []
+    forged: list[BadAuthority] = []
     for one in holding:
         try:
             _signed(one, 1, authority, party)
         except BadAuthority as error:
-            forged.append(str(error))
+            forged.append(error)
     return Pauses(tuple(holding), frozenset(one.pk for one in every) & frozenset(resumed), tuple(forged), tuple(spoiled))
 
 
 def _signed(statement: Statement, least: int, authority: Authority, party: RelyingParty) -> Said:
-    said, persons = approvers(statement, authority, party)
+    said, persons = approvers(statement, authority, party, least=least)
     if len(persons) < least:
         raise BadAuthority(f"Statement {statement.reference} says that it is in force, and {len(persons)} signed it.")
     return said

@@ -31,6 +31,8 @@ from approvals.states import StatementState
 # To resume is no emergency; what was read a day ago is read again.
 RESUMED_WITHIN: Final = timedelta(days=1)
 _KEY: Final = int.from_bytes(b"cspause1", "big")
+# How many pauses one resuming names: whoever is the web process may make any number, and what is signed is read by people.
+MOST_AT_ONCE: Final = 2000
 PAUSED: Final = "Executions are paused"
 # Whoever holds it properly does so for some milliseconds.
 _PATIENCE: Final = "2s"
@@ -169,13 +171,16 @@ def put_in_force(trail: Trail, statement: Statement, person: Person, *, alone: b
 
 
 def propose_resuming(person: Person, *, reason: str, now: datetime | None = None) -> Statement:
-    """The statement that ends every pause now in force; two administrators sign it. Raises NotAllowed, Refused."""
+    """The statement that ends every pause now in force, or the oldest of more than two persons could read of.
+
+    Two administrators sign it. Raises NotAllowed, Refused.
+    """
     now = now or timezone.now()
     reason = given_reason(reason)
     _must_switch(person)
     with audit.recorded() as trail:
         held_still()
-        named = sorted(str(one.pk) for one in in_force())
+        named = sorted(str(one.pk) for one in in_force()[-MOST_AT_ONCE:])
         if not named:
             raise Refused("Executions are not paused, so there is nothing to resume.")
         same = next((one for one in waiting_to_resume(now) if sorted(map(str, _pauses_of(one))) == named), None)

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from approvals import ceremonies, permissions, signatures
 from approvals.authority import Authority
-from approvals.demands import Forged
+from approvals.demands import Forged, KeyWasGoing
 from approvals.models import Statement
 from approvals.signatures import RelyingParty
 from approvals.statements.texts import Said, read
 from approvals.states import Verdict
 
 
-def approvers(statement: Statement, authority: Authority, party: RelyingParty) -> tuple[Said, frozenset[str]]:
+def approvers(statement: Statement, authority: Authority, party: RelyingParty, *, least: int) -> tuple[Said, frozenset[str]]:
     """What it says, and the persons (ids) whose approvals verify, whoever they are; with passkeys that were removed since, too.
 
-    Raises BadAuthority (Forged) when the text or any signature does not verify, or when somebody denied it.
+    Raises BadAuthority (Forged) when the text or any signature does not verify, or when somebody denied it. What was signed with
+    a passkey that was being removed counts for nothing: KeyWasGoing where fewer than `least` are left without it.
     """
     said = read(statement)
-    found = set()
+    found, uncounted = set(), None
     for row in statement.signatures.select_related("person"):
-        person = ceremonies.verified(row, statement.digest, authority, party, domain=signatures.STATEMENT)
+        try:
+            person = ceremonies.verified(row, statement.digest, authority, party, domain=signatures.STATEMENT)
+        except KeyWasGoing as error:
+            uncounted = error
+            continue
         if row.verdict == Verdict.DENY:
             raise Forged(f"{row.person} denied statement {statement.reference}, and its row says otherwise.")
         found.add(person)
+    if uncounted is not None and len(found) < least:
+        raise uncounted
     return said, frozenset(found)
 
 

@@ -97,34 +97,92 @@ def test_two_workers_that_take_a_resuming_back_at_once_end_nothing(stage: Stage)
     assert stage.audit().count("statement.refused") == 1
 
 
+def test_any_number_of_pauses_can_be_resumed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many a web process that was taken over makes, a resuming names what can be signed, and the next one the rest."""
+    monkeypatch.setattr(switch, "MOST_AT_ONCE", 2)
+    execution = stage.cast.approved()
+    pauses = [stage.cast.paused() for _ in range(3)]
+    act_on(stage, stage.cast.resuming("dana", "erin"))
+    assert statements.in_force() == pauses[2:]
+    stage.sweep()
+    assert fresh(execution).state == "ready"
+    act_on(stage, stage.cast.resuming("dana", "erin"))
+    stage.sweep()
+    assert (fresh(execution).state, statements.in_force()) == ("succeeded", [])
+
+
+def test_a_resuming_of_as_many_as_it_may_name_is_no_longer_than_a_statement_may_be() -> None:
+    """The database takes no longer one (migration 0014)."""
+    named = [str(uuid4()) for _ in range(switch.MOST_AT_ONCE)]
+    assert len(text_of(uuid4(), Statement.Kind.RESUME, "x" * 4000, pauses=named)) < 262_144 / 2
+
+
+class Going:
+    """Erin's only passkey is being removed: one administrator has signed that, the other has opened what is left to sign."""
+
+    def __init__(self, stage: Stage, first: str, last: str) -> None:
+        self._cast, self._last = stage.cast, last
+        key = Passkey.objects.get(person__handle="erin")
+        self._change: AuthorityChange = self._cast.proposed(
+            {"edit": "remove_passkey", "credential_id": key.credential_id, "person": "erin"}, {"edit": "invite", "person": "erin"}
+        )
+        self._cast.sign_change(self._change, first)
+        self._opened = changes.begin(self._change.pk, self._cast.person(last), Verdict.APPROVE)
+        time.sleep(0.05)
+
+    def goes(self) -> None:
+        """By a signature that was begun before whatever the key has signed meanwhile."""
+        changes.sign(
+            self._change.pk,
+            self._cast.person(self._last),
+            digest=self._opened.digest,
+            verdict=Verdict.APPROVE,
+            nonce=self._opened.nonce,
+            assertion=self._cast.assertion(self._last, self._opened),
+            reason="",
+        )
+        assert changes.apply(self._change.pk)
+
+
+def test_a_pause_by_a_key_that_was_being_removed_is_no_forgery(stage: Stage) -> None:
+    """It holds, as every pause does, and nobody is told of forged rows; two resume it."""
+    execution = stage.cast.approved()
+    going = Going(stage, "dana", "frank")
+    stage.cast.paused("erin")
+    going.goes()
+    stage.sweep()
+    assert (fresh(execution).state, stage.calls(), stage.alerts()) == ("ready", [], ["paused"])
+    act_on(stage, stage.cast.resuming("dana", "frank"))
+    stage.sweep()
+    assert fresh(execution).state == "succeeded"
+
+
+def test_one_signature_too_many_spoils_nothing(stage: Stage) -> None:
+    """Erin's key goes and her signature counts for nothing; dana's and frank's are enough without it."""
+    stage.cast.paused()
+    going = Going(stage, "dana", "frank")
+    resuming = stage.cast.resuming("dana", "frank", "erin")
+    going.goes()
+    act_on(stage, resuming)
+    execution = stage.cast.approved()
+    stage.sweep()
+    assert (Statement.objects.get(pk=resuming.pk).state, fresh(execution).state) == ("in force", "succeeded")
+
+
 @pytest.mark.parametrize("acted_on", ["before", "after"])
 def test_a_resuming_by_a_key_that_was_being_removed_is_no_forgery(stage: Stage, acted_on: str) -> None:
     """Erin resumes while frank signs that her key goes: by what he signed it was none then; it is said so, and signed anew.
 
     Whether that is put in force before the removal is applied, and taken back, or never is.
     """
-    cast, key = stage.cast, Passkey.objects.get(person__handle="erin")
+    cast = stage.cast
     cast.paused()
-    change: AuthorityChange = cast.proposed(
-        {"edit": "remove_passkey", "credential_id": key.credential_id, "person": "erin"}, {"edit": "invite", "person": "erin"}
-    )
-    cast.sign_change(change, "dana")
-    opened = changes.begin(change.pk, cast.person("frank"), Verdict.APPROVE)
-    time.sleep(0.05)
+    going = Going(stage, "dana", "frank")
     resuming = cast.resuming("dana", "erin")
     if acted_on == "before":
         act_on(stage, resuming)
         assert Statement.objects.get(pk=resuming.pk).state == "in force"
-    changes.sign(
-        change.pk,
-        cast.person("frank"),
-        digest=opened.digest,
-        verdict=Verdict.APPROVE,
-        nonce=opened.nonce,
-        assertion=cast.assertion("frank", opened),
-        reason="",
-    )
-    assert changes.apply(change.pk)
+    going.goes()
     if acted_on == "after":
         act_on(stage, resuming)
     execution = cast.approved()

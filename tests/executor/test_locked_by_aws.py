@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from approvals import decisions
 from approvals.errors import Refused
+from approvals.models import OutboxMessage
 from approvals.operations import catalog, held
 from approvals.operations.resources import Where
 from approvals.plan import Step
@@ -60,15 +61,44 @@ def test_a_locked_version_is_not_put_before_people(stage: Stage, lock: dict[str,
     assert request.state == "draft"
 
 
+@pytest.mark.parametrize("confirmed", [False, True], ids=["before its requester", "before its reviewers"])
+def test_what_is_no_longer_locked_can_be_signed(stage: Stage, *, confirmed: bool) -> None:
+    """A target that is held is read again by itself, so that taking the hold off is all that is to be done."""
+    version = locked_object(stage, **({} if confirmed else {"ObjectLockLegalHoldStatus": "ON"}))
+    request = stage.cast.filed(operation="s3:DeleteObject", Bucket=BUCKET, Key="k", VersionId=version)
+    stage.execute()
+    request.refresh_from_db()
+    if confirmed:
+        request = stage.cast.sign_confirm(request)
+        hold(stage, version, "ON")
+        stage.execute()
+    refused = stage.cast.sign_review if confirmed else stage.cast.sign_confirm
+    with pytest.raises(Refused, match=r"A legal hold.*read again"):
+        refused(request)
+    hold(stage, version, "OFF")
+    promise = OutboxMessage.objects.get(kind="inspect", done_at=None)
+    assert timedelta(0) < promise.due_at - timezone.now() <= timedelta(minutes=1)
+    stage.sql("UPDATE approvals_outboxmessage SET due_at = now() WHERE kind = 'inspect'")
+    stage.execute()
+    request.refresh_from_db()
+    assert refused(request).state == ("approved" if confirmed else "pending")
+    assert not OutboxMessage.objects.filter(kind="inspect", done_at=None, due_at__gt=timezone.now()).exists()
+
+
+def hold(stage: Stage, version: str, status: Any) -> None:
+    with client(stage, "s3") as s3:
+        s3.put_object_legal_hold(
+            Bucket=BUCKET, Key="k", VersionId=version, LegalHold={"Status": status}, ChecksumAlgorithm="SHA256"
+        )
+
+
 def test_what_was_locked_after_it_was_asked_for_is_not_approved(stage: Stage) -> None:
     """The target is read again for its reviewers: one of them is told of the lock before he signs, and can deny it."""
     version = locked_object(stage)
     request = stage.cast.filed(operation="s3:DeleteObject", Bucket=BUCKET, Key="k", VersionId=version)
     stage.read(request)
     request = stage.cast.sign_confirm(request)
-    with client(stage, "s3") as s3:
-        hold: Any = {"Status": "ON"}
-        s3.put_object_legal_hold(Bucket=BUCKET, Key="k", VersionId=version, LegalHold=hold, ChecksumAlgorithm="SHA256")
+    hold(stage, version, "ON")
     stage.execute()
     with pytest.raises(Refused, match="A legal hold"):
         stage.cast.sign_review(request)
