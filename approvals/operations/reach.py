@@ -46,7 +46,8 @@ READS_BESIDES: Final[Mapping[str, tuple[str, ...]]] = {
 
 def asked_first(operation: Operation) -> tuple[str, ...]:
     """The action by which botocore has to ask for the endpoint before such a call can be sent; none where it knows it."""
-    if not (operation.model.endpoint_discovery or {}).get("required"):
+    said: Mapping[str, Any] = operation.model.endpoint_discovery or {}
+    if not said.get("required"):
         return ()
     return (f"{operation.facts.iam_action.partition(':')[0]}:DescribeEndpoints",)
 

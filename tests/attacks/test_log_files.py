@@ -27,11 +27,11 @@ def test_a_record_is_not_lost_with_the_file_after_it(stage: Stage, monkeypatch: 
     plain = trail_logs._plain
     failed: list[str] = []
 
-    def once(s3: Any, key: str) -> bytes | None:
+    def once(s3: Any, key: str, size: int) -> bytes | None:
         if key.endswith("zzz.json.gz") and not failed:
             failed.append(key)
             raise AwsUnavailable("AWS gave no answer that could be used")
-        return plain(s3, key)
+        return plain(s3, key, size)
 
     monkeypatch.setattr(trail_logs, "_plain", once)
     assert "could not be read" in read(stage)

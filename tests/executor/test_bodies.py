@@ -138,8 +138,9 @@ def test_no_step_follows_one_that_was_never_made(stage: Stage, *, hint: bool) ->
         Step("s3", "PutBucketVersioning", {"Bucket": bucket, "VersioningConfiguration": {"Status": "Suspended"}}),
         Step("s3", "DeleteObject", {"Bucket": bucket, "Key": "k"}),
     )
-    with _InFront(stage.aws.endpoint_url, f"PUT /{bucket}", "yes before") as wire:
-        wire.hint = hint
+    wire = _InFront(stage.aws.endpoint_url, f"PUT /{bucket}", "yes before")
+    wire.hint = hint
+    with wire:
         stage.endpoint = wire.url
         stage.execute()
         stage.sweep()
@@ -179,7 +180,8 @@ class Cells:
         name = (name.decode() if isinstance(name, bytes) else name).rpartition(".")[2]
         self.sent.append(name)
         status, body = self._said[name]
-        return AWSResponse(request.url, status, {**SPOKEN, "content-length": str(len(body))}, _Body(body))
+        headers: Any = {**SPOKEN, "content-length": str(len(body))}
+        return AWSResponse(request.url, status, headers, _Body(body))
 
     def delete(self) -> Accepted | Rejected | Unknown:
         return self.session.mutate("timestream-write", "DeleteTable", {"DatabaseName": "d", "TableName": "t"})

@@ -110,7 +110,7 @@ class TestBeforeAWindow:
 
     @pytest.fixture
     def cast(self, cloned_database: str, tmp_path: Path, settings: Any) -> Cast:
-        rules = {"windows": [window(5)], "operations": list(OPERATIONS), "resources": ["arn:aws:*:*:*:*"]}
+        rules: dict[str, Any] = {"windows": [window(5)], "operations": list(OPERATIONS), "resources": ["arn:aws:*:*:*:*"]}
         return seal(tmp_path, settings, whole=True, **rules)
 
     @pytest.mark.parametrize(("hours", "is_refused"), [(2, False), (9, True)])
