@@ -46,8 +46,8 @@ READS_BESIDES: Final[Mapping[str, tuple[str, ...]]] = {
 
 def asked_first(operation: Operation) -> tuple[str, ...]:
     """The action by which botocore has to ask for the endpoint before such a call can be sent; none where it knows it."""
-    said: Mapping[str, Any] = operation.model.endpoint_discovery or {}
-    if not said.get("required"):
+    said: Any = operation.model.endpoint_discovery  # typed as a model, and is a part of one
+    if not said or not said.get("required"):
         return ()
     return (f"{operation.facts.iam_action.partition(':')[0]}:DescribeEndpoints",)
 
