@@ -38,10 +38,7 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
         if status != _NO_CONTENT and _promises_a_body(model):
             raise GarbledAnswer("the answer is empty")
     elif not _is_raw(model):
-        if "json" in model.service_model.resolved_protocol:
-            _must_be_json(body, model)
-        else:
-            _must_be_xml(body, model)
+        _FORMS[model.service_model.resolved_protocol](body, model)
 
 
 def _must_be_as_long_as_it_says(status: int, body: bytes, headers: Any) -> None:
@@ -64,7 +61,8 @@ def _must_be_json(body: bytes, model: Any) -> None:
 
 def _must_be_xml(body: bytes, model: Any) -> None:
     try:
-        _, root = next(ET.iterparse(io.BytesIO(body), events=("start",)))  # noqa: S314 - expat bounds expansion; AWS's
+        # S3 sends white space for as long as it works.
+        _, root = next(ET.iterparse(io.BytesIO(body.lstrip()), events=("start",)))  # noqa: S314 - expat bounds expansion; AWS's
     except (ET.ParseError, StopIteration) as error:
         raise GarbledAnswer("the answer is no XML") from error
     name = root.tag.rpartition("}")[2]
@@ -72,6 +70,22 @@ def _must_be_xml(body: bytes, model: Any) -> None:
     is_answer = name.endswith("Response") or model.service_model.resolved_protocol == "rest-xml"
     if name.lower() in _NO_YES or not is_answer:
         raise GarbledAnswer(f"the answer is <{name[:100]}>")
+
+
+def _must_be_cbor(body: bytes, _: Any) -> None:
+    # Source: RFC 8949, 3.1: the upper three bits of a map are 101.
+    if body[0] >> 5 != 0b101:
+        raise GarbledAnswer("the answer is no map of CBOR")
+
+
+_FORMS: Final = {
+    "ec2": _must_be_xml,
+    "json": _must_be_json,
+    "query": _must_be_xml,
+    "rest-json": _must_be_json,
+    "rest-xml": _must_be_xml,
+    "smithy-rpc-v2-cbor": _must_be_cbor,
+}
 
 
 def _promises_a_body(model: Any) -> bool:

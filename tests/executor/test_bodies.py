@@ -6,13 +6,14 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import botocore.session
 import pytest
 from botocore.awsrequest import AWSResponse
 
 from approvals.operations import catalog
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import target
+from executor import bodies, target
 from executor.answers import Accepted, Rejected, Unknown
 from executor.aws import Keys, Session
 from executor.bodies import GarbledAnswer, must_be_whole
@@ -51,6 +52,9 @@ def whole(name: str, body: bytes, status: int = 200) -> None:
         ("iam:DeleteUser", b'<DeleteUserResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"/>', 200),
         ("s3:DeleteObjects", b"<?xml version='1.0'?><DeleteResult/>", 200),
         ("cloudfront:GetDistribution", b"<Distribution/>", 200),
+        ("s3:CopyObject", b" \n \n<?xml version='1.0'?><CopyObjectResult/>", 200),
+        ("eventbridgev2:ListEventBuses", b"\xa0", 200),
+        ("eventbridgev2:ListEventBuses", b"\xbf\xff", 200),
     ],
 )
 def test_what_a_service_may_answer_is_whole(name: str, body: bytes, status: int) -> None:
@@ -79,12 +83,20 @@ def test_what_a_service_may_answer_is_whole(name: str, body: bytes, status: int)
         ("route53:DeleteHostedZone", b'<ErrorResponse xmlns="https://route53.amazonaws.com/doc/2013-04-01/"/>'),
         ("dynamodb:DeleteTable", b"[]"),
         ("cloudwatch:DeleteAlarms", b'"done"'),
+        ("eventbridgev2:ListEventBuses", b"<html/>"),
     ],
 )
 def test_what_says_less_than_it_must_is_garbled(name: str, body: bytes) -> None:
     """An answer that is to say something and says nothing, or ends in the middle, is none."""
     with pytest.raises(GarbledAnswer):
         whole(name, body)
+
+
+def test_the_form_of_every_protocol_is_known() -> None:
+    """Of each service that botocore knows: a new protocol fails here, and not in the answer to a call."""
+    session = botocore.session.get_session()
+    spoken = {session.get_service_model(name).resolved_protocol for name in session.get_available_services()}
+    assert spoken <= bodies._FORMS.keys()
 
 
 @pytest.mark.parametrize(
