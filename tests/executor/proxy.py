@@ -184,6 +184,7 @@ class Wire:
                 self._send(handler, *form.said(kind))
 
 
+_WHO = "GetCallerIdentity"
 _ELSEWHERE = "<Arn>arn:aws:sts::999988887777:assumed-role/Other/x</Arn><UserId>A:x</UserId><Account>999988887777</Account>"
 
 
@@ -210,7 +211,7 @@ class _Form:
             "malformed": (200, b'{"TableDescription": {"Table' if self._json else b"<Answer><Result><Tab"),
             "nothing": (200, b""),
             "yes": (200, b"{}" if self._json else b"<Response/>"),
-            "stranger": (200, f"<Answer><GetCallerIdentityResult>{_ELSEWHERE}</GetCallerIdentityResult></Answer>".encode()),
+            "stranger": (200, f"<{_WHO}Response><{_WHO}Result>{_ELSEWHERE}</{_WHO}Result></{_WHO}Response>".encode()),
         }[kind]
         return status, self.headers, body
 
