@@ -16,6 +16,7 @@ from django.utils import timezone
 from approvals.audit import Trail
 from approvals.models import Attempt, AuditKind, Execution
 from approvals.states import AttemptState
+from executor.answers import NOT_SENT
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
 
@@ -23,8 +24,6 @@ from executor.errors import Superseded
 MOST_TRIES: Final = 8
 FIRST: Final = timedelta(seconds=2)
 LONGEST: Final = timedelta(minutes=5)
-# The code of an attempt that this worker did not make itself: paused, or held up until it had lost its claim.
-NOT_SENT: Final = "NotSent"
 _RANDOM: Final = random.SystemRandom()
 
 
@@ -51,7 +50,7 @@ def claims_of_step(claim: Claim) -> int:
 
 
 def tries_of(attempt: Attempt) -> int:
-    """Which try of its step this attempt is, counted from 1; rehearsals apart from calls. What was never sent tries nothing."""
+    """Which try of its step this attempt is, counted from 1; rehearsals apart from calls. What was kept back tries nothing."""
     same = Attempt.objects.filter(execution_id=attempt.execution_id, step=attempt.step, rehearsal=attempt.rehearsal)
     return same.filter(number__lte=attempt.number).exclude(error_code=NOT_SENT).count()
 

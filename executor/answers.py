@@ -128,6 +128,9 @@ NEVER_SENT: Final = (
 
 
 _BROKEN: Final = 500
+# The codes of calls that never went out: for want of a connection, which takes up a try, or for any other reason.
+NOT_CONNECTED: Final = "NotConnected"
+NOT_SENT: Final = "NotSent"
 # What an unreadable answer makes botocore's parsers stumble over.
 GARBLED: Final = (
     BotoCoreError,
@@ -171,22 +174,30 @@ class Unknown:
 Answer = Accepted | Rejected | Unknown
 
 
-def of_error(error: Exception, operation: str = "") -> Answer:
+def of_error(error: Exception, *, was_begun: bool = True) -> Answer:
     """What an error of one wire call says of its effect. What is not known here to have been raised before sending is Unknown.
 
-    `operation` is the call's: what another one was answered, which has to come first (Timestream's `DescribeEndpoints`), kept it
-    from being sent.
+    `was_begun`: whether the call was about to go out. Some have to ask for their endpoint first (Timestream): whatever became of
+    that, the call itself was not sent.
     """
-    if isinstance(error, ClientError):
-        if operation and error.operation_name != operation:
-            code, message, status, request_id = _facts(error)
-            what = f"The request was not sent: AWS answered {error.operation_name} before it with {status} {code}: {message}"
-            return Rejected("NotSent", what, request_id, passing=passes(code) or status >= _BROKEN)
-        return named(error)
     not_connected = isinstance(error, _NOT_CONNECTED) or _reached_no_proxy(error)
     if not_connected or isinstance(error, NEVER_SENT):
-        return Rejected("NotSent", f"The request was not sent: {in_words(error)}", passing=not_connected)
+        code = NOT_CONNECTED if not_connected else NOT_SENT
+        return Rejected(code, f"The request was not sent: {in_words(error)}", passing=not_connected)
+    if not was_begun:
+        return _kept_from_being_sent(error)
+    if isinstance(error, ClientError):
+        return named(error)
     return Unknown(f"No answer that could be used came back: {in_words(error)}")
+
+
+def _kept_from_being_sent(error: Exception) -> Rejected:
+    """What came before the call was answered so that it could not be sent."""
+    if not isinstance(error, ClientError):
+        return Rejected(NOT_CONNECTED, f"The request was not sent: {in_words(error)}", passing=True)
+    code, message, status, request_id = _facts(error)
+    what = f"The request was not sent: {error.operation_name}, which goes before it, was answered {status} {code}: {message}"
+    return Rejected(NOT_CONNECTED, what, request_id, passing=passes(code) or status >= _BROKEN)
 
 
 def _reached_no_proxy(error: Exception) -> bool:

@@ -91,6 +91,7 @@ class Session:
     arn: str
     expires: float = 0.0
     _clients: dict[tuple[str, bool], Any] = field(default_factory=dict, repr=False)
+    _begun: set[str] = field(default_factory=set, repr=False)
 
     @property
     def access_key_id(self) -> str:
@@ -113,16 +114,21 @@ class Session:
         """Make the call once, on one wire attempt, and name the answer. Never raises for what AWS or the network does."""
         no_open_transaction()
         call = getattr(self._client(service, once=True), xform_name(operation))
+        self._begun.discard(operation)
         try:
             found = call(**parameters)
         except Exception as error:
             # Whatever it is: never sent, or by its code, or unknown. Nothing is ever tried again here.
-            answer = of_error(error, operation)
+            answer = of_error(error, was_begun=operation in self._begun)
             if isinstance(answer, Unknown):
                 log.exception("a call has no answer that can be used", extra={"operation": f"{service}:{operation}"})
             return answer
         metadata = found.pop("ResponseMetadata", {})
         return Accepted(found, str(metadata.get("RequestId", "")))
+
+    def _note_that_it_begins(self, event_name: str, **_: Any) -> None:
+        """Right before the bytes of a request go out, whatever request it is."""
+        self._begun.add(event_name.rpartition(".")[2])
 
     def ready_for(self, service: str) -> None:
         """Make the client of a mutation, so that nothing but the call is left. Raises WrongAccount, AwsUnavailable."""
@@ -159,9 +165,10 @@ class Session:
                 made = client(service, self.region, keys=self.keys, config=_ONCE if once else _AGAIN)
                 must_be_of(made.meta.partition, made.meta.region_name, self.arn.split(":")[1], self.region)
                 made.meta.events.register("after-call", must_be_whole)
+                made.meta.events.register_last("request-created", _not_sent_elsewhere)
                 if once:
                     made.meta.events.register("before-call.s3", _not_redirected)
-                    made.meta.events.register_last("request-created", _not_sent_elsewhere)
+                    made.meta.events.register("before-send", self._note_that_it_begins)
                 self._clients[service, once] = made
             return self._clients[service, once]
 

@@ -14,6 +14,8 @@ from xml.etree import ElementTree as ET
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _NO_CONTENT: Final = 204
+# The headers in which services write it; the query protocol and EC2 write it in the body, too.
+_REQUEST_ID: Final = ("x-amzn-requestid", "x-amz-request-id")
 # What stands at the root of no answer that says yes: a page, and the errors that S3 sends with a 200.
 _NO_YES: Final = frozenset({"html", "error", "errorresponse"})
 
@@ -34,10 +36,12 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
         _must_be_as_long_as_it_says(status, body, headers)
     if status >= _REDIRECTS.start:
         return
+    if not any(name in headers for name in _REQUEST_ID) and b"requestid" not in (body[:1000] + body[-1000:]).lower():
+        raise GarbledAnswer("the answer has no request id, which every answer of AWS's has")
     if not body:
         if status != _NO_CONTENT and _promises_a_body(model):
             raise GarbledAnswer("the answer is empty")
-    elif not _is_raw(model):
+    elif not (_is_raw(model) or model.has_event_stream_output):
         _FORMS[model.service_model.resolved_protocol](body, model)
 
 

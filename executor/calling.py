@@ -24,8 +24,7 @@ from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState, RequestState
 from approvals.unseen import unseen
 from executor import additions, again, aws, endings, holding, outside, points, stuck, target
-from executor.again import NOT_SENT
-from executor.answers import Accepted, Answer, Rejected, Unknown
+from executor.answers import NOT_CONNECTED, NOT_SENT, Accepted, Answer, Rejected, Unknown
 from executor.aws import Session
 from executor.claim import LEASE, Cleared, Later
 from executor.endings import ACTOR, Claim
@@ -250,7 +249,7 @@ def _refused(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: R
         endings.move(claim, lease_until=timezone.now() + LEASE)
         return True
     refused = f"AWS refused {step.operation}: {answer.code}: {answer.message}"
-    said = answer.message if answer.code == NOT_SENT else refused
+    said = answer.message if answer.code in {NOT_SENT, NOT_CONNECTED} else refused
     if until is not None:
         again.put_off(trail, claim, until, said, attempt=attempt)
         return Later(until, said)

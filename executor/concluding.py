@@ -47,6 +47,7 @@ from executor.target import Patience
 log = logging.getLogger(__name__)
 LOOK_AGAIN: Final = timedelta(seconds=20)
 LONGEST_WAIT: Final = timedelta(minutes=10)
+_TURN: Final = timedelta(seconds=5)
 
 
 def by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> None:
@@ -60,11 +61,13 @@ def by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> N
     if attempt.state != AttemptState.ACCEPTED:
         if proof is None:
             _without_record(execution, claim, attempt, patience)
+            _let_others_go_first(claim)
             return
         record = proof.record
         if record.outcome != Outcome.SUCCEEDED:
             if decides_nothing(record.error_code):
                 _without_record(execution, claim, attempt, patience, record)
+                _let_others_go_first(claim)
             else:
                 _refused(execution, claim, attempt, record, patience)
             return
@@ -283,6 +286,12 @@ def _give_up_waiting(execution: Execution, claim: Claim, attempt: Attempt, troub
 
 def _let_go(claim: Claim, after: timedelta) -> None:
     Execution.objects.filter(pk=claim.execution_id, token=claim.token).update(lease_until=timezone.now() + after)
+
+
+def _let_others_go_first(claim: Claim) -> None:
+    """What is not decided yet is looked at again once the others were; a record that comes meanwhile waits no longer."""
+    mine = Execution.objects.filter(pk=claim.execution_id, token=claim.token, state=ExecutionState.UNKNOWN)
+    mine.update(lease_until=timezone.now() + _TURN)
 
 
 def _later(claim: Claim, attempt: Attempt) -> None:

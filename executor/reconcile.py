@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, TextField, When
 from django.db.models.functions import Cast
 from django.utils import timezone
 
@@ -68,7 +68,10 @@ def _waiting(now: datetime) -> QuerySet[Execution]:
     lapsed = Q(lease_until__lte=now) | Q(lease_until=None, not_before__lte=now)
     promise = OutboxMessage.objects.filter(kind=OutboxKind.EXECUTE, subject=Cast(OuterRef("pk"), TextField()), done_at=None)
     promised = Q(Exists(promise), state__in=[ExecutionState.READY, ExecutionState.CLAIMED])
-    return Execution.objects.filter(lapsed, state__in=_OPEN).exclude(promised).order_by(F("lease_until").asc(nulls_first=True))
+    # A lost worker's call first: of what is unknown already nothing is lost by waiting.
+    known = Case(When(state=ExecutionState.UNKNOWN, then=1), default=0)
+    waiting = Execution.objects.filter(lapsed, state__in=_OPEN).exclude(promised)
+    return waiting.order_by(known, F("lease_until").asc(nulls_first=True))
 
 
 def _stumbled(pk: UUID, error: Exception) -> None:

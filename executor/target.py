@@ -15,6 +15,7 @@ import jmespath
 from botocore.model import Shape
 
 from approvals import preconditions
+from approvals.canonical import Sealed
 from approvals.operations import catalog, partial, protection, reach, renaming, resources, sensitive
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Describe, Untouched
@@ -26,7 +27,10 @@ from executor.errors import AwsError, AwsRefused, NotDescribed, NotNamed, WillNo
 
 HIDDEN: Final = sensitive.HIDDEN
 # What AWS counts or notes of a target that nobody changes.
-_BY_ITSELF: Final = re.compile(r"(?:ItemCount|SizeBytes|SizeInBytes|Progress|Latest\w*Time|Last(?:Access|Used|Activity)\w*)$")
+_BY_ITSELF: Final = re.compile(
+    r"(?:ItemCount|runningCount|pendingCount|SizeBytes|SizeInBytes|Progress|(?:Latest|[eE]arliest)\w*Time\w*"
+    r"|Last(?:Access|Used|Activity)\w*|^Approximate\w*|^events)$"
+)
 ANYTHING: Final = ("*",)
 NO_ANSWER: Final[Mapping[str, Any]] = {}
 
@@ -259,10 +263,33 @@ def look_no_effect(session: Reads, step: Step, before: Any, patience: Patience) 
         return "the target is not known to be the one that was there before the call"
     if not _is_as_it_was(step, before, now):
         return "what the call was to change is not as it was before the call"
-    # What it changed may have been put back since, by a scaling policy, or stand in another member than the row looks at.
-    if preconditions.at_rest(before, _BY_ITSELF) != preconditions.at_rest(now, _BY_ITSELF):
+    if _sets_what_is_hidden(step):
+        return "the call sets a secret, and nothing shows whether it is the new one"
+    # What it changed may have been put back since, by a scaling policy, or stand in another member than the row looks at. What
+    # takes its target away can do neither.
+    if _sets_members(step) and preconditions.at_rest(before, _BY_ITSELF) != preconditions.at_rest(now, _BY_ITSELF):
         return "the target is not as it was before the call"
     return look_untouched(session, step, patience)
+
+
+def _sets_members(step: Step) -> bool:
+    untouched = catalog.get(step.name).facts.untouched
+    return untouched is not None and bool(untouched.unless)
+
+
+def _sets_what_is_hidden(step: Step) -> bool:
+    """Whether a member that is a secret is given: AWS shows none, and of another one that is not as wanted only the spelling."""
+    operation = catalog.get(step.name)
+    given = without_secrets(operation.model.input_shape, step.parameters)
+    return _sets_members(step) and any(_is_hidden(value) for value in (*step.parameters.values(), *given.values()))
+
+
+def _is_hidden(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_is_hidden(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return any(_is_hidden(one) for one in value)
+    return isinstance(value, Sealed) or value == HIDDEN
 
 
 def _is_as_it_was(step: Step, before: Any, now: Any) -> bool:

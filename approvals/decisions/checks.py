@@ -149,8 +149,13 @@ def must_be_endable(request: ApprovalRequest, person: Person, end: RequestState)
         raise WrongState(f"This request is {request.state} already; there is nothing to end.")
 
 
-def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
-    """The requester, a human, signs a complete draft in time, or what approvers may decide without. Raises what fits."""
+def must_be_confirmable(
+    request: ApprovalRequest, revision: Revision, person: Person, now: datetime, *, at_once: bool = False
+) -> None:
+    """The requester, a human, signs a complete draft in time, or what approvers may decide without. Raises what fits.
+
+    `at_once`: its calls would go out now, whatever hold or window there is.
+    """
     must_be_requester(request, person)
     if not person.is_human:
         raise NotAllowed("A bot may ask, but only a person can sign.")
@@ -161,7 +166,7 @@ def must_be_confirmable(request: ApprovalRequest, revision: Revision, person: Pe
     if not revision.digest:
         raise Refused(f"The plan is not complete, so there is nothing to sign yet. {revision.why}")
     rules = guardrails_of(revision).values()
-    must_not_be_held(revision, rules, now)
+    must_not_be_held(revision, () if at_once else rules, now)
     must_be_protected(request, revision, rules)
 
 
@@ -183,7 +188,9 @@ def why_held(revision: Revision, rules: Collection[Rules], now: datetime) -> str
     hold = terms.hold_of(rules, irreversible=protection.is_final(steps))
     earliest = terms.opens_at(rules, now + timedelta(seconds=hold)) or now
     seen = revision.observations.filter(moment=Observation.Moment.REVIEW, step__in=locked).order_by("taken_at", "id")
-    states = {one.step: Reading(one.text, one.problem).state for one in seen}
+    # What AWS did not tell since, for it was away, takes no lock off.
+    readings = ((one.step, Reading(one.text, one.problem)) for one in seen)
+    states = {step: reading.state for step, reading in readings if reading.says_something()}
     for index in locked:
         step = steps[index]
         if any(preconditions.touches(earlier, step) for earlier in steps[:index]):
@@ -263,7 +270,7 @@ def must_be_in_the_conversation(request: ApprovalRequest, person: Person) -> Non
 
 def must_be_breakable(request: ApprovalRequest, revision: Revision, person: Person, now: datetime) -> None:
     """The requester, where every guardrail has a break-glass and he is of a group that it names; nothing irreversible."""
-    must_be_confirmable(request, revision, person, now)
+    must_be_confirmable(request, revision, person, now, at_once=True)
     must_be_in(request, (RequestState.DRAFT,))
     rules = guardrails_of(revision)
     closed = sorted(name for name, one in rules.items() if one.break_glass is None)

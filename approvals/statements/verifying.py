@@ -18,16 +18,16 @@ def approvers(statement: Statement, authority: Authority, party: RelyingParty, *
     a passkey that was being removed counts for nothing: KeyWasGoing where fewer than `least` are left without it.
     """
     said = read(statement)
-    found, uncounted = set(), None
+    found: set[str] = set()
+    uncounted: KeyWasGoing | None = None
     for row in statement.signatures.select_related("person"):
         try:
             person = ceremonies.verified(row, statement.digest, authority, party, domain=signatures.STATEMENT)
         except KeyWasGoing as error:
-            uncounted = error
-            continue
+            uncounted, person = error, ""
         if row.verdict == Verdict.DENY:
             raise Forged(f"{row.person} denied statement {statement.reference}, and its row says otherwise.")
-        found.add(person)
+        found |= {person} - {""}
     if uncounted is not None and len(found) < least:
         raise uncounted
     return said, frozenset(found)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from approvals.canonical import Sealed
 from approvals.plan import Step
 from executor import target
 from tests.executor.stage import QUICK
@@ -24,6 +25,16 @@ SECRET = {
     "VersionIdsToStages": {"v1": ["AWSCURRENT"]},
 }
 TABLE = {"TableStatus": "ACTIVE", "TableId": "t", "CreationDateTime": "2026-01-01T00:00:00+00:00"}
+CLUSTER = {"Status": "available", "DbClusterResourceId": "cluster-1", "ClusterCreateTime": "2026-01-01T00:00:00+00:00"}
+RECORDER = {"name": "default", "recording": True, "arn": "arn:r", "lastStartTime": "2026-01-01T00:00:00+00:00"}
+USER = {
+    "UserId": "u",
+    "Status": "active",
+    "AccessString": "on ~* &* +@all",
+    "ARN": "arn:u",
+    "Authentication": {"PasswordCount": 1},
+}
+SEALED = Sealed(f"1.{32 * '0'}.{64 * 'A'}")
 SERVICE = {"serviceArn": "arn:svc", "createdAt": "2026-01-01T00:00:00+00:00", "status": "ACTIVE", "desiredCount": 3}
 
 
@@ -170,6 +181,55 @@ def test_what_is_as_it_was_is_untouched() -> None:
     step = Step("cloudtrail", "UpdateTrail", {"Name": "main", "S3BucketName": "new"})
     old = {**TRAIL, "S3BucketName": "old"}
     assert target.look_no_effect(Shows({"Trail": old}), step, old, QUICK) == ""
+
+
+@pytest.mark.parametrize(
+    ("step", "around", "before", "now"),
+    [
+        (Step("sqs", "DeleteQueue", {"QueueUrl": "q"}), "Attributes", QUEUE, {**QUEUE, "ApproximateNumberOfMessages": "4"}),
+        (
+            Step("rds", "DeleteDBCluster", {"DBClusterIdentifier": "c", "SkipFinalSnapshot": True}),
+            "DBClusters",
+            {**CLUSTER, "EarliestRestorableTime": "2026-11-29"},
+            {**CLUSTER, "EarliestRestorableTime": "2026-11-30"},
+        ),
+        (
+            Step("ecs", "DeleteService", {"cluster": "c", "service": "s"}),
+            "services",
+            {**SERVICE, "events": [{"id": "1"}]},
+            {**SERVICE, "events": [{"id": "2"}, {"id": "1"}]},
+        ),
+        (
+            Step("config", "StopConfigurationRecorder", {"ConfigurationRecorderName": "default"}),
+            "ConfigurationRecordersStatus",
+            {**RECORDER, "lastStatusChangeTime": "2026-11-29"},
+            {**RECORDER, "lastStatusChangeTime": "2026-11-30"},
+        ),
+    ],
+    ids=["messages", "moments", "events", "statuses"],
+)
+def test_what_is_busy_and_still_there_was_not_taken_away(
+    step: Step, around: str, before: dict[str, Any], now: dict[str, Any]
+) -> None:
+    """The very same target is there, whatever it did meanwhile: nothing that a deletion takes away can be put back."""
+    shown = now if around == "Attributes" else [now]
+    assert target.look_no_effect(Shows({around: shown}), step, before, QUICK) == ""
+
+
+@pytest.mark.parametrize(
+    ("step", "around", "state"),
+    [
+        (Step("elasticache", "ModifyUser", {"UserId": "u", "AccessString": "on ~*", "Passwords": [SEALED]}), "Users", USER),
+        (
+            Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "db", "EngineVersion": "8.0", "MasterUserPassword": SEALED}),
+            "DBInstances",
+            {**DB, "EngineVersion": "8.0.35"},
+        ),
+    ],
+)
+def test_a_new_secret_shows_nowhere(step: Step, around: str, state: dict[str, Any]) -> None:
+    """What AWS spells otherwise was so before, and whether the password is the new one it tells nobody: nothing is decided."""
+    assert "secret" in target.look_no_effect(Shows({around: [state]}), step, state, QUICK)
 
 
 @pytest.mark.parametrize(

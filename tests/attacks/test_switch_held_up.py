@@ -169,6 +169,20 @@ def test_one_signature_too_many_spoils_nothing(stage: Stage) -> None:
     assert (Statement.objects.get(pk=resuming.pk).state, fresh(execution).state) == ("in force", "succeeded")
 
 
+def test_a_denial_counts_whatever_becomes_of_its_key(stage: Stage) -> None:
+    """Erin denied it with a key that goes; whoever owns the tables opens it again: no third signature resumes anything."""
+    stage.cast.paused()
+    going = Going(stage, "dana", "frank")
+    resuming = stage.cast.resuming("dana")
+    stage.cast.sign_statement(resuming, "erin", Verdict.DENY)
+    stage.forge(("UPDATE approvals_statement SET state = 'open', ended_at = NULL, ended_why = '' WHERE id = %s", (resuming.pk,)))
+    stage.cast.sign_statement(Statement.objects.get(pk=resuming.pk), "frank")
+    going.goes()
+    act_on(stage, resuming)
+    assert (Statement.objects.get(pk=resuming.pk).state, len(statements.in_force())) == ("refused", 1)
+    assert "forgery" in stage.alerts()
+
+
 @pytest.mark.parametrize("acted_on", ["before", "after"])
 def test_a_resuming_by_a_key_that_was_being_removed_is_no_forgery(stage: Stage, acted_on: str) -> None:
     """Erin resumes while frank signs that her key goes: by what he signed it was none then; it is said so, and signed anew.

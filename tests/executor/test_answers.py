@@ -156,7 +156,7 @@ def test_what_was_never_sent_has_no_effect(name: str) -> None:
     """Raised before a byte went out: definitely no effect; only a connection that could not be made may be tried again."""
     answer = of_error(raised(classes()[name]))
     assert isinstance(answer, Rejected)
-    assert (answer.code, answer.passing) == ("NotSent", name in NOT_CONNECTED)
+    assert (answer.code, answer.passing) == (("NotConnected", True) if name in NOT_CONNECTED else ("NotSent", False))
 
 
 @pytest.mark.parametrize(
@@ -176,14 +176,14 @@ def test_what_was_never_sent_has_no_effect(name: str) -> None:
 def test_only_a_proxy_that_was_not_reached_had_no_call(cause: Exception, no_effect: bool) -> None:
     """urllib3 blames the proxy for a lost connection, too: that a request never went out is certain where there was none."""
     error = botocore.exceptions.ProxyConnectionError(proxy_url="http://proxy", error=urllib3.exceptions.ProxyError("no", cause))
-    assert of_error(error) == (Rejected("NotSent", ANY, passing=True) if no_effect else Unknown(ANY))
+    assert of_error(error) == (Rejected("NotConnected", ANY, passing=True) if no_effect else Unknown(ANY))
 
 
 def test_an_endpoint_that_could_not_be_asked_for_had_no_call() -> None:
     """Timestream's endpoint is asked for first; the error stands in a module of its own, and the call itself never went out."""
     answer = of_error(EndpointDiscoveryRefreshFailed())
     assert isinstance(answer, Rejected)
-    assert (answer.code, answer.passing) == ("NotSent", True)
+    assert (answer.code, answer.passing) == ("NotConnected", True)
 
 
 @pytest.mark.parametrize("name", sorted(DECIDE_NOTHING))

@@ -17,6 +17,7 @@ from executor import bodies, target
 from executor.answers import Accepted, Rejected, Unknown
 from executor.aws import Keys, Session
 from executor.bodies import GarbledAnswer, must_be_whole
+from executor.errors import AwsRefused
 from executor.sandbox.world import DEMO
 from tests.executor.own_guardrails import cast, client, facts  # noqa: F401 - fixtures
 from tests.executor.proxy import Wire
@@ -31,7 +32,7 @@ def answered(status: int, headers: dict[str, str], body: bytes, name: str = "dyn
 
 
 def whole(name: str, body: bytes, status: int = 200) -> None:
-    answered(status, {"content-length": str(len(body))}, body, name)
+    answered(status, {"content-length": str(len(body)), "x-amzn-requestid": "R"}, body, name)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,9 @@ def test_the_form_of_every_protocol_is_known() -> None:
     [
         (103, {}, b""),
         (199, {"content-length": "0"}, b""),
-        (200, {"content-length": "3"}, b"{}"),
+        (200, {"content-length": "3", "x-amzn-requestid": "R"}, b"{}"),
+        # Of somebody who stands between: AWS's answers have a request id.
+        (200, {"content-length": "26"}, b'{"error":"login required"}'),
         (400, {"content-length": "500"}, b'{"__type":"ValidationException"'),
         (400, {"x-amzn-errortype": "ValidationExcep"}, b""),
     ],
@@ -164,7 +167,7 @@ def test_no_step_follows_one_that_was_never_made(stage: Stage, *, hint: bool) ->
 
 # --- where a call's endpoint is asked for first (Timestream) ---
 
-SPOKEN = {"content-type": "application/x-amz-json-1.0"}
+SPOKEN = {"content-type": "application/x-amz-json-1.0", "x-amzn-requestid": "R"}
 
 
 class _Body:
@@ -178,13 +181,13 @@ class _Body:
 class Cells:
     """A session's client for Timestream over a wire that answers as it is told; what was sent, by operation."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, said: dict[str, tuple[int, str]]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, said: dict[str, tuple[int, str]], *, once: bool = True) -> None:
         # With an endpoint given, botocore would ask for none.
         monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
         self.session = Session(Keys("AKIAX", "y", "z"), "us-east-1", "arn:aws:sts::111122223333:assumed-role/r/n")
         self.sent: list[str] = []
         self._said = said
-        client: Any = self.session._client("timestream-write", once=True)
+        client: Any = self.session._client("timestream-write", once=once)
         client.meta.events.register("before-send", self._answer)
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse:
@@ -224,8 +227,26 @@ def test_what_is_asked_first_and_refused_keeps_the_call_from_being_sent(
     cells = Cells(monkeypatch, {"DescribeEndpoints": (status, json.dumps({"__type": code}))})
     found = cells.delete()
     assert isinstance(found, Rejected)
-    assert (cells.sent, found.code, found.passing) == (["DescribeEndpoints"], "NotSent", passing)
+    assert (cells.sent, found.code, found.passing) == (["DescribeEndpoints"], "NotConnected", passing)
     assert "DescribeEndpoints" in found.message
+
+
+@pytest.mark.parametrize("body", ["<html>Sign in</html>", "", "{}"])
+def test_what_is_asked_first_and_not_answered_keeps_the_call_from_being_sent(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """A page, nothing, or no endpoint at all: the call was not sent, and is tried again as any that found no connection."""
+    cells = Cells(monkeypatch, {"DescribeEndpoints": (200, body)})
+    found = cells.delete()
+    assert isinstance(found, Rejected)
+    assert (cells.sent, found.code, found.passing) == (["DescribeEndpoints"], "NotConnected", True)
+
+
+def test_a_reading_is_not_sent_elsewhere_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads has its own few attempts, and no more."""
+    said = {"DescribeEndpoints": FOUND, "DescribeTable": (421, '{"__type":"InvalidEndpointException"}')}
+    cells = Cells(monkeypatch, said, once=False)
+    with pytest.raises(AwsRefused, match="InvalidEndpointException"):
+        cells.session.read("timestream-write", "DescribeTable", {"DatabaseName": "d", "TableName": "t"})
+    assert cells.sent == ["DescribeEndpoints", "DescribeTable"]
 
 
 @pytest.mark.parametrize(

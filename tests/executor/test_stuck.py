@@ -140,6 +140,27 @@ def test_those_that_wait_for_a_worker_keep_no_outcome_from_being_looked_at(stage
     assert fresh(execution).state == "succeeded"
 
 
+def test_what_is_unknown_keeps_no_lost_call_from_being_looked_at(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes that wait for people are looked at in turn with all others, and after a call whose worker was lost."""
+    first, second = stage.cast.approved(), stage.cast.approved(TableName="prod-customers")
+    stage.killed_at("sent")
+    stage.sweep()
+    assert sorted([fresh(first).state, fresh(second).state]) == ["succeeded", "unknown"]
+    monkeypatch.setattr(reconcile, "MOST", 1)
+    third, fourth = stage.cast.approved(TableName="prod-one"), stage.cast.approved(TableName="prod-two")
+    stage.killed_at("sent")
+    stage.lapse()
+    with stage.acting("execution"):
+        reconcile.sweep(patience=QUICK)
+    assert "unknown" in {fresh(third).state, fresh(fourth).state}
+    unknown = Execution.objects.filter(state="unknown")
+    with stage.acting("execution"):
+        reconcile.sweep(patience=QUICK)
+        reconcile.sweep(patience=QUICK)
+    # Each of the two has had its turn.
+    assert not unknown.filter(lease_until=None).exists()
+
+
 def test_a_broken_row_does_not_stop_the_sweep(stage: Stage, settings) -> None:
     """An attempt for a step that the plan does not have: one alert, and the lost call and the missing proof are seen to."""
     settings.UNPROVEN_AFTER = 0

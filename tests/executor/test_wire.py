@@ -32,7 +32,7 @@ def test_a_request_that_was_never_sent_has_no_effect(stage: Stage) -> None:
         aws.forget()
         answer = session.mutate("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
     assert isinstance(answer, answers.Rejected)
-    assert answer.code == "NotSent"
+    assert answer.code == "NotConnected"
 
 
 class _ElsewhereInS3(BaseHTTPRequestHandler):
