@@ -216,6 +216,11 @@ def touches(one: Step, step: Step) -> bool:
     return one.service == step.service and any(_is_named(*pair, one) for pair in _named_by(_identifying_members(step)))
 
 
+def may_change(one: Step, step: Step) -> bool:
+    """Whether an earlier call may change what keeps the other one from being made: another operation on the very same thing."""
+    return one.service == step.service and one.operation != step.operation and _names_all(one, step)
+
+
 def _names_all(one: Step, step: Step) -> bool:
     """Whether it names all that the question after the other one's target does: one bucket has many objects."""
     named = _asked_for(step)
@@ -228,6 +233,8 @@ def _is_named(member: str, text: str, one: Step) -> bool:
     No role is the user who is called the same: what people call something by counts where the members may be of one kind.
     An ARN says that itself (`saml-provider/okta`).
     """
+    if text.startswith("https://sqs"):
+        text, member = text.rpartition("/")[2], ""  # the URL of a queue ends with its name
     if not text.startswith("arn:"):
         return any(text == other and _may_be_one(member, by) for by, other in _named_by(one.parameters))
     texts = _texts(one.parameters.values())
@@ -251,7 +258,7 @@ def _takes_away(one: Step, step: Step) -> bool:
     """Whether what the other one names is not there under that name any more: it was deleted, or has another name now."""
     if _names_of(one) != _names_of(step):
         return False
-    return bool(catalog.get(one.name).facts.settled.gone) or bool(_new_names(one))
+    return one.operation.startswith("Delete") or bool(catalog.get(one.name).facts.settled.gone) or bool(_new_names(one))
 
 
 def _gives_its_name(one: Step, step: Step) -> bool:
@@ -371,11 +378,14 @@ def _names_of(step: Step) -> str:
 
 
 def _asked_for(step: Step) -> frozenset[tuple[str, str]]:
-    """What the question after a call's target has of the call's texts, by its members; what identifies it where nobody asks."""
+    """What the question after a call's target has of the call's texts, by member; what identifies it where nobody asks."""
     describe = catalog.get(step.name).facts.describe
     asked = {} if describe is None else describe.parameters
     said = _texts(step.parameters.values())
-    members = {name: counterparts.searched(one, step.parameters) for name, one in asked.items()}
+    # By the call's own member, where the question has another: `logGroupNamePrefix`.
+    members = {
+        one if one in step.parameters else name: counterparts.searched(one, step.parameters) for name, one in asked.items()
+    }
     found = frozenset(pair for pair in _named_by(members) if pair[1] in said)
     return found or frozenset(_named_by(_identifying_members(step)))
 
@@ -422,7 +432,8 @@ def _fields(operation: Operation, step: Step, state: Any) -> Fact:
 def _paths(path: tuple[str, ...], value: Any) -> Iterator[tuple[str, ...]]:
     if isinstance(value, Sealed):
         return
-    if isinstance(value, dict) and value:
+    # EC2's attributes are wrapped in the call, and told as they are: `{"InstanceType": {"Value": "t3.large"}}`.
+    if isinstance(value, dict) and value and value.keys() != {"Value"}:
         for name, item in value.items():
             yield from _paths((*path, name), item)
     else:

@@ -193,7 +193,7 @@ def why_held(revision: Revision, rules: Collection[Rules], now: datetime) -> str
     states = {step: reading.state for step, reading in readings if reading.says_something()}
     for index in locked:
         step = steps[index]
-        if any(preconditions.touches(earlier, step) for earlier in steps[:index]):
+        if any(preconditions.may_change(earlier, step) for earlier in steps[:index]):
             continue  # which may take the lock off
         if why := held.why(catalog.get(step.name), step.parameters, states.get(index), earliest):
             of_step = f"step {index + 1}" if len(steps) > 1 else "it"

@@ -402,6 +402,83 @@ def test_members_that_may_name_one_thing(member: str, other: str, *, may: bool):
     assert preconditions._may_be_one(other, member) is may
 
 
+SQS = "https://sqs.eu-west-1.amazonaws.com/111122223333"
+
+
+@pytest.mark.parametrize(
+    ("done", "step", "was", "now"),
+    [
+        (
+            [Step("logs", "CreateLogGroup", {"logGroupName": "g"})],
+            Step("logs", "PutRetentionPolicy", {"logGroupName": "g", "retentionInDays": 30}),
+            None,
+            {"logGroupName": "g", "creationTime": 1},
+        ),
+        (
+            [Step("logs", "DeleteLogGroup", {"logGroupName": "g"}), Step("logs", "CreateLogGroup", {"logGroupName": "g"})],
+            Step("logs", "PutRetentionPolicy", {"logGroupName": "g", "retentionInDays": 30}),
+            {"logGroupName": "g", "creationTime": 1},
+            {"logGroupName": "g", "creationTime": 2},
+        ),
+        (
+            [Step("sqs", "CreateQueue", {"QueueName": "q"})],
+            Step(
+                "sqs", "SetQueueAttributes", {"QueueUrl": "https://sqs.eu-west-1.amazonaws.com/111122223333/q", "Attributes": {}}
+            ),
+            None,
+            {"QueueArn": "arn:aws:sqs:eu-west-1:111122223333:q", "CreatedTimestamp": "1"},
+        ),
+    ],
+    ids=["a log group", "a log group made anew", "a queue"],
+)
+def test_what_a_plan_makes_by_another_name_is_its_own(done: list[Step], step: Step, was: Any, now: Any):
+    """A question that asks by the beginning of a name, a queue that is told by its URL: the plan made it, and nobody else."""
+    known = {"step": 1, "absent": True} if was is None else fact(step, Reading(json.dumps(was)))
+    assert preconditions.compare(step, known, Reading(json.dumps(now)), done=done).drift == ()
+
+
+@pytest.mark.parametrize(
+    ("step", "was", "now"),
+    [
+        (
+            Step("ec2", "ModifyInstanceAttribute", {"InstanceId": "i-1", "InstanceType": {"Value": "t3.large"}}),
+            {"InstanceId": "i-1", "InstanceType": "t3.micro"},
+            {"InstanceId": "i-1", "InstanceType": "m7i.large"},
+        ),
+        (
+            Step("iam", "UpdateAssumeRolePolicy", {"RoleName": "r", "PolicyDocument": "{}"}),
+            {"RoleId": "A", "CreateDate": "t", "AssumeRolePolicyDocument": {"Statement": [1]}},
+            {"RoleId": "A", "CreateDate": "t", "AssumeRolePolicyDocument": {"Statement": [2]}},
+        ),
+        (
+            Step("iam", "DeleteRolePolicy", {"RoleName": "r", "PolicyName": "p"}),
+            {"RoleName": "r", "PolicyName": "p", "PolicyDocument": {"Statement": [1]}},
+            {"RoleName": "r", "PolicyName": "p", "PolicyDocument": {"Statement": [2]}},
+        ),
+        (
+            Step("iam", "SetDefaultPolicyVersion", {"PolicyArn": "arn:aws:iam::111122223333:policy/p", "VersionId": "v3"}),
+            {"PolicyId": "A", "CreateDate": "t", "DefaultVersionId": "v1"},
+            {"PolicyId": "A", "CreateDate": "t", "DefaultVersionId": "v2"},
+        ),
+        (
+            Step("rds", "ModifyDBInstance", {"DBInstanceIdentifier": "d", "VpcSecurityGroupIds": ["sg-3"]}),
+            {"DbiResourceId": "db-1", "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1"}]},
+            {"DbiResourceId": "db-1", "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-2"}]},
+        ),
+        (
+            Step("secretsmanager", "PutSecretValue", {"SecretId": "s", "SecretString": "x"}),
+            {"ARN": "arn:s", "CreatedDate": "t", "VersionIdsToStages": {"v1": ["AWSCURRENT"]}},
+            {"ARN": "arn:s", "CreatedDate": "t", "VersionIdsToStages": {"v1": ["AWSPREVIOUS"], "v2": ["AWSCURRENT"]}},
+        ),
+    ],
+    ids=lambda one: one.name if isinstance(one, Step) else "",
+)
+def test_what_a_call_replaces_is_compared(step: Step, was: Any, now: Any):
+    """Somebody else replaced it after it was signed, and AWS tells it in its own form: that is drift."""
+    assert preconditions.compare(step, fact(step, Reading(json.dumps(was))), Reading(json.dumps(was))).drift == ()
+    assert preconditions.compare(step, fact(step, Reading(json.dumps(was))), Reading(json.dumps(now))).drift != ()
+
+
 def test_only_what_earlier_steps_acted_on_may_come_to_a_list_and_go():
     """A volume that the plan attached is no drift; another one is, though the plan named its device or a word that it has."""
     attach = Step("ec2", "AttachVolume", {"VolumeId": "vol-2", "InstanceId": "i-1", "Device": "/dev/sdf"})

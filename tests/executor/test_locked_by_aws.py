@@ -146,6 +146,19 @@ def test_a_plan_that_takes_the_hold_off_first_is_signed(stage: Stage) -> None:
     assert (fresh(execution).state, attempts(execution)) == ("succeeded", ["succeeded", "succeeded"]), fresh(execution).outcome
 
 
+def test_a_plan_that_deletes_another_version_first_is_refused_whole(stage: Stage) -> None:
+    """No deletion takes a hold off another version: nobody signs a plan that destroys the one and is refused at the other."""
+    held = locked_object(stage, ObjectLockLegalHoldStatus="ON")
+    with client(stage, "s3") as s3:
+        free = str(s3.put_object(Bucket=BUCKET, Key="other", Body=b"x", ChecksumAlgorithm="SHA256")["VersionId"])
+    with pytest.raises(Refused, match=r"AWS will refuse step 2.*legal hold"):
+        approved(
+            stage,
+            Step("s3", "DeleteObject", {"Bucket": BUCKET, "Key": "other", "VersionId": free}),
+            Step("s3", "DeleteObject", {"Bucket": BUCKET, "Key": "k", "VersionId": held}),
+        )
+
+
 NOW = timezone.now()
 LATER, BEFORE = ((NOW + timedelta(days=days)).isoformat() for days in (1, -1))
 VERSION = {"Bucket": "b", "Key": "k", "VersionId": "v"}

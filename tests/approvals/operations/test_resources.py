@@ -251,3 +251,12 @@ def _put(shape, parameters, path, value):
         _put(inner.member, item[0], path[1:], value)
     else:
         _put(inner, parameters.setdefault(path[0], {}), path[1:], value)
+
+
+@pytest.mark.parametrize("name", ["DetachInstances", "SuspendProcesses", "PutScheduledUpdateGroupAction", "StartInstanceRefresh"])
+def test_a_group_is_told_by_its_name_and_not_by_its_id(name):
+    """Auto Scaling's ARNs hold an id and a name: a guardrail on the real ARN protects every call that names the group."""
+    found = resources.arns(
+        catalog.get(f"autoscaling:{name}"), {"AutoScalingGroupName": "prod"}, Where("111122223333", "eu-west-1")
+    )
+    assert found == ("arn:aws:autoscaling:eu-west-1:111122223333:autoScalingGroup:*:autoScalingGroupName/prod",)
