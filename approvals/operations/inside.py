@@ -44,6 +44,13 @@ def named(operation: Operation, parameters: dict[str, Any], where: Where, patter
     return tuple(found)
 
 
+def texts(operation: Operation, parameters: dict[str, Any], member: re.Pattern[str]) -> Iterator[str]:
+    """What the call says in members of such a name, wherever they stand."""
+    for name, value, _ in _said(operation.model.input_shape, parameters, ""):
+        if member.search(name):
+            yield value
+
+
 def _kinds(iam_action: str, where: Where) -> Iterator[tuple[str, str]]:
     """The ARN formats of the action with one placeholder at their end, as patterns, and the placeholder's name."""
     place = dict(zip(_PLACE, (where.partition, where.region, where.account), strict=True))

@@ -34,6 +34,11 @@ class Right:
 
 # What a part of an ARN may be that AWS tells: nothing that a policy would read as a pattern, no further part of the ARN.
 _PART: Final = re.compile(r"[A-Za-z0-9_.,=@+-]+")
+_PASSING: Final = "iam:PassRole"
+_ROLE: Final = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]+")
+_ROLE_MEMBER: Final = re.compile(r"role", re.IGNORECASE)
+# Who acts on roles gives none away.
+_ROLES_THEMSELVES: Final = frozenset({"iam", "sts"})
 # The ARNs of the call itself, in a condition.
 _TARGET: Final = "{target}"
 
@@ -76,7 +81,16 @@ def rights(operation: Operation, parameters: dict[str, Any], where: Where, state
         for one in also_needed(operation, parameters)
         if one.action != itself.action or one.made  # else it is what the call itself acts on
     )
-    return (itself, *others, *_asked_first(operation))
+    return (itself, *others, *_passed(operation, parameters), *_asked_first(operation))
+
+
+def _passed(operation: Operation, parameters: dict[str, Any]) -> Iterator[Right]:
+    """Roles that the call gives to a service, which asks whether its caller may pass them; rows say it for theirs."""
+    if any(one.action == _PASSING for one in operation.facts.also_needs) or operation.service in _ROLES_THEMSELVES:
+        return
+    for arn in dict.fromkeys(inside.texts(operation, parameters, _ROLE_MEMBER)):
+        if _ROLE.fullmatch(arn):
+            yield Right(_PASSING, (arn,), "the call gives this role to a service")
 
 
 def _asked_first(operation: Operation) -> Iterator[Right]:
@@ -95,8 +109,31 @@ def acts_on(operation: Operation, parameters: dict[str, Any], where: Where, stat
     told = [operation.facts.told, *(one.told for one in same)]
     texts = [*operation.facts.resources, *(text for one in same if one.told for text in one.resources)]
     unnamed = _unnamed(texts, where) if any(told) else frozenset()
-    found = inside.named(operation, parameters, where, resources.arns(operation, parameters, where))
+    said = resources.arns(operation, parameters, where) or tuple(resources.named_whole(operation, parameters, where))
+    found = inside.named(operation, parameters, where, said)
+    found = tuple(one for one in found if one not in _of_another_place(operation, parameters, where))
     return _sharpened(found, unnamed, [arn for one in told for arn in _told(one, state, where)])
+
+
+def _of_another_place(operation: Operation, parameters: dict[str, Any], where: Where) -> frozenset[str]:
+    """What the call does not act on, of two templates that differ by one more name: `rule/{Name}` is on the default bus, and
+    `rule/{EventBusName}/{Name}` on the one that is named. Source: EventBridge User Guide, resources and ARNs."""
+    others: set[str] = set()
+    texts = operation.facts.resources
+    for short in texts:
+        for long in texts:
+            between = _one_more(short, long)
+            if between is not None and (given := parameters.get(between)) is not None:
+                text = long if given == "default" else short
+                others |= set(resources.filled(operation, operation.facts.iam_action, (text,), parameters, where))
+    return frozenset(others)
+
+
+def _one_more(short: str, long: str) -> str | None:
+    """The member that stands in the one template before the other's last name, where that is all they differ by."""
+    head, _, tail = short.rpartition("/")
+    found = re.fullmatch(rf"{re.escape(head)}/\{{(\w+)\}}/{re.escape(tail)}", long)
+    return found[1] if found is not None and tail.startswith("{") else None
 
 
 def needed(operation: Operation, also: AlsoNeeds, parameters: dict[str, Any], where: Where, state: Any = None) -> tuple[str, ...]:

@@ -70,11 +70,11 @@ def arns(operation: Operation, parameters: dict[str, Any], where: Where) -> tupl
     found = touched(operation, parameters, where).patterns
     if not found:
         return ()
-    also = (*_named_whole(operation, parameters, where), *_also_acted_on(operation, parameters, where))
+    also = (*named_whole(operation, parameters, where), *_also_acted_on(operation, parameters, where))
     return tuple(dict.fromkeys((*found, *also, *_taken_for(operation, (*found, *also), where))))
 
 
-def _named_whole(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[str]:
+def named_whole(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[str]:
     """ARNs of the action's kinds of resource that stand in members of which no template knows (Kinesis's `StreamARN`)."""
     for value in parameters.values():
         for one in value if isinstance(value, list) else (value,):
@@ -99,8 +99,15 @@ def needed(operation: Operation, also: AlsoNeeds, parameters: dict[str, Any], wh
 
     An action on what the call does not name is not needed, and a value that is no plain name would open more than was signed.
     """
+    return filled(operation, also.action, also.resources, parameters, where)
+
+
+def filled(
+    operation: Operation, action: str, texts: tuple[str, ...], parameters: dict[str, Any], where: Where
+) -> tuple[str, ...]:
+    """The templates' ARNs for an action; none of a template that the call has not all members of."""
     found: list[str] = []
-    for template, fillings in _filled(operation.full_name, also.action, also.resources):
+    for template, fillings in _filled(operation.full_name, action, texts):
         values = [filling.values(parameters) or () for filling in fillings]
         if all(values):
             found += _composed(template, values, where)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -93,3 +94,67 @@ def test_what_a_template_names_stays() -> None:
     assert f'"{TABLE}a"' in target.policy(step, PLACE, acting=True)
     assert inside.named(catalog.get(step.name), step.parameters, PLACE, [f"{TABLE}b"]) == (f"{TABLE}b",)
     assert DEMO.account == PLACE.account
+
+
+EVENTS = "arn:aws:events:eu-west-1:111122223333:rule/"
+FUNCTION = "arn:aws:lambda:eu-west-1:111122223333:function:f"
+INSTANCE_OF_RDS = "arn:aws:rds:eu-west-1:111122223333:db:prod"
+ROLE, OTHER = (f"arn:aws:iam::111122223333:role/{name}" for name in ("paths/too/run", "other"))
+
+
+def allowed(name: str, **parameters: Any) -> dict[str, list[str]]:
+    """What the session for a call allows, by action."""
+    service, _, operation = name.partition(":")
+    policy = json.loads(target.policy(Step(service, operation, parameters), PLACE, acting=True))
+    found: dict[str, list[str]] = {}
+    for statement in policy["Statement"]:
+        for action in statement["Action"]:
+            found.setdefault(action, []).extend(statement["Resource"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("bus", "arns"),
+    [({"EventBusName": "bus"}, {f"{EVENTS}bus/r"}), ({"EventBusName": "default"}, {f"{EVENTS}r"}), ({}, {f"{EVENTS}r"})],
+    ids=["its own bus", "the default one named", "the default one"],
+)
+@pytest.mark.parametrize(("name", "member"), [("events:DisableRule", "Name"), ("events:PutTargets", "Rule")])
+def test_a_session_is_for_the_rule_on_its_bus(name: str, member: str, bus: dict[str, str], arns: set[str]) -> None:
+    """A rule of that name on another bus is another rule, which nobody has signed."""
+    targets = {"Targets": [{"Id": "1", "Arn": FUNCTION}]} if member == "Rule" else {}
+    # What no bus of that name has is no rule.
+    assert set(allowed(name, **{member: "r"}, **bus, **targets)[name]) - {f"{EVENTS}default/r"} == arns
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "arn"),
+    [
+        ("rds:ApplyPendingMaintenanceAction", {"ResourceIdentifier": INSTANCE_OF_RDS, "ApplyAction": "a"}, INSTANCE_OF_RDS),
+        ("lambda:TagResource", {"Resource": FUNCTION, "Tags": {"a": "b"}}, FUNCTION),
+    ],
+)
+def test_a_session_is_for_the_arn_that_only_the_call_says(name: str, parameters: dict[str, Any], arn: str) -> None:
+    """No template knows the member; the ARN is of a kind that the action acts on, and the session is for nothing else."""
+    assert allowed(name, **parameters) == {name: [arn]}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "roles"),
+    [
+        ("lambda:CreateFunction", {"FunctionName": "f", "Role": ROLE}, [ROLE]),
+        ("ecs:RegisterTaskDefinition", {"family": "f", "taskRoleArn": ROLE, "executionRoleArn": OTHER}, [ROLE, OTHER]),
+        ("events:PutTargets", {"Rule": "r", "Targets": [{"Id": "1", "Arn": FUNCTION, "RoleArn": ROLE}]}, [ROLE]),
+        ("cloudformation:CreateChangeSet", {"StackName": "s", "ChangeSetName": "c", "RoleARN": ROLE}, [ROLE]),
+        ("rds:AddRoleToDBInstance", {"DBInstanceIdentifier": "d", "RoleArn": ROLE, "FeatureName": "s3"}, [ROLE]),
+        # What is no whole role, or is no role's member, or is acted on itself, is not passed.
+        ("lambda:CreateFunction", {"FunctionName": "f", "Role": f"{ROLE}*"}, None),
+        ("lambda:CreateFunction", {"FunctionName": "f", "Description": ROLE}, None),
+        ("iam:AttachRolePolicy", {"RoleName": "r", "PolicyArn": "arn:aws:iam::111122223333:policy/p"}, None),
+        ("dynamodb:DeleteTable", {"TableName": "t"}, None),
+    ],
+)
+def test_a_session_may_pass_the_roles_that_the_call_gives_away(
+    name: str, parameters: dict[str, Any], roles: list[str] | None
+) -> None:
+    """AWS asks whoever gives a role to a service whether he may: for the very roles that were signed, and no other."""
+    assert allowed(name, **parameters).get("iam:PassRole") == roles
