@@ -44,7 +44,7 @@ _BROKE: Final = re.compile(
 )
 _ACCOUNT: Final = re.compile(r"\d{12}")
 # A number of 1e16 and above, as orjson writes it; a text that looks like it costs only the strict reading.
-_LARGE_NUMBER: Final = re.compile(rb"e\+?[0-9]{2,3}[,\]}]")
+_LARGE_NUMBER: Final = re.compile(rb"e\+?[0-9]{2,3}(?:[,\]}]|$)")
 
 
 def decides_nothing(code: str) -> bool:
