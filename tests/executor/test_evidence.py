@@ -238,6 +238,7 @@ def twenty_minutes_later(stage: Stage) -> None:
 
 
 def sweep(stage: Stage) -> None:
+    stage.lapse()
     with stage.acting("execution"):
         reconcile.sweep(patience=QUICK)
 

@@ -104,6 +104,7 @@ def test_each_file_is_read_once(stage: Stage) -> None:
 
 def again(stage: Stage) -> None:
     stage.sql("UPDATE approvals_look SET looked_at = looked_at - interval '1 hour'")
+    stage.lapse()
     with stage.acting("execution"):
         reconcile.sweep(patience=QUICK)
 
