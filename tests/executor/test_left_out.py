@@ -26,6 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, str]]]:
             body = json.dumps({"StreamDescriptionSummary": {"StreamARN": ARN}}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
+            self.send_header("x-amzn-RequestId", "R")
             self.end_headers()
             self.wfile.write(body)
 
