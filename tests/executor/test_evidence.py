@@ -238,7 +238,6 @@ def twenty_minutes_later(stage: Stage) -> None:
 
 
 def sweep(stage: Stage) -> None:
-    stage.lapse()
     with stage.acting("execution"):
         reconcile.sweep(patience=QUICK)
 
@@ -330,6 +329,7 @@ def test_a_record_that_the_service_broke_decides_nothing(stage: Stage, fault: st
         ("UPDATE approvals_observation SET taken_at = taken_at - interval '20 minutes'", ()),
         ("UPDATE approvals_look SET looked_at = looked_at - interval '20 minutes'", ()),
     )
+    stage.lapse()
     sweep(stage)
     assert fresh(execution).state == state
 
