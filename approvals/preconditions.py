@@ -408,7 +408,7 @@ def _identity(operation: Operation, step: Step, state: Any) -> Fact:
     found = {one: counterparts.searched(one, state) for one in expressions}
     told = (one for one in reach.expressions(operation, step.parameters) if one not in found)
     found |= {one: at_rest(counterparts.searched(one, state)) for one in told}
-    return {expression: sensitive.HIDDEN if _hides(value) else _kept(value) for expression, value in found.items()}
+    return {expression: sensitive.HIDDEN if hides(value) else _kept(value) for expression, value in found.items()}
 
 
 def _fields(operation: Operation, step: Step, state: Any) -> Fact:
@@ -424,7 +424,7 @@ def _fields(operation: Operation, step: Step, state: Any) -> Fact:
                 if len(path) > 1 or not counterparts.may_tell(operation, name):
                     continue
                 told = None
-            if not _hides(told):
+            if not hides(told):
                 found[".".join(path)] = _kept(at_rest(told))
     return found
 
@@ -471,11 +471,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _hides(value: Any) -> bool:
+def hides(value: Any) -> bool:
+    """Whether something in a value that people are shown is hidden as a secret."""
     if isinstance(value, dict):
-        return any(_hides(item) for item in value.values())
+        return any(hides(item) for item in value.values())
     if isinstance(value, list):
-        return any(_hides(item) for item in value)
+        return any(hides(item) for item in value)
     return bool(value == sensitive.HIDDEN)
 
 

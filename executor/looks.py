@@ -15,12 +15,11 @@ from approvals.models import Look
 SOON: Final = timedelta(seconds=20)
 SELDOM: Final = timedelta(minutes=10)
 LONGEST: Final = 4000
-# How a look begins that came to nothing.
-UNREAD: Final = "They could not be read"
+# What a look says that could not look at all there is, and how one begins that came to nothing.
+LEFT_OUT: Final = "could not be read"
+UNREAD: Final = f"They {LEFT_OUT}"
 # What one says that has more to look at.
 MORE: Final = "More are there, and are read next."
-# What one says that could not look at all there is.
-LEFT_OUT: Final = "could not be read"
 
 
 def note(execution_id: UUID, source: Look.Source, said: str) -> None:
@@ -39,7 +38,7 @@ def note(execution_id: UUID, source: Look.Source, said: str) -> None:
 def came_after(execution_id: UUID, source: Look.Source, moment: datetime) -> bool:
     """Whether this source was looked at since, whole."""
     since = Look.objects.filter(execution_id=execution_id, source=source, looked_at__gte=moment)
-    return since.exclude(said__startswith=UNREAD).exclude(said__contains=MORE).exclude(said__contains=LEFT_OUT).exists()
+    return since.exclude(said__contains=LEFT_OUT).exclude(said__contains=MORE).exists()
 
 
 def is_due(execution_id: UUID, source: Look.Source, sent_at: datetime) -> bool:

@@ -280,16 +280,7 @@ def _sets_members(step: Step) -> bool:
 def _sets_what_is_hidden(step: Step) -> bool:
     """Whether a member that is a secret is given: AWS shows none, and of another one that is not as wanted only the spelling."""
     operation = catalog.get(step.name)
-    given = without_secrets(operation.model.input_shape, step.parameters)
-    return _sets_members(step) and any(_is_hidden(value) for value in (*step.parameters.values(), *given.values()))
-
-
-def _is_hidden(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_is_hidden(one) for one in value.values())
-    if isinstance(value, list | tuple):
-        return any(_is_hidden(one) for one in value)
-    return isinstance(value, Sealed) or value == HIDDEN
+    return _sets_members(step) and preconditions.hides(without_secrets(operation.model.input_shape, step.parameters))
 
 
 def _is_as_it_was(step: Step, before: Any, now: Any) -> bool:
@@ -423,7 +414,7 @@ def as_text(shape: Shape | None, value: Any) -> str:
 
 def without_secrets(shape: Shape | None, value: Any) -> Any:
     """The value as JSON can say it, with every sensitive member replaced."""
-    if shape is not None and shape.metadata.get("sensitive"):
+    if isinstance(value, Sealed) or (shape is not None and shape.metadata.get("sensitive")):
         return HIDDEN
     members: Any = getattr(shape, "members", {})
     if isinstance(value, Mapping):

@@ -34,7 +34,8 @@ class Right:
 
 # What a part of an ARN may be that AWS tells: nothing that a policy would read as a pattern, no further part of the ARN.
 _PART: Final = re.compile(r"[A-Za-z0-9_.,=@+-]+")
-_PASSING: Final = "iam:PassRole"
+# Whoever may pass a role to a service can act as that role.
+PASSING: Final = "iam:PassRole"
 _ROLE: Final = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]+")
 _ROLE_MEMBER: Final = re.compile(r"role", re.IGNORECASE)
 # Who acts on roles gives none away.
@@ -76,7 +77,7 @@ def rights(operation: Operation, parameters: dict[str, Any], where: Where, state
     """What a session for this call needs and gets, first the call itself. What a service does in the caller's name is allowed
     through that service alone. `state` is the target's as it was described, None where it is not known."""
     itself = Right(operation.facts.iam_action, acts_on(operation, parameters, where, state))
-    others = tuple(
+    others = (
         Right(one.action, needed(operation, one, parameters, where, state), one.why, condition(one, itself.arns, where))
         for one in also_needed(operation, parameters)
         if one.action != itself.action or one.made  # else it is what the call itself acts on
@@ -86,11 +87,11 @@ def rights(operation: Operation, parameters: dict[str, Any], where: Where, state
 
 def _passed(operation: Operation, parameters: dict[str, Any]) -> Iterator[Right]:
     """Roles that the call gives to a service, which asks whether its caller may pass them; rows say it for theirs."""
-    if any(one.action == _PASSING for one in operation.facts.also_needs) or operation.service in _ROLES_THEMSELVES:
+    if any(one.action == PASSING for one in operation.facts.also_needs) or operation.service in _ROLES_THEMSELVES:
         return
     for arn in dict.fromkeys(inside.texts(operation, parameters, _ROLE_MEMBER)):
         if _ROLE.fullmatch(arn):
-            yield Right(_PASSING, (arn,), "the call gives this role to a service")
+            yield Right(PASSING, (arn,), "the call gives this role to a service")
 
 
 def _asked_first(operation: Operation) -> Iterator[Right]:
@@ -111,8 +112,10 @@ def acts_on(operation: Operation, parameters: dict[str, Any], where: Where, stat
     unnamed = _unnamed(texts, where) if any(told) else frozenset()
     said = resources.arns(operation, parameters, where) or tuple(resources.named_whole(operation, parameters, where))
     found = inside.named(operation, parameters, where, said)
-    found = tuple(one for one in found if one not in _of_another_place(operation, parameters, where))
-    return _sharpened(found, unnamed, [arn for one in told for arn in _told(one, state, where)])
+    elsewhere = _of_another_place(operation, parameters, where)
+    return _sharpened(
+        [one for one in found if one not in elsewhere], unnamed, [arn for one in told for arn in _told(one, state, where)]
+    )
 
 
 def _of_another_place(operation: Operation, parameters: dict[str, Any], where: Where) -> frozenset[str]:

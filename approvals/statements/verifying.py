@@ -24,10 +24,11 @@ def approvers(statement: Statement, authority: Authority, party: RelyingParty, *
         try:
             person = ceremonies.verified(row, statement.digest, authority, party, domain=signatures.STATEMENT)
         except KeyWasGoing as error:
-            uncounted, person = error, ""
+            uncounted = error
+        else:
+            found.add(person)
         if row.verdict == Verdict.DENY:
             raise Forged(f"{row.person} denied statement {statement.reference}, and its row says otherwise.")
-        found |= {person} - {""}
     if uncounted is not None and len(found) < least:
         raise uncounted
     return said, frozenset(found)

@@ -9,7 +9,7 @@ from botocore import xform_name
 
 from approvals.operations import catalog, iam
 from approvals.operations.catalog import Operation
-from approvals.operations.reach import READS_BESIDES, asked_first
+from approvals.operations.reach import PASSING, READS_BESIDES, asked_first
 from executor.infrastructure import claims
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import MANAGED_POLICY, POLICIES_OF_A_ROLE, TRUST_POLICY, DocumentTooLargeError, fits, within
@@ -18,8 +18,6 @@ Document = dict[str, Any]
 
 _SLOT = re.compile(r"\{[^{}]*\}")
 _EVERYTHING = ("*",)
-# Whoever may pass a role to a service can act as that role: which ones, the owner of the account says and no table.
-_PASSING = "iam:PassRole"
 
 
 def guardrail_deny(guardrail: ProtectedOperations) -> Document:
@@ -108,7 +106,8 @@ def _needs(operation: Operation, guardrail: ProtectedOperations) -> Iterator[tup
         protected = tuple(sorted(guardrail.resources)) if iam.kinds(facts.iam_action) else _EVERYTHING
         yield facts.iam_action, protected if call is operation else _reach(facts.resources, guardrail) or protected
         for also in facts.also_needs:
-            if also.action != _PASSING and (reach := _reach(also.resources, guardrail)):
+            # Which roles may be passed, the owner of the account says and no table.
+            if also.action != PASSING and (reach := _reach(also.resources, guardrail)):
                 yield also.action, reach
         for reading in _readings(call):
             for action in (reading.facts.iam_action, *READS_BESIDES.get(reading.full_name, ())):
