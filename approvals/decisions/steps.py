@@ -45,7 +45,7 @@ def step_of(operation: str, parameters: Parameters, account: Account, region: st
     except UnknownOperation as error:
         raise BadParameters({"operation": [str(error)]}) from error
     where = Where(account.pk, region, account.partition)
-    clean = resources.normalised(known, parameters, where)
+    clean = resources.said_in_full(known, resources.normalised(known, parameters, where))
     if open_ones := sensitive.in_clear(known, clean):
         # Before anything is said of the values: a plan never carries a secret that anybody can read, nor does a message.
         said = "This is secret. Enter it in the form, which seals it for the executor."

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from botocore.model import OperationModel
 
-from approvals.operations import iam, templates
-from approvals.operations.facts import Facts, Settled
+from approvals.operations import iam, placeholders
+from approvals.operations.facts import Facts, Settled, also_needs
 from approvals.operations.iam import Level
 
 # What a name begins with when its call takes something away or does what only its input tells. What nobody described is treated
@@ -77,7 +77,7 @@ _ACRONYMS: Final = {name.lower(): name for name in _NAMES.split()}
 
 def facts(service: str, model: OperationModel) -> Facts:
     """What can be said of an operation from its model: nothing is claimed of its effect, so nothing is called harmless."""
-    found = templates.derived(service, model)
+    found = placeholders.derived(service, model)
     iam_action = iam.action(service, model)
     return Facts(
         does=f"{_predicate(model.name)} {', '.join(f'{{{name}}}' for name in found.identifies)}".strip(),
@@ -94,7 +94,7 @@ def facts(service: str, model: OperationModel) -> Facts:
         settled=Settled(at_once=True),
         untouched=None,
         partial="",
-        also_needs=(),
+        also_needs=also_needs(iam.exceptions()["also_needs"].get(f"{service}:{model.name}", [])),
         told={},
         before=(),
         held=(),

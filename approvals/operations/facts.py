@@ -283,7 +283,7 @@ def _untouched(value: dict[str, Any] | None) -> Untouched | None:
     return Untouched(**{**value, "same": tuple(value.get("same", ()))}) if value is not None else None
 
 
-def _also_needs(value: list[dict[str, Any]]) -> tuple[AlsoNeeds, ...]:
+def also_needs(value: list[dict[str, Any]]) -> tuple[AlsoNeeds, ...]:
     return tuple(
         AlsoNeeds(
             **{
@@ -323,7 +323,7 @@ _READERS: Final[Mapping[str, Any]] = {
     "describe": _describe,
     "settled": _settled,
     "untouched": _untouched,
-    "also_needs": _also_needs,
+    "also_needs": also_needs,
     "before": _before,
     "held": _held,
     "protects": _protects,

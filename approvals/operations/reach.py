@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from approvals.operations import counterparts, inside, regions, resources, templates
+from approvals.operations import counterparts, iam, inside, regions, resources, templates
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import AlsoNeeds
 from approvals.operations.resources import Where
@@ -40,6 +40,7 @@ _ROLE: Final = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]+")
 _ROLE_MEMBER: Final = re.compile(r"role", re.IGNORECASE)
 # Who acts on roles gives none away.
 _ROLES_THEMSELVES: Final = frozenset({"iam", "sts"})
+_TAGS: Final = re.compile(r"(?:Resource)?Tags?(?:List|Specifications?)?", re.IGNORECASE)
 # The ARNs of the call itself, in a condition.
 _TARGET: Final = "{target}"
 
@@ -76,13 +77,51 @@ def expressions(operation: Operation, parameters: Mapping[str, Any]) -> tuple[st
 def rights(operation: Operation, parameters: dict[str, Any], where: Where, state: Any) -> tuple[Right, ...]:
     """What a session for this call needs and gets, first the call itself. What a service does in the caller's name is allowed
     through that service alone. `state` is the target's as it was described, None where it is not known."""
-    itself = Right(operation.facts.iam_action, acts_on(operation, parameters, where, state))
+    itself = Right(asked_for(operation, parameters), acts_on(operation, parameters, where, state))
     others = (
         Right(one.action, needed(operation, one, parameters, where, state), one.why, condition(one, itself.arns, where))
         for one in also_needed(operation, parameters)
         if one.action != itself.action or one.made  # else it is what the call itself acts on
     )
-    return (itself, *others, *_passed(operation, parameters), *_asked_first(operation))
+    known = (*others, *_passed(operation, parameters), *_asked_first(operation))
+    named = {itself.action, *(one.action for one in known)}
+    return (itself, *known, *(one for one in tagging(operation, parameters, itself.arns, where) if one.action not in named))
+
+
+def asked_for(operation: Operation, parameters: Mapping[str, Any]) -> str:
+    """The IAM action that AWS asks for this very call: of S3 objects it is another one where a version is named."""
+    of_version = iam.of_a_version(operation.facts.iam_action) if parameters.get("VersionId") else None
+    return of_version or operation.facts.iam_action
+
+
+def tagging(operation: Operation, parameters: Mapping[str, Any], targets: Sequence[str], where: Where) -> Iterator[Right]:
+    """The right to give tags, where the call gives them to what it makes: to that alone.
+
+    EC2 knows what tags are given by (`ec2:CreateAction`); elsewhere a name says it, and what AWS gives its own id gets no tags.
+    """
+    if not any(_TAGS.fullmatch(name) and value for name, value in parameters.items()):
+        return
+    why = "the call gives tags to what it makes"
+    for action in gives_tags(operation):
+        if action == "ec2:CreateTags":
+            place = f"arn:{where.partition}:ec2:{where.region}:"
+            made = {"StringEquals": {"ec2:CreateAction": (operation.name,)}}
+            yield Right(action, (f"{place}{where.account}:*/*", f"{place}:*/*"), why, made)
+        elif whole := tuple(arn for arn in targets if not set(arn) & {"*", "?"} and _is_tagged(action, arn, where)):
+            yield Right(action, whole, why)
+
+
+def gives_tags(operation: Operation) -> tuple[str, ...]:
+    """The actions that AWS asks for besides when such a call gives tags; none where it takes none, or does nothing else."""
+    action = operation.facts.iam_action
+    if iam.level(action) is iam.Level.TAGGING or not any(_TAGS.fullmatch(name) for name in operation.members):
+        return ()
+    return iam.tagging(action)
+
+
+def _is_tagged(action: str, arn: str, where: Where) -> bool:
+    """Whether a thing can be given tags by this action: it is of one of its kinds, where the table knows any."""
+    return not iam.kinds(action) or resources.is_of_kind(action, arn, where)
 
 
 def _passed(operation: Operation, parameters: dict[str, Any]) -> Iterator[Right]:

@@ -65,7 +65,7 @@ def arns(operation: Operation, parameters: dict[str, Any], where: Where) -> tupl
     Empty means "not known", which matches every guardrail: an ARN or a masked value in a name field must never slip past one.
     An ARN may be a pattern where AWS adds what no request tells (`secret:prod/db-??????`).
     """
-    if any(not parameters.get(name) for name in operation.facts.identifies):
+    if not _is_named(operation, parameters):
         return ()
     found = touched(operation, parameters, where).patterns
     if not found:
@@ -74,12 +74,23 @@ def arns(operation: Operation, parameters: dict[str, Any], where: Where) -> tupl
     return tuple(dict.fromkeys((*found, *also, *_taken_for(operation, (*found, *also), where))))
 
 
+def _is_named(operation: Operation, parameters: dict[str, Any]) -> bool:
+    """Whether the members are there that name the target; where AWS requires none of them, any that a template knows will do."""
+    missing = [name for name in operation.facts.identifies if not parameters.get(name)]
+    if not missing:
+        return True
+    if operation.facts.curated or any(name in operation.required for name in missing):
+        return False
+    slots = [slot for text in operation.facts.resources for slot in templates.parsed(text).slots]
+    return any(parameters.get(slot.member) for slot in slots)
+
+
 def named_whole(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[str]:
     """ARNs of the action's kinds of resource that stand in members of which no template knows (Kinesis's `StreamARN`)."""
     for value in parameters.values():
         for one in value if isinstance(value, list) else (value,):
             if isinstance(one, str) and one.startswith("arn:") and is_one_arn(one):
-                yield from (one,) if _is_of_kind(operation.facts.iam_action, one, where) else ()
+                yield from (one,) if is_of_kind(operation.facts.iam_action, one, where) else ()
 
 
 def _also_acted_on(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[str]:
@@ -162,13 +173,14 @@ def touched(operation: Operation, parameters: dict[str, Any], where: Where, *, w
                 return _ANYTHING
             values.append(value)
         if fillings and not any(values):
-            idle.append(template)
+            if not all(slot.member in parameters for slot in template.slots):
+                idle.append(template)  # else it is given in the other form, which another template knows
             continue
         made, sharp = _composed(template, values, where)
         found.extend(made)
         exact = exact and sharp
     for template in idle:
-        needed = any(slot.member in operation.required for slot in template.slots)
+        needed = any(slot.member in operation.required or slot.is_left_to_aws for slot in template.slots)
         if not whole or needed or not found:
             if template.is_arn:
                 return _ANYTHING
@@ -182,7 +194,7 @@ def identified_by(operation: Operation, arn: str, where: Where) -> dict[str, str
     for text in operation.facts.resources:
         template = templates.parsed(text)
         found = _reader(operation, template, where).fullmatch(arn)
-        if found and found.groupdict() and not (template.is_arn and not _is_of_kind(operation.facts.iam_action, arn, where)):
+        if found and found.groupdict() and not (template.is_arn and not is_of_kind(operation.facts.iam_action, arn, where)):
             return {name: arn if template.adds else value for name, value in found.groupdict().items()}
     return None
 
@@ -193,7 +205,7 @@ def normalised(operation: Operation, parameters: dict[str, Any], where: Where) -
     Raises BadParameters when that ARN is of another account, region or partition, or, where a row of ours says how the target is
     named, of another kind: a name field that reaches elsewhere would slip past a guardrail on this account's ARNs.
     """
-    clean = dict(parameters)
+    clean = _by_names(operation, parameters, where)
     for name in operation.facts.identifies:
         value = clean.get(name)
         if isinstance(value, str):
@@ -203,15 +215,55 @@ def normalised(operation: Operation, parameters: dict[str, Any], where: Where) -
     return clean
 
 
+def said_in_full(operation: Operation, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The parameters with what AWS takes for a part of the target's name that is left out: signed as if it had been given."""
+    usual = _of_prefix(operation, "defaults")
+    left_out = {name: usual[name] for name in operation.facts.identifies if name in usual and parameters.get(name) is None}
+    return {**parameters, **left_out}
+
+
+def _by_names(operation: Operation, parameters: dict[str, Any], where: Where) -> dict[str, Any]:
+    """The parameters with the target's name instead of its ARN, where a call takes both in members of their own, and with that of
+    what the target is in (a cluster, a bus)."""
+    clean = dict(parameters)
+    for holder, name in _of_prefix(operation, "either").items():
+        value = clean.get(holder)
+        text = next((one for one in operation.facts.resources if f"{{{name}}}" in one), None)
+        if isinstance(value, str) and text is not None and holder in operation.members:
+            found = _reader(operation, templates.parsed(text), where).fullmatch(value)
+            if found is None:
+                raise BadParameters({holder: [_elsewhere(value, where)]})
+            if clean.get(name, found[name]) != found[name]:
+                raise BadParameters(
+                    {holder: [f"This ARN is of {found[name]!r}, the call says {clean[name]!r}. Give one of them."]}
+                )
+            del clean[holder]
+            clean[name] = found[name]
+    for name, kind in _of_prefix(operation, "inside").items():
+        value = clean.get(name)
+        parts = ARN.fullmatch(value) if isinstance(value, str) and name in operation.members else None
+        if parts is not None and parts["resource"].startswith(kind):
+            if not _is_here(parts, where):
+                raise BadParameters({name: [_elsewhere(parts[0], where)]})
+            clean[name] = parts["resource"].removeprefix(kind)
+    return clean
+
+
+def _of_prefix(operation: Operation, table: str) -> Mapping[str, str]:
+    found: Mapping[str, str] = iam.exceptions()[table].get(operation.facts.iam_action.partition(":")[0], {})
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Filling:
     """How one slot takes its value: where it stands, what it may be, what AWS takes where it is not there ('' for nothing)."""
 
     path: tuple[str, ...]
-    filter: Callable[[str], str] | None
+    filter: Callable[[str], str | None] | None
     plain: re.Pattern[str]
     usual: str
     lower: bool
+    number: bool
 
     def values(self, parameters: Mapping[str, Any]) -> tuple[str, ...] | None:
         """The slot's values, () when the member is not there, None when one of them is nothing that could stand in an ARN."""
@@ -222,10 +274,13 @@ class _Filling:
         if not level:
             return (self.usual,) if self.usual else ()
         values: list[str] = []
-        for item in level:
+        for one in level:
+            item = str(one) if self.number and type(one) is int else one
             if not isinstance(item, str):
                 return None
             value = self.filter(item) if self.filter and len(item) <= _LONGEST else item
+            if value is None:
+                continue
             # `.` and `..` would be steps in the path of a request.
             if len(value) > _LONGEST or value in (".", "..") or not self.plain.fullmatch(value):
                 return None
@@ -249,6 +304,7 @@ def _filled(full_name: str, iam_action: str, texts: tuple[str, ...]) -> tuple[tu
                     _ONE_ARN if template.is_arn else _plain_pattern(full_name, iam_action, slot),
                     usual.get(slot.member, "") if len(slot.path) == 1 else "",
                     lower=lower and not template.is_arn,
+                    number=_is_number(full_name, slot),
                 )
                 for slot in template.slots
             ),
@@ -300,6 +356,12 @@ def _plain_pattern(full_name: str, iam_action: str, slot: Slot) -> re.Pattern[st
     return re.compile("[" + re.escape(usual + extra) + "]+" + ends)
 
 
+def _is_number(full_name: str, slot: Slot) -> bool:
+    """Whether a number is a part of the ARN, such as that of a layer's version."""
+    shape = _shape(catalog.get(full_name).model.input_shape, slot.path)
+    return shape is not None and shape.type_name in ("integer", "long")
+
+
 def _in_path(full_name: str, slot: Slot) -> bool:
     member = catalog.get(full_name).members.get(slot.member)
     return member is not None and member.serialization.get("location") == "uri"
@@ -342,7 +404,7 @@ def _reader_of(full_name: str, iam_action: str, template: Template, where: Where
     for part in template.parts:
         if isinstance(part, Slot):
             inner = _ONE_ARN.pattern if template.is_arn else _plain_pattern(full_name, iam_action, part).pattern
-            named = len(part.path) == 1 and part.filter in ("", "last") and part.member not in names
+            named = len(part.path) == 1 and part.filter in ("", "last", "named", "any") and part.member not in names
             names.add(part.member)
             text += f"(?P<{part.member}>{inner})" if named else f"(?:{inner})"
         elif part in place:
@@ -352,7 +414,7 @@ def _reader_of(full_name: str, iam_action: str, template: Template, where: Where
     return re.compile(text)
 
 
-def _is_of_kind(iam_action: str, arn: str, where: Where) -> bool:
+def is_of_kind(iam_action: str, arn: str, where: Where) -> bool:
     """Whether an ARN is one of the kinds that the action acts on, in this account and region."""
     formats = [one for kind in iam.kinds(iam_action) for one in kind.formats]
     return any(_format(one, where).fullmatch(arn) for one in formats)

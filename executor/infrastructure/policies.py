@@ -9,7 +9,7 @@ from botocore import xform_name
 
 from approvals.operations import catalog, iam
 from approvals.operations.catalog import Operation
-from approvals.operations.reach import PASSING, READS_BESIDES, asked_first
+from approvals.operations.reach import PASSING, READS_BESIDES, asked_first, gives_tags
 from executor.infrastructure import claims
 from executor.infrastructure.guardrail import ProtectedOperations
 from executor.infrastructure.limits import MANAGED_POLICY, POLICIES_OF_A_ROLE, TRUST_POLICY, DocumentTooLargeError, fits, within
@@ -28,7 +28,7 @@ def guardrail_deny(guardrail: ProtectedOperations) -> Document:
     that is not known, is denied on all: a deny on ARNs would never apply to it.
     """
     statements = []
-    actions = {operation.facts.iam_action for operation in guardrail.known}
+    actions = {action for operation in guardrail.known for action in iam.asked_by(operation)}
     anywhere = {action for action in actions if not iam.kinds(action)}
     for sid, some, resources in (
         ("CountersignGuardrail", actions - anywhere, sorted(guardrail.resources)),
@@ -104,7 +104,9 @@ def _needs(operation: Operation, guardrail: ProtectedOperations) -> Iterator[tup
     for call in (operation, *(catalog.get(ready.operation) for ready in operation.facts.before)):
         facts = call.facts
         protected = tuple(sorted(guardrail.resources)) if iam.kinds(facts.iam_action) else _EVERYTHING
-        yield facts.iam_action, protected if call is operation else _reach(facts.resources, guardrail) or protected
+        itself = protected if call is operation else _reach(facts.resources, guardrail) or protected
+        for action in (*iam.asked_by(call), *gives_tags(call)):
+            yield action, itself
         for also in facts.also_needs:
             # Which roles may be passed, the owner of the account says and no table.
             if also.action != PASSING and (reach := _reach(also.resources, guardrail)):
@@ -135,6 +137,8 @@ def _reach(templates: Iterable[str], guardrail: ProtectedOperations) -> tuple[st
     in the guardrail's accounts. A member that holds a whole ARN could be anything and stands for nothing here."""
     found: set[str] = set()
     for template in templates:
+        if template == "*":
+            return _EVERYTHING
         parts = template.split(":", 5)
         if len(parts) < 6:
             continue

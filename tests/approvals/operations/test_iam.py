@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from approvals.operations import catalog, facts, iam, templates
+from approvals.operations import catalog, facts, iam, placeholders, templates
 from approvals.operations.iam import Level
 
 COMMON = (
@@ -21,6 +21,8 @@ SERVICES = {
     "s3": ("s3", "s3control"),
     "ses": ("ses", "sesv2"),
     "rds": ("rds", "docdb", "neptune"),
+    "lex": ("lex-models", "lexv2-models"),
+    "mobiletargeting": ("pinpoint",),
 }
 
 
@@ -126,7 +128,7 @@ HERE = "{region}:{account}"
         ("cloudformation:DeleteStack", [f"arn:{{partition}}:cloudformation:{HERE}:stack/{{StackName}}/*"], ("StackName",)),
         ("backup:DeleteRecoveryPoint", ["{RecoveryPointArn}"], ("RecoveryPointArn",)),
         ("sqs:PurgeQueue", [f"arn:{{partition}}:sqs:{HERE}:{{QueueUrl|queue}}"], ("QueueUrl",)),
-        ("efs:DeleteMountTarget", [f"arn:{{partition}}:elasticfilesystem:{HERE}:file-system/*"], ()),
+        ("efs:DeleteMountTarget", [f"arn:{{partition}}:elasticfilesystem:{HERE}:file-system/*"], ("MountTargetId",)),
         ("route53:DeleteHostedZone", ["arn:{partition}:route53:::hostedzone/{Id|last}"], ("Id",)),
         ("ecs:DeleteService", [f"arn:{{partition}}:ecs:{HERE}:service/{{cluster}}/{{service}}"], ("service",)),
         ("eks:DeleteCluster", [f"arn:{{partition}}:eks:{HERE}:cluster/{{name}}"], ("name",)),
@@ -147,7 +149,7 @@ HERE = "{region}:{account}"
 def test_templates_are_filled_by_the_members_that_name_the_resource(name, wanted, identifies):
     """By name, by AWS's other words for it, from lists, from members that hold ARNs; what no member fills is a mask."""
     operation = catalog.get(name)
-    found = templates.derived(operation.service, operation.model)
+    found = placeholders.derived(operation.service, operation.model)
     assert (list(found.templates), found.identifies) == (wanted, identifies)
 
 

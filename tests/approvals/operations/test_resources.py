@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from approvals import policies
 from approvals.errors import BadParameters
-from approvals.operations import catalog, resources, templates
+from approvals.operations import catalog, placeholders, resources, templates
 from approvals.operations.resources import Touched, Where
 
 WHERE = Where("111122223333", "eu-west-1")
@@ -23,7 +23,7 @@ BARE = {
     )
     for name in ("ecs:DeleteService", "rds:DeleteDBCluster", "ec2:RunInstances", "kms:DeleteAlias", "lambda:DeleteFunction")
     for operation in [catalog.get(name)]
-    for found in [templates.derived(operation.service, operation.model)]
+    for found in [placeholders.derived(operation.service, operation.model)]
 }
 
 

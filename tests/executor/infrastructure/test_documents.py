@@ -206,9 +206,29 @@ def test_the_pattern_keeps_services_apart() -> None:
 def test_boto3_iam_and_cloudtrail_each_have_their_own_name(operation: str, action: str, source: str) -> None:
     """A guardrail names the call as boto3 does; the deny says IAM's action, the pattern CloudTrail's event source."""
     one = guardrail(operation, resources=("arn:aws:any:eu-west-1:111122223333:*",))
-    assert guardrail_deny(one)["Statement"][0]["Action"] == [action]
+    of_versions = ["s3:DeleteObjectVersion"] if action == "s3:DeleteObject" else []
+    assert guardrail_deny(one)["Statement"][0]["Action"] == [action, *of_versions]
     assert pattern(one)["detail"]["eventSource"] == [f"{source}.amazonaws.com"]
     assert operation.partition(":")[2] in pattern(one)["detail"]["eventName"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "others"),
+    [
+        ("s3:DeleteObject", ["s3:DeleteObjectVersion"]),
+        ("s3:DeleteObjects", ["s3:DeleteObjectVersion"]),
+        ("s3:PutObjectAcl", ["s3:PutObjectVersionAcl"]),
+        ("dynamodb:ExecuteStatement", ["dynamodb:PartiQLDelete", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"]),
+        ("dynamodb:TransactWriteItems", ["dynamodb:DeleteItem", "dynamodb:UpdateItem"]),
+        ("kms:ReEncrypt", ["kms:ReEncryptTo"]),
+        ("rds:DeleteDBInstance", []),
+    ],
+)
+def test_every_action_that_aws_may_ask_for_a_call_is_denied(operation: str, others: list[str]) -> None:
+    """Who names a version, or deletes in a statement, makes the protected call by another action: that is denied too."""
+    one = guardrail(operation, resources=("arn:aws:any:eu-west-1:111122223333:*",))
+    (statement,) = guardrail_deny(one)["Statement"]
+    assert statement["Action"] == sorted([catalog.get(operation).facts.iam_action, *others])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from executor.sandbox.resources import asked
 
 ALICE = Caller("111122223333", "aws", "arn:aws:iam::111122223333:user/alice", "AIDA", "AKIA", "secret", "alice")
 TABLES = "arn:aws:dynamodb:eu-west-1:111122223333:table/"
+# What AWS asks for on a table that a restore fills.
+FILLING = ("BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "Scan", "UpdateItem")
 QUEUE = "arn:aws:sqs:eu-west-1:111122223333:events"
 TOPIC = "arn:aws:sns:eu-west-1:111122223333:topic"
 ROLE = "arn:aws:iam::111122223333:role/Executor"
@@ -25,7 +27,10 @@ ROLE = "arn:aws:iam::111122223333:role/Executor"
         (
             "dynamodb:RestoreTableToPointInTime",
             {"SourceTableName": "a", "TargetTableName": "b"},
-            [("dynamodb:RestoreTableToPointInTime", TABLES + "a"), ("dynamodb:RestoreTableToPointInTime", TABLES + "b")],
+            [
+                *[("dynamodb:RestoreTableToPointInTime", TABLES + name) for name in ("a", "b")],
+                *[(f"dynamodb:{action}", TABLES + "b") for action in FILLING],
+            ],
         ),
         (
             "dynamodb:BatchWriteItem",

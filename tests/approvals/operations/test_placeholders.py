@@ -1,0 +1,273 @@
+"""Which members of a call name what it acts on, where no row of ours says it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from approvals.errors import BadParameters
+from approvals.operations import catalog, iam, placeholders, reach, resources, templates
+from approvals.operations.resources import Where
+
+PLACE = Where("111122223333", "eu-west-1")
+HERE = "eu-west-1:111122223333"
+ELSEWHERE = "eu-west-1:444455556666"
+
+
+def patterns(name: str, parameters: dict[str, Any]) -> set[str]:
+    return set(resources.arns(catalog.get(name), parameters, PLACE))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "found"),
+    [
+        # A new name, or one that the call gives, is no id.
+        (
+            "ram:UpdateResourceShare",
+            {"resourceShareArn": f"arn:aws:ram:{HERE}:resource-share/1", "name": "new"},
+            {f"arn:aws:ram:{HERE}:resource-share/1"},
+        ),
+        (
+            "datazone:UpdateDomain",
+            {"identifier": "dzd-1", "name": "new"},
+            {f"arn:aws:datazone:{HERE}:domain/dzd-1"},
+        ),
+        (
+            "ec2:CreateSecurityGroup",
+            {"GroupName": "web", "Description": "d", "VpcId": "vpc-1"},
+            {f"arn:aws:ec2:{HERE}:security-group/*", f"arn:aws:ec2:{HERE}:vpc/vpc-1"},
+        ),
+        ("waf:CreateWebACL", {"Name": "acl"}, {"arn:aws:waf::111122223333:webacl/*"}),
+        # Whose it is comes before what it is.
+        ("fsx:DeleteSnapshot", {"SnapshotId": "fsvolsnap-1"}, {f"arn:aws:fsx:{HERE}:snapshot/*/fsvolsnap-1"}),
+        (
+            "lexv2-models:DeleteBotAlias",
+            {"botId": "b", "botAliasId": "a"},
+            {f"arn:aws:lex:{HERE}:bot-alias/b/a", f"arn:aws:lex:{HERE}:bot:b:a"},
+        ),
+        # What AWS knows by an id that no call has.
+        (
+            "lightsail:DeleteRelationalDatabase",
+            {"relationalDatabaseName": "prod"},
+            {f"arn:aws:lightsail:{HERE}:RelationalDatabase/*"},
+        ),
+        # A number, a path into a structure, an ARN deep inside.
+        ("lambda:DeleteLayerVersion", {"LayerName": "l", "VersionNumber": 3}, {f"arn:aws:lambda:{HERE}:layer:l:3"}),
+        ("codepipeline:UpdatePipeline", {"pipeline": {"name": "p"}}, {f"arn:aws:codepipeline:{HERE}:p"}),
+        (
+            "elbv2:SetRulePriorities",
+            {"RulePriorities": [{"RuleArn": f"arn:aws:elasticloadbalancing:{HERE}:listener-rule/app/a/1/2/3", "Priority": 1}]},
+            {f"arn:aws:elasticloadbalancing:{HERE}:listener-rule/app/a/1/2/3"},
+        ),
+        # Any id of EC2's says by itself of what kind it is.
+        ("ec2:DeleteTags", {"Resources": ["i-1"]}, {f"arn:aws:ec2:{HERE}:*/i-1", "arn:aws:ec2:eu-west-1::*/i-1"}),
+        ("rds:AddTagsToResource", {"ResourceName": f"arn:aws:rds:{HERE}:db:x", "Tags": []}, {f"arn:aws:rds:{HERE}:db:x"}),
+        (
+            "wafv2:DeleteIPSet",
+            {"Name": "n", "Scope": "REGIONAL", "Id": "i", "LockToken": "t"},
+            {f"arn:aws:wafv2:{HERE}:regional/ipset/n/i"},
+        ),
+        ("scheduler:DeleteSchedule", {"Name": "n"}, {f"arn:aws:scheduler:{HERE}:schedule/default/n"}),
+        ("ecs:DeleteTaskDefinitions", {"taskDefinitions": ["td:1"]}, {f"arn:aws:ecs:{HERE}:task-definition/td:1"}),
+        (
+            "elasticache:CopySnapshot",
+            {"SourceSnapshotName": "a", "TargetSnapshotName": "b"},
+            {f"arn:aws:elasticache:{HERE}:snapshot:a", f"arn:aws:elasticache:{HERE}:snapshot:b"},
+        ),
+    ],
+)
+def test_a_call_is_known_by_what_it_names(name: str, parameters: dict[str, Any], found: set[str]) -> None:
+    """The ARNs are those of the Service Authorization Reference; what AWS gives its own id is a mask of that kind alone."""
+    assert patterns(name, parameters) == found
+
+
+def test_a_source_is_known_by_its_name_and_by_its_arn() -> None:
+    """A snapshot of one's own is named, a shared one given by its ARN: either is what the session is for, and nothing else."""
+    own = patterns("rds:RestoreDBInstanceFromDBSnapshot", {"DBInstanceIdentifier": "d", "DBSnapshotIdentifier": "s"})
+    shared = f"arn:aws:rds:{ELSEWHERE}:snapshot:s"
+    other = patterns("rds:RestoreDBInstanceFromDBSnapshot", {"DBInstanceIdentifier": "d", "DBSnapshotIdentifier": shared})
+    assert own - other == {f"arn:aws:rds:{HERE}:snapshot:s"}
+    assert other - own == {shared}
+    copied = patterns("rds:CopyDBSnapshot", {"SourceDBSnapshotIdentifier": shared, "TargetDBSnapshotIdentifier": "t"})
+    assert copied == {shared, f"arn:aws:rds:{HERE}:snapshot:t"}
+
+
+def test_what_a_creating_call_leaves_to_aws_can_be_any_of_its_kind() -> None:
+    """AWS asks for the right on the groups of a new database whether the call names them or not."""
+    left = patterns("rds:CreateDBInstance", {"DBInstanceIdentifier": "d", "DBInstanceClass": "c", "Engine": "e"})
+    assert {f"arn:aws:rds:{HERE}:{kind}:*" for kind in ("og", "pg", "subgrp")} < left
+    given_ones = patterns("rds:CreateDBInstance", {"DBInstanceIdentifier": "d", "DBParameterGroupName": "mine"})
+    assert f"arn:aws:rds:{HERE}:pg:mine" in given_ones
+    assert f"arn:aws:rds:{HERE}:pg:*" not in given_ones
+
+
+def test_any_of_several_members_that_aws_takes_names_the_target() -> None:
+    """Where AWS requires none of them, the one that is given says which; where none is given it is not known."""
+    assert patterns("elasticache:BatchStopUpdateAction", {"ReplicationGroupIds": ["r"], "ServiceUpdateName": "u"}) == {
+        f"arn:aws:elasticache:{HERE}:replicationgroup:r"
+    }
+    assert patterns("elasticache:BatchStopUpdateAction", {"ServiceUpdateName": "u"}) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "given_as", "signed"),
+    [
+        ("kinesis:DeleteStream", {"StreamARN": f"arn:aws:kinesis:{HERE}:stream/s"}, {"StreamName": "s"}),
+        (
+            "kinesis:DeleteStream",
+            {"StreamARN": f"arn:aws:kinesis:{HERE}:stream/s", "StreamName": "s"},
+            {"StreamName": "s"},
+        ),
+        (
+            "ecs:DeleteService",
+            {"service": "web", "cluster": f"arn:aws:ecs:{HERE}:cluster/prod"},
+            {"service": "web", "cluster": "prod"},
+        ),
+        (
+            "events:DeleteRule",
+            {"Name": "n", "EventBusName": f"arn:aws:events:{HERE}:event-bus/b"},
+            {"Name": "n", "EventBusName": "b"},
+        ),
+    ],
+)
+def test_an_arn_becomes_the_name_that_it_means(name: str, given_as: dict[str, Any], signed: dict[str, Any]) -> None:
+    """Where a call takes the ARN of its target, or of what that is in, people read and sign the name."""
+    operation = catalog.get(name)
+    assert resources.normalised(operation, given_as, PLACE) == signed
+    assert resources.normalised(operation, signed, PLACE) == signed
+    assert resources.arns(operation, signed, PLACE)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "member"),
+    [
+        ("kinesis:DeleteStream", {"StreamARN": f"arn:aws:kinesis:{ELSEWHERE}:stream/s"}, "StreamARN"),
+        ("kinesis:DeleteStream", {"StreamARN": f"arn:aws:kinesis:{HERE}:stream/s", "StreamName": "t"}, "StreamARN"),
+        ("ecs:DeleteService", {"service": "web", "cluster": f"arn:aws:ecs:{ELSEWHERE}:cluster/prod"}, "cluster"),
+        ("ecs:DeleteService", {"service": "web", "cluster": "arn:aws:ecs:us-east-1:111122223333:cluster/prod"}, "cluster"),
+        ("events:DeleteRule", {"Name": "n", "EventBusName": f"arn:aws:events:{ELSEWHERE}:event-bus/b"}, "EventBusName"),
+    ],
+)
+def test_an_arn_that_reaches_elsewhere_is_refused(name: str, parameters: dict[str, Any], member: str) -> None:
+    """An account or region that the request is not for, or a name that the call contradicts, is said at its field."""
+    with pytest.raises(BadParameters) as refused:
+        resources.normalised(catalog.get(name), parameters, PLACE)
+    assert list(refused.value.fields) == [member]
+
+
+def test_what_aws_takes_for_a_part_that_is_left_out_is_said() -> None:
+    """The default cluster is signed as if it had been given; what is given stays, and a record is read as it is."""
+    operation = catalog.get("ecs:UpdateService")
+    assert resources.said_in_full(operation, {"service": "web"}) == {"service": "web", "cluster": "default"}
+    assert resources.said_in_full(operation, {"service": "web", "cluster": "prod"})["cluster"] == "prod"
+    assert resources.normalised(operation, {"service": "web"}, PLACE) == {"service": "web"}
+
+
+WRITING = [
+    operation
+    for service in ("rds", "ec2", "elasticache", "dynamodb", "s3", "redshift", "lightsail", "waf", "fsx", "ecs", "lambda", "kms")
+    for name in catalog.service_model(service).operation_names
+    for operation in [catalog.get(f"{service}:{name}")]
+    if not iam.only_reads(operation) and not operation.facts.curated
+]
+
+
+@given(st.sampled_from(WRITING))
+def test_every_template_names_members_that_there_are(operation: Any) -> None:
+    """A slot's member, and its filter, exist; what identifies a target are members that a text can be given to."""
+    found = placeholders.derived(operation.service, operation.model)
+    for text in found.templates:
+        for slot in templates.parsed(text).slots:
+            assert slot.member in operation.members, text
+            assert not slot.filter or slot.filter in templates.FILTERS, text
+    assert set(found.identifies) <= operation.members.keys()
+
+
+@pytest.mark.parametrize("full_name", sorted(iam.exceptions()["resources"]))
+def test_the_templates_that_the_data_says_are_of_the_call(full_name: str) -> None:
+    """Every template of ours for an operation names members that it has, and is for what its action acts on."""
+    operation = catalog.get(full_name)
+    kinds = [one.split(":", 5)[5] for kind in iam.kinds(operation.facts.iam_action) for one in kind.formats]
+    for text in operation.facts.resources:
+        template = templates.parsed(text)
+        assert all(slot.member in operation.members for slot in template.slots), text
+        if not template.is_arn and not text.split(":", 5)[5].startswith("*"):
+            begins = text.split(":", 5)[5].replace("/", ":").split(":")[0]
+            assert any(one.replace("/", ":").split(":")[0] == begins for one in kinds), text
+
+
+PREFIXES = {iam.exceptions()["prefixes"].get(one, catalog.service_model(one).signing_name) for one in catalog.services()}
+
+
+@pytest.mark.parametrize("table", ["holds", "either", "inside", "defaults", "tagging", "others", "versions", "also_needs"])
+def test_every_name_in_the_data_is_one_of_aws(table: str) -> None:
+    """A prefix, an action or an operation that AWS does not have would silently say nothing."""
+    for key, said in iam.exceptions()[table].items():
+        if table in ("others", "also_needs"):
+            catalog.get(key)
+            for one in said:
+                action = one if isinstance(one, str) else one["action"]
+                assert iam.known(action), (table, key, action)
+        elif table == "versions":
+            assert iam.known(key), key
+            assert iam.known(said), said
+        elif table == "tagging":
+            prefix = key.partition(":")[0]
+            assert ":" not in key or iam.known(key), key
+            assert not key or all(iam.known(f"{prefix}:{name}") for name in said), key
+        else:
+            assert key in PREFIXES, (table, key)
+
+
+def rights(name: str, parameters: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {one.action: one.arns for one in reach.rights(catalog.get(name), parameters, PLACE, None)}
+
+
+OBJECT = ("arn:aws:s3:::b/k",)
+
+
+@pytest.mark.parametrize(
+    ("operation", "action", "of_version"),
+    [
+        ("DeleteObject", "s3:DeleteObject", "s3:DeleteObjectVersion"),
+        ("DeleteObjectTagging", "s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging"),
+        ("PutObjectAcl", "s3:PutObjectAcl", "s3:PutObjectVersionAcl"),
+        ("PutObjectTagging", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"),
+    ],
+)
+def test_a_version_is_asked_for_by_its_own_right(operation: str, action: str, of_version: str) -> None:
+    """A session for one version of an object has no right to the newest, and the other way round."""
+    assert rights(f"s3:{operation}", {"Bucket": "b", "Key": "k"}) == {action: OBJECT}
+    assert rights(f"s3:{operation}", {"Bucket": "b", "Key": "k", "VersionId": "v"}) == {of_version: OBJECT}
+
+
+def test_a_copy_reads_its_source_and_nothing_else() -> None:
+    """The object, or the version, that CopySource names; nothing where it names an access point or a mask."""
+    call = {"Bucket": "b", "Key": "k"}
+    assert rights("s3:CopyObject", {**call, "CopySource": "src/a%20b/c"})["s3:GetObject"] == ()
+    assert rights("s3:CopyObject", {**call, "CopySource": "/src/a/c"})["s3:GetObject"] == ("arn:aws:s3:::src/a/c",)
+    versioned = rights("s3:CopyObject", {**call, "CopySource": "src/a?versionId=1"})
+    assert (versioned["s3:GetObjectVersion"], "s3:GetObject" in versioned) == (("arn:aws:s3:::src/a",), False)
+    for source in ("src/*", "src/a%2A", "arn:aws:s3:eu-west-1:111122223333:accesspoint/p/object/k"):
+        assert rights("s3:CopyObject", {**call, "CopySource": source})["s3:GetObject"] == ()
+
+
+def test_tags_are_given_to_what_the_call_names_and_with_ec2_to_what_it_makes() -> None:
+    """The tagging action is for the very thing; with EC2, for what this call makes; without tags there is none."""
+    call = {"DBInstanceIdentifier": "d", "DBInstanceClass": "c", "Engine": "e"}
+    assert "rds:AddTagsToResource" not in rights("rds:CreateDBInstance", call)
+    tagged = rights("rds:CreateDBInstance", {**call, "Tags": [{"Key": "a", "Value": "b"}]})
+    assert tagged["rds:AddTagsToResource"] == (f"arn:aws:rds:{HERE}:db:d",)
+    # A firewall's id is AWS's: a session for tags would be for every one.
+    assert "waf:TagResource" not in rights("waf:CreateWebACL", {"Name": "a", "Tags": [{"Key": "a", "Value": "b"}]})
+    launched = reach.rights(
+        catalog.get("ec2:RunInstances"),
+        {"MinCount": 1, "MaxCount": 1, "TagSpecifications": [{"ResourceType": "instance"}]},
+        PLACE,
+        None,
+    )
+    (tags,) = [one for one in launched if one.action == "ec2:CreateTags"]
+    assert tags.condition == {"StringEquals": {"ec2:CreateAction": ("RunInstances",)}}
