@@ -405,7 +405,7 @@ def _set_by(step: Step) -> Iterator[str]:
 def _identity(operation: Operation, step: Step, state: Any) -> Fact:
     """What tells this target from another, and what else the call acts on that only the target's state tells."""
     expressions = operation.facts.describe.identity if operation.facts.describe else ()
-    found = {one: counterparts.searched(one, state) for one in expressions}
+    found = {one: counterparts.searched(counterparts.about(one, step.parameters), state) for one in expressions}
     told = (one for one in reach.expressions(operation, step.parameters) if one not in found)
     found |= {one: at_rest(counterparts.searched(one, state)) for one in told}
     return {expression: sensitive.HIDDEN if hides(value) else _kept(value) for expression, value in found.items()}

@@ -6,6 +6,7 @@ where to look (`untouched.unless`); else AWS's habits of naming are followed. Wh
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,6 +18,7 @@ from approvals.operations import catalog
 from approvals.operations.catalog import Operation
 
 MISSING: Final[Any] = object()
+_SAID: Final = re.compile(r"\{(call|key)\.([^{}]+)\}")
 # The parts of an expression such as `Reservations[0].Instances[0]`.
 _PART: Final = re.compile(r"@|\w+|\[[^\]]*\]")
 
@@ -40,6 +42,16 @@ def searched(expression: str, state: Any) -> Any:
         return jmespath.search(expression, state)
     except JMESPathError:
         return None
+
+
+def about(expression: str, parameters: Mapping[str, Any]) -> str:
+    """A row's expression with what the call says: `{call.Targets[].Id}` is its value, `{key.AttributeName}` a name."""
+
+    def said(found: re.Match[str]) -> str:
+        value = json.dumps(searched(found[2], parameters), default=str)
+        return value if found[1] == "key" else "`" + value.replace("`", "\\`") + "`"
+
+    return _SAID.sub(said, expression)
 
 
 def names(name: str) -> list[str]:

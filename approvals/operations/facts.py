@@ -47,7 +47,8 @@ class Describe:
     `operation` is a reading operation (`DescribeTable`; another service's as `service:Operation`). `parameters` maps its members
     to expressions over the call's parameters (`TableName`, `[InstanceId]` for a list of one). `result` is the expression that
     takes the target's state out of the answer, `identity` the expressions over that state that tell this target from a later
-    one of the same name (an id, a creation date). `status` is an expression over the state, and `transient` are its values (or a
+    one of the same name (an id, a creation date); `{call.Ids}` in one is what the call says, `{key.Name}` a name that it
+    says (`counterparts.about`). `status` is an expression over the state, and `transient` are its values (or a
     value among several) while AWS is still changing the target.
     """
 

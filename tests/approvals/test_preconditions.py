@@ -607,3 +607,82 @@ def test_every_status_that_waits_belongs_to_a_target_that_is_read():
     """Most rows whose target takes its time say so; a row without a status never waits."""
     waiting = [name for name, row in facts.rows().items() if (row.get("describe") or {}).get("transient")]
     assert len(waiting) > 150
+
+
+GROUP = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/t/1"
+OUT = {"TargetGroupArn": GROUP, "Targets": [{"Id": "i-2"}, {"Id": "i-1"}]}
+ROUTE = {"RouteTableId": "rtb-1", "DestinationCidrBlock": "10.0.0.0/8"}
+TOPIC = {"TopicArn": "arn:aws:sns:eu-west-1:111122223333:t", "AttributeName": "Policy", "AttributeValue": "{}"}
+CACHE = {"ReplicationGroupId": "r"}
+
+
+def registered(*ids: str, port: int = 80) -> dict[str, Any]:
+    return {"TargetHealthDescriptions": [{"Target": {"Id": one, "Port": port}, "TargetHealth": {"State": one}} for one in ids]}
+
+
+def routed(**routes: str) -> dict[str, Any]:
+    by = {"lan": "10.0.0.0/8", "all": "0.0.0.0/0"}
+    found = [{"DestinationCidrBlock": by[name], "GatewayId": way, "State": way} for name, way in routes.items()]
+    return {"RouteTableId": "rtb-1", "VpcId": "vpc-1", "Routes": [*found, {"DestinationIpv6CidrBlock": "::/0", "GatewayId": "x"}]}
+
+
+@pytest.mark.parametrize(
+    ("step", "was", "same", "other"),
+    [
+        (
+            Step("elbv2", "DeregisterTargets", OUT),
+            registered("i-1", "i-2", "i-3"),
+            registered("i-2", "i-1", "i-4"),
+            registered("i-1"),
+        ),
+        (
+            Step("events", "RemoveTargets", {"Rule": "r", "Ids": ["a"]}),
+            {"Targets": [{"Id": "a", "Arn": "x"}, {"Id": "b", "Arn": "y"}]},
+            {"Targets": [{"Id": "c", "Arn": "z"}, {"Id": "a", "Arn": "x"}]},
+            {"Targets": [{"Id": "a", "Arn": "new"}, {"Id": "b", "Arn": "y"}]},
+        ),
+        (
+            Step("ec2", "ReplaceRoute", {**ROUTE, "GatewayId": "igw-9"}),
+            routed(lan="igw-1", all="igw-2"),
+            routed(lan="igw-1", all="igw-3"),
+            routed(lan="igw-2", all="igw-2"),
+        ),
+        (Step("ec2", "DeleteRoute", ROUTE), routed(lan="igw-1"), routed(all="igw-5", lan="igw-1"), routed(lan="nat-1")),
+        (
+            Step("sns", "SetTopicAttributes", TOPIC),
+            {"TopicArn": "t", "Policy": "p", "DisplayName": "d"},
+            {"TopicArn": "t", "Policy": "p", "DisplayName": "e"},
+            {"TopicArn": "t", "Policy": "q", "DisplayName": "d"},
+        ),
+        (
+            Step("iam", "DeleteRolePermissionsBoundary", {"RoleName": "r"}),
+            {"RoleId": "1", "PermissionsBoundary": {"PermissionsBoundaryArn": "a"}},
+            {"RoleId": "1", "PermissionsBoundary": {"PermissionsBoundaryArn": "a"}, "MaxSessionDuration": 9},
+            {"RoleId": "1", "PermissionsBoundary": {"PermissionsBoundaryArn": "b"}},
+        ),
+        (
+            Step("elasticache", "ModifyReplicationGroup", {**CACHE, "MultiAZEnabled": False}),
+            {"ARN": "a", "MultiAZ": "enabled", "AutomaticFailover": "enabled"},
+            {"ARN": "a", "MultiAZ": "enabled", "AutomaticFailover": "disabled"},
+            {"ARN": "a", "MultiAZ": "disabled", "AutomaticFailover": "enabled"},
+        ),
+    ],
+)
+def test_of_many_things_that_a_target_holds_those_are_compared_that_the_call_names(
+    step: Step, was: Any, same: Any, other: Any
+) -> None:
+    """Targets that Auto Scaling exchanges and routes to elsewhere are no drift; another one behind the same name is."""
+    before = Reading(json.dumps(was))
+    assert differences(step, before, Reading(json.dumps(same))) == []
+    assert differences(step, before, Reading(json.dumps(other)))
+
+
+def test_what_a_call_says_can_end_no_expression() -> None:
+    """A name that holds the marks of JMESPath is a text and nothing else."""
+    for wild in ("a`] || @ || [`", 'a"].b', "\\", "x' || 'y"):
+        step = Step("events", "RemoveTargets", {"Rule": "r", "Ids": [wild]})
+        kept = fact(step, Reading(json.dumps({"Targets": [{"Id": wild, "Arn": "x"}, {"Id": "b", "Arn": "y"}]})))
+        assert list(kept["identity"].values()) == [[{"Arn": "x", "Id": wild}]]
+        named = Step("sns", "SetTopicAttributes", {**TOPIC, "AttributeName": wild})
+        kept = fact(named, Reading(json.dumps({"TopicArn": "t", wild: "p"})))
+        assert kept["identity"]["{key.AttributeName}"] == "p"

@@ -30,6 +30,7 @@ READING: Final = re.compile(r"(Describe|Get|List|BatchGet|BatchDescribe|Head|Loo
 FAMILY: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 ARN_COLONS: Final = 5  # what follows them is the resource
 PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+OF_THE_CALL: Final = re.compile(r"\{(call|key)\.([^{}]+)\}")
 SAID: Final = (
     *("does", "family", "destroys", "irreversible", "undo", "lost", "iam_action", "resources", "identifies"),
     *("dangerous", "describe", "settled", "repeatable", "changes"),
@@ -232,8 +233,7 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
         except Bad as error:
             yield f"describe: result: {error}"
             return
-        for expression in facts.describe.identity:
-            yield from over("describe: identity", expression, state)
+        yield from _identity(facts.describe.identity, model, state)
         yield from _transient(facts, state)
     yield from _settled(service, facts, model, reader, state)
     if facts.untouched is not None:
@@ -249,6 +249,14 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
     yield from _told_by(facts, state)
     if facts.partial:
         yield from over("partial", facts.partial, model.output_shape)
+
+
+def _identity(expressions: tuple[str, ...], model: OperationModel, state: Any) -> Iterator[str]:
+    for expression in expressions:
+        for _, said in OF_THE_CALL.findall(expression):
+            yield from over("describe: identity", said, model.input_shape)
+        plain = OF_THE_CALL.sub(lambda found: "any" if found[1] == "key" else "`[]`", expression)
+        yield from over("describe: identity", plain, state)
 
 
 def _told_by(facts: Facts, state: Any) -> Iterator[str]:
