@@ -27,6 +27,7 @@ _CODE: Final = re.compile(r"AWS says ([^\s:]+)")
 _NO_SUCH: Final = re.compile(r"NotFound|NoSuch|DoesNotExist|NonExistent|NotExist|^404$")
 # Inside a group that a call changes, AWS counts and reports too: that is no change of what was decided on.
 _COUNTED: Final = re.compile(r"(Status|State|ItemCount|SizeBytes|SizeInBytes|Progress|Backfilling|Last(Modified|Update)\w*)$")
+_NONE: Final = re.compile(r"(?!)")
 # Of what identifies a target: what tells it from another for ever, and not what it holds (lists, settings, versions).
 _TELLS_APART: Final = re.compile(
     r"^(?:[\w.]|\[\d+\])*"
@@ -160,7 +161,8 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
     if absent:
         # What is not there is not acted on: that the plan's own steps took it away is nobody's swap.
         return Comparison(() if earlier.rewritten else (Difference("the target", "there", "gone"),))
-    was, identity = {} if earlier.remade else _group(expected, "identity"), _identity(operation, step, now.state)
+    signed = {name: at_rest(value, _NONE) for name, value in _group(expected, "identity").items()}
+    was, identity = {} if earlier.remade else signed, _identity(operation, step, now.state)
     differ: list[Difference] = []
     reached = reach.expressions(operation, step.parameters)
     # What earlier steps acted on besides this target: a volume that they attached to the instance.
@@ -171,7 +173,8 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
             differ += _newer(was, identity)
         # Which one it is, and what the call acts on besides; not what it holds, which those steps were to change.
         was = {name: value for name, value in was.items() if name in reached or _TELLS_APART.search(name)}
-    changed = {name for one in earlier.touched for name in _set_by(one)}
+    # A step that shares a name with this one (its role, its cluster) changed another thing.
+    changed = {name for one in earlier.naming for name in _set_by(one)}
     differ += _between(was, identity, changed)
     if not earlier.rewritten:
         are = _fields(operation, step, now.state)
@@ -184,11 +187,12 @@ def compare(step: Step, expected: Mapping[str, Any], now: Reading, *, done: Sequ
 class _Earlier:
     """What the steps that were carried out may have done to a later one's target.
 
-    They named it (`touched`), changed it under names that are not theirs, made it or took it away (`rewritten`); some make
-    things (`made`), or put it there anew (`remade`); it may be a backup that they made (`kept`).
+    They shared a name with it (`touched`), named it whole (`naming`), changed it under names that are not theirs, made it or took
+    it away (`rewritten`); some make things (`made`), or put it there anew (`remade`); it may be a backup that they made (`kept`).
     """
 
     touched: tuple[Step, ...]
+    naming: tuple[Step, ...]
     rewritten: bool
     kept: bool
     made: bool
@@ -208,7 +212,7 @@ class _Earlier:
         # What another question reads is changed by the members of a call alone: no setting of a bucket changes its policy.
         rewritten = any(one in makers or _is_of_one_kind(one, step) for one in altering)
         kept = any(one not in same for one in naming if one not in altering)
-        return cls(touched, rewritten or deleted, kept, bool(makers), deleted or anew)
+        return cls(touched, tuple(naming), rewritten or deleted, kept, bool(makers), deleted or anew)
 
 
 def touches(one: Step, step: Step) -> bool:
@@ -407,6 +411,7 @@ def _identity(operation: Operation, step: Step, state: Any) -> Fact:
     expressions = operation.facts.describe.identity if operation.facts.describe else ()
     found = {one: counterparts.searched(counterparts.about(one, step.parameters), state) for one in expressions}
     told = (one for one in reach.expressions(operation, step.parameters) if one not in found)
+    found = {one: at_rest(value, _NONE) for one, value in found.items()}
     found |= {one: at_rest(counterparts.searched(one, state)) for one in told}
     return {expression: sensitive.HIDDEN if hides(value) else _kept(value) for expression, value in found.items()}
 

@@ -15,7 +15,7 @@ from django.db import connection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from approvals.trail_event import decides_nothing
-from executor.bodies import GarbledAnswer
+from executor.bodies import REQUEST_ID, GarbledAnswer
 from executor.errors import AwsRefused, AwsUnavailable
 
 # Said before any effect: too many calls at this moment. Sources: botocore.retries.standard, the `retryable` trait of botocore's
@@ -212,11 +212,14 @@ def _reached_no_proxy(error: Exception) -> bool:
 
 
 def named(error: ClientError) -> Answer:
-    """A ClientError of a mutation: definite only when a 4xx, or a 3xx that sends us elsewhere, carries a code of AWS's own."""
+    """A ClientError of a mutation: definite only when a 4xx, or a 3xx that sends us elsewhere, carries a code of AWS's own.
+
+    Whatever stands between us and AWS may say no in the same form, after the call went through: such an answer has no request id.
+    """
     code, message, status, request_id = _facts(error)
     throttled = code in THROTTLING and (400 <= status < 500 or status in {503, 509})
     definite = 300 <= status < 500 and status != 408 and bool(code) and code != str(status) and not decides_nothing(code)
-    if throttled or definite:
+    if request_id and (throttled or definite):
         return Rejected(code, message, request_id, passing=throttled or passes(code))
     return Unknown(f"AWS answered {status} {code}: {message}".strip(), request_id)
 
@@ -241,7 +244,9 @@ def translated() -> Iterator[None]:
 
 def _facts(error: ClientError) -> tuple[str, str, int, str]:
     said, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-    request_id = str(metadata.get("RequestId", ""))
+    headers = metadata.get("HTTPHeaders", {})
+    said_in = (metadata.get("RequestId"), said.get("RequestId"), *(headers.get(name) for name in REQUEST_ID))
+    request_id = next((str(one) for one in said_in if one), "")
     return str(said.get("Code", "")), str(said.get("Message", "")), int(metadata.get("HTTPStatusCode", 0)), request_id
 
 

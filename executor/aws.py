@@ -310,14 +310,23 @@ class Allowed(NamedTuple):
 
 
 def session_policy(statements: Sequence[Allowed]) -> str:
-    """The inline policy that allows exactly this."""
+    """The inline policy that allows exactly this. What looks like a policy variable in a name (`${aws:UserAgent}`) is a name."""
     found = [
-        {"Effect": "Allow", "Action": list(one.actions), "Resource": list(one.arns)}
-        | ({"Condition": one.condition} if one.condition else {})
+        {"Effect": "Allow", "Action": list(one.actions), "Resource": _literally(one.arns)}
+        | ({"Condition": _literally(one.condition)} if one.condition else {})
         for one in statements
         if one.actions
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": found}, separators=(",", ":"))
+
+
+def _literally(value: Any) -> Any:
+    # Source: IAM User Guide, "IAM policy elements: Variables and tags": `${$}` is the character itself.
+    if isinstance(value, str):
+        return value.replace("${", "${$}{")
+    if isinstance(value, Mapping):
+        return {key: _literally(inner) for key, inner in value.items()}
+    return [_literally(one) for one in value]
 
 
 def must_fit(policy: str) -> None:

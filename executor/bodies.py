@@ -14,8 +14,9 @@ from xml.etree import ElementTree as ET
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _NO_CONTENT: Final = 204
-# The headers in which services write it; the query protocol and EC2 write it in the body, too.
-_REQUEST_ID: Final = ("x-amzn-requestid", "x-amz-request-id")
+# The headers in which services write it; these protocols may write it in the body alone.
+REQUEST_ID: Final = ("x-amzn-requestid", "x-amz-request-id")
+_IN_THE_BODY: Final = frozenset({"query", "ec2", "rest-xml"})
 # What stands at the root of no answer that says yes: a page, and the errors that S3 sends with a 200.
 _NO_YES: Final = frozenset({"html", "error", "errorresponse"})
 
@@ -26,23 +27,35 @@ class GarbledAnswer(Exception):
 
 def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
     """Refuse what botocore would take for an empty success, or for a no that AWS did not say to its end. Raises GarbledAnswer."""
-    status, body, headers = http_response.status_code, http_response.content, http_response.headers
+    status, headers = http_response.status_code, http_response.headers
     if status < _OK:
         raise GarbledAnswer(f"{status} is followed by another answer, which was not read")
     if status in _REDIRECTS:
         return
+    if status < _REDIRECTS.start and model.has_streaming_output:
+        # What was stored or returned may be of any size and form, and is for nobody here to read.
+        _must_have_an_id(b"", headers, model)
+        return
+    body = http_response.content
     # The answer to a HEAD says how long the thing is, and sends nothing of it.
     if model.http["method"] != "HEAD":
         _must_be_as_long_as_it_says(status, body, headers)
     if status >= _REDIRECTS.start:
         return
-    if not any(name in headers for name in _REQUEST_ID) and b"requestid" not in (body[:1000] + body[-1000:]).lower():
-        raise GarbledAnswer("the answer has no request id, which every answer of AWS's has")
+    _must_have_an_id(body, headers, model)
     if not body:
         if status != _NO_CONTENT and _promises_a_body(model):
             raise GarbledAnswer("the answer is empty")
     elif not (_is_raw(model) or model.has_event_stream_output):
         _FORMS[model.service_model.resolved_protocol](body, model)
+
+
+def _must_have_an_id(body: bytes, headers: Any, model: Any) -> None:
+    if any(name in headers for name in REQUEST_ID):
+        return
+    may_be_inside = model.service_model.resolved_protocol in _IN_THE_BODY
+    if not may_be_inside or b"requestid>" not in (body[:1000] + body[-1000:]).lower():
+        raise GarbledAnswer("the answer has no request id, which every answer of AWS's has")
 
 
 def _must_be_as_long_as_it_says(status: int, body: bytes, headers: Any) -> None:

@@ -42,6 +42,9 @@ ROUND: Final = 60.0
 MOST: Final = 500
 _OPEN: Final = [ExecutionState.READY, ExecutionState.CLAIMED, ExecutionState.RUNNING, ExecutionState.UNKNOWN]
 
+# Calls of which AWS or its records may tell more.
+_UNSETTLED: Final = [AttemptState.ACCEPTED, AttemptState.UNKNOWN]
+
 
 def sweep(*, patience: Patience | None = None) -> None:
     """Look once at everything that is open. Raises DatabaseError and AuditUnavailable when nothing can be written."""
@@ -68,10 +71,13 @@ def _waiting(now: datetime) -> QuerySet[Execution]:
     lapsed = Q(lease_until__lte=now) | Q(lease_until=None, not_before__lte=now)
     promise = OutboxMessage.objects.filter(kind=OutboxKind.EXECUTE, subject=Cast(OuterRef("pk"), TextField()), done_at=None)
     promised = Q(Exists(promise), state__in=[ExecutionState.READY, ExecutionState.CLAIMED])
-    # A lost worker's call first: of what is unknown already nothing is lost by waiting.
-    known = Case(When(state=ExecutionState.UNKNOWN, then=1), default=0)
-    waiting = Execution.objects.filter(lapsed, state__in=_OPEN).exclude(promised)
-    return waiting.order_by(known, F("lease_until").asc(nulls_first=True))
+    calls = Attempt.objects.filter(execution=OuterRef("pk"))
+    # What became unknown without a call that could have been made waits for people alone.
+    settled = Q(~Exists(calls.filter(state__in=_UNSETTLED)), state=ExecutionState.UNKNOWN)
+    # A lost worker's call first: nobody knows of it yet. What AWS is asked about takes turns, whatever it is.
+    lost = Case(When(Exists(calls.filter(state=AttemptState.SENT)), then=0), default=1)
+    waiting = Execution.objects.filter(lapsed, state__in=_OPEN).exclude(promised).exclude(settled)
+    return waiting.order_by(lost, F("lease_until").asc(nulls_first=True))
 
 
 def _stumbled(pk: UUID, error: Exception) -> None:
@@ -99,7 +105,7 @@ def _one(pk: UUID, now: datetime, patience: Patience) -> None:
         if execution.execution_state is ExecutionState.RUNNING and unanswered:
             _lost_in_the_call(trail, execution, unanswered[0])
             return
-        open_one = next((one for one in attempts if one.state in {AttemptState.ACCEPTED, AttemptState.UNKNOWN}), None)
+        open_one = next((one for one in attempts if one.state in _UNSETTLED), None)
         if execution.execution_state is not ExecutionState.UNKNOWN and open_one is None:
             _back_to_the_queue(execution)
             return

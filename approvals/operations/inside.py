@@ -32,7 +32,7 @@ _OF_ANYTHING: Final = frozenset({"id", "keyid", "name", "resourceid"})
 
 def named(operation: Operation, parameters: dict[str, Any], where: Where, patterns: Sequence[str]) -> tuple[str, ...]:
     """The patterns, each that stands for everything of a kind replaced by the ARNs that the call names of it, if it names any."""
-    if _MAKES.match(operation.name) or not any(pattern.endswith("*") for pattern in patterns):
+    if makes(operation) or not any(pattern.endswith("*") for pattern in patterns):
         return tuple(patterns)
     kinds, said = [*_kinds(operation.facts.iam_action, where)], [*_said(operation.model.input_shape, parameters, "")]
     found: dict[str, None] = {}
@@ -42,9 +42,14 @@ def named(operation: Operation, parameters: dict[str, Any], where: Where, patter
     return tuple(found)
 
 
+def makes(operation: Operation) -> bool:
+    """Whether the call makes something, so that what it names may be what that is made of."""
+    return _MAKES.match(operation.name) is not None
+
+
 def texts(operation: Operation, parameters: dict[str, Any], member: re.Pattern[str]) -> Iterator[str]:
     """What the call says in members of such a name, wherever they stand."""
-    for name, value, _ in _said(operation.model.input_shape, parameters, ""):
+    for name, value, _ in _said(operation.model.input_shape, parameters, "", of_maps=True):
         if member.search(name):
             yield value
 
@@ -71,18 +76,21 @@ def _arns(pattern: str, slot: str, said: Sequence[tuple[str, str, bool]]) -> Ite
             yield f"{stem}{value}"
 
 
-def _said(shape: Shape | None, value: Any, name: str) -> Iterator[tuple[str, str, bool]]:
-    """Every text of the parameters: the member's name, the text, whether it is a map's key (whose name is that of its shape)."""
+def _said(shape: Shape | None, value: Any, name: str, *, of_maps: bool = False) -> Iterator[tuple[str, str, bool]]:
+    """Every text of the parameters: the member's name, the text, whether it is a map's key (whose name is that of its shape).
+
+    A map's values are of no member's name; with `of_maps` of that of the map (`Roles`).
+    """
     if isinstance(shape, StructureShape) and isinstance(value, dict):
         for member, inner in value.items():
-            yield from _said(shape.members.get(member), inner, member)
+            yield from _said(shape.members.get(member), inner, member, of_maps=of_maps)
     elif isinstance(shape, ListShape) and isinstance(value, list):
         for one in value:
-            yield from _said(shape.member, one, name)
+            yield from _said(shape.member, one, name, of_maps=of_maps)
     elif isinstance(shape, MapShape) and isinstance(value, dict):
         for key, inner in value.items():
             yield shape.key.name, str(key), True
-            yield from _said(shape.value, inner, "")
+            yield from _said(shape.value, inner, name if of_maps else "", of_maps=of_maps)
     elif isinstance(shape, StringShape) and isinstance(value, str):
         yield name, value, False
 

@@ -41,6 +41,7 @@ _ROLE_MEMBER: Final = re.compile(r"role", re.IGNORECASE)
 # Who acts on roles gives none away.
 _ROLES_THEMSELVES: Final = frozenset({"iam", "sts"})
 _TAGS: Final = re.compile(r"(?:Resource)?Tags?(?:List|Specifications?)?", re.IGNORECASE)
+_TAKING: Final = ("Delete", "Deregister", "Disassociate", "Remove")
 # The ARNs of the call itself, in a condition.
 _TARGET: Final = "{target}"
 
@@ -128,6 +129,8 @@ def _passed(operation: Operation, parameters: dict[str, Any]) -> Iterator[Right]
     """Roles that the call gives to a service, which asks whether its caller may pass them; rows say it for theirs."""
     if any(one.action == PASSING for one in operation.facts.also_needs) or operation.service in _ROLES_THEMSELVES:
         return
+    if operation.name.startswith(_TAKING):
+        return  # a role that is taken away is given to nobody
     for arn in dict.fromkeys(inside.texts(operation, parameters, _ROLE_MEMBER)):
         if _ROLE.fullmatch(arn):
             yield Right(PASSING, (arn,), "the call gives this role to a service")
@@ -150,11 +153,19 @@ def acts_on(operation: Operation, parameters: dict[str, Any], where: Where, stat
     texts = [*operation.facts.resources, *(text for one in same if one.told for text in one.resources)]
     unnamed = _unnamed(texts, where) if any(told) else frozenset()
     said = resources.arns(operation, parameters, where) or tuple(resources.named_whole(operation, parameters, where))
+    if not inside.makes(operation):
+        whole = [*resources.named_whole(operation, parameters, where)]
+        # What the call names whole is all that it names of that kind.
+        said = tuple(one for one in said if one in whole or not any(_stands_for(one, arn) for arn in whole))
     found = inside.named(operation, parameters, where, said)
     elsewhere = _of_another_place(operation, parameters, where)
     return _sharpened(
         [one for one in found if one not in elsewhere], unnamed, [arn for one in told for arn in _told(one, state, where)]
     )
+
+
+def _stands_for(pattern: str, arn: str) -> bool:
+    return "*" in pattern and _pattern(pattern).fullmatch(arn) is not None
 
 
 def _of_another_place(operation: Operation, parameters: dict[str, Any], where: Where) -> frozenset[str]:

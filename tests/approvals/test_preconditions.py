@@ -686,3 +686,36 @@ def test_what_a_call_says_can_end_no_expression() -> None:
         named = Step("sns", "SetTopicAttributes", {**TOPIC, "AttributeName": wild})
         kept = fact(named, Reading(json.dumps({"TopicArn": "t", wild: "p"})))
         assert kept["identity"]["{key.AttributeName}"] == "p"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "step", "was", "now"),
+    [
+        (
+            Step("ecs", "UpdateService", {"cluster": "c", "service": "a", "taskDefinition": "web:7"}),
+            Step("ecs", "UpdateService", {"cluster": "c", "service": "b", "taskDefinition": "web:7"}),
+            {"serviceArn": "b", "taskDefinition": "api:3"},
+            {"serviceArn": "b", "taskDefinition": "api:4"},
+        ),
+        (
+            Step("iam", "PutRolePolicy", {"RoleName": "r", "PolicyName": "A", "PolicyDocument": "{}"}),
+            Step("iam", "DeleteRolePolicy", {"RoleName": "r", "PolicyName": "B"}),
+            {"RoleName": "r", "PolicyName": "B", "PolicyDocument": {"Statement": "seen"}},
+            {"RoleName": "r", "PolicyName": "B", "PolicyDocument": {"Statement": "new"}},
+        ),
+    ],
+)
+def test_a_step_on_a_sibling_excuses_nothing(earlier: Step, step: Step, was: Any, now: Any) -> None:
+    """Another service of the cluster, another policy of the role: what the earlier step set there is not this one's."""
+    before = Reading(json.dumps(was))
+    assert differences(step, before, before, done=[earlier]) == []
+    assert differences(step, before, Reading(json.dumps(now)), done=[earlier])
+
+
+def test_what_identifies_a_target_has_no_order() -> None:
+    """AWS tells grants and permissions in any order: that is no drift, and another one is."""
+    step = Step("ec2", "ModifyImageAttribute", {"ImageId": "ami-1", "LaunchPermission": {"Remove": [{"UserId": "1"}]}})
+    one, two, three = ({"UserId": name} for name in "123")
+    before = Reading(json.dumps({"ImageId": "ami-1", "LaunchPermissions": [one, two]}))
+    assert differences(step, before, Reading(json.dumps({"ImageId": "ami-1", "LaunchPermissions": [two, one]}))) == []
+    assert differences(step, before, Reading(json.dumps({"ImageId": "ami-1", "LaunchPermissions": [two, three]})))

@@ -35,6 +35,7 @@ FAULTS = (
     "empty after",
     "nothing after",
     "error without code before",
+    "blocked after",
 )
 # Faults after which it is certain that nothing happened: AWS itself says so.
 REJECTED = ("throttle before", "refuse before")
@@ -203,6 +204,9 @@ class _Form:
         """The answer that AWS never gave."""
         if kind == "error without code":
             return 400, {"content-type": "text/html"}, b"<html>a proxy's own page</html>"
+        if kind == "blocked":
+            # A gateway that says no in AWS's own words once AWS has said yes; it has no request id of AWS's.
+            return 429, {"content-type": self.headers["content-type"]}, self.error(self.throttling, "egress: answer dropped")
         status, body = {
             "500": (500, self.error("InternalServerError", "try again")),
             "503": (503, self.error("InternalServerError", "try again")),

@@ -263,3 +263,33 @@ def test_a_session_may_ask_for_the_endpoint(step: Step, *, acting: bool) -> None
     policy = json.loads(target.policy(step, Where("111122223333", "us-east-1", "aws"), acting=acting))
     asking = [one for one in policy["Statement"] if one["Action"] == ["timestream:DescribeEndpoints"]]
     assert [one["Resource"] for one in asking] == [["*"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("lambda:UpdateFunctionConfiguration", b'{"status": "blocked", "requestId": "abc"}'),
+        ("dynamodb:DeleteTable", b'{"RequestId": "abc"}'),
+        ("lambda:Invoke", b"<html>requestId</html>"),
+        ("iam:DeleteUser", b"<DeleteUserResponse>requestId</DeleteUserResponse>"),
+    ],
+)
+def test_a_page_that_speaks_of_a_request_id_has_none(name: str, body: bytes) -> None:
+    """JSON's protocols write it in a header, and XML's in an element."""
+    with pytest.raises(GarbledAnswer, match="no request id"):
+        answered(200, {"content-length": str(len(body))}, body, name)
+
+
+class _Endless:
+    """An answer whose body must not be read."""
+
+    status_code, headers = 200, {"x-amz-request-id": "R", "content-length": "5"}
+
+    @property
+    def content(self) -> bytes:
+        raise AssertionError("what somebody stored was read")
+
+
+def test_what_somebody_stored_is_not_read() -> None:
+    """An object of any size fills no worker's memory: AWS's yes stands in the headers."""
+    must_be_whole(_Endless(), catalog.get("s3:GetObject").model)

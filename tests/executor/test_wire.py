@@ -45,6 +45,7 @@ class _ElsewhereInS3(BaseHTTPRequestHandler):
         body = b"<Error><Code>PermanentRedirect</Code><Message>Use the specified endpoint</Message></Error>"
         self.send_response(301)
         self.send_header("x-amz-bucket-region", "eu-central-1")
+        self.send_header("x-amz-request-id", "R")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -165,3 +166,43 @@ def test_row_05_what_was_signed_is_what_goes_over_the_wire(stage: Stage, paramet
     assert canonical.digest(revision.text) == revision.digest
     assert [step.parameters for step in plan.parse(revision.text).steps] == [parameters]
     assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
+
+
+class _Gateway(BaseHTTPRequestHandler):
+    """Somebody between us and AWS who says no in the form of AWS's own errors."""
+
+    said: ClassVar[tuple[int, bytes]] = (403, b"{}")
+
+    def do_DELETE(self) -> None:
+        status, body = self.said
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        return
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (403, b'{"code": "BLOCKED_BY_DLP"}'),
+        (429, b'{"Code": "TooManyRequestsException"}'),
+        (503, b'{"code": "Throttling"}'),
+        (302, b'{"code": "Login"}'),
+    ],
+)
+def test_a_no_without_a_request_id_is_none_of_aws(said: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway may have let the call through before it said so: nothing is known, and nothing is made again."""
+    monkeypatch.setattr(_Gateway, "said", said)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Gateway) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        aws.forget()
+        with aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, ARN) as session:
+            answer = session.mutate("lambda", "DeleteFunction", {"FunctionName": "f"})
+        server.shutdown()
+    aws.forget()
+    assert isinstance(answer, answers.Unknown), answer

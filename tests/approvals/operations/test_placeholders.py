@@ -271,3 +271,26 @@ def test_tags_are_given_to_what_the_call_names_and_with_ec2_to_what_it_makes() -
     )
     (tags,) = [one for one in launched if one.action == "ec2:CreateTags"]
     assert tags.condition == {"StringEquals": {"ec2:CreateAction": ("RunInstances",)}}
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "arn"),
+    [
+        ("payment-cryptography:ExportKey", "ExportKeyIdentifier", f"arn:aws:payment-cryptography:{HERE}:key/abc"),
+        ("bedrock:DeleteCustomModel", "modelIdentifier", f"arn:aws:bedrock:{HERE}:custom-model/m/1"),
+        ("sagemaker:DeleteCluster", "ClusterName", f"arn:aws:sagemaker:{HERE}:cluster/abcdefghijkl"),
+    ],
+)
+def test_what_is_named_whole_leaves_no_other_of_its_kind(name: str, member: str, arn: str) -> None:
+    """Beside the ARN that the call says nothing stands for every other one."""
+    action = catalog.get(name).facts.iam_action
+    assert rights(name, {member: arn})[action] == (arn,)
+
+
+def test_a_role_is_passed_where_it_is_given_and_not_where_it_is_taken_away() -> None:
+    """Wherever the call says it, as a map's value too; who takes a role away passes nothing."""
+    role = "arn:aws:iam::111122223333:role/app"
+    given_to = rights("cognito-identity:SetIdentityPoolRoles", {"IdentityPoolId": "p", "Roles": {"authenticated": role}})
+    assert given_to["iam:PassRole"] == (role,)
+    taken = rights("rds:RemoveRoleFromDBInstance", {"DBInstanceIdentifier": "d", "RoleArn": role, "FeatureName": "f"})
+    assert "iam:PassRole" not in taken
