@@ -32,7 +32,7 @@ def must_be_whole(http_response: Any, model: Any, **_: Any) -> None:
         raise GarbledAnswer(f"{status} is followed by another answer, which was not read")
     if status in _REDIRECTS:
         return
-    if status < _REDIRECTS.start and model.has_streaming_output:
+    if status < _REDIRECTS.start and (model.has_streaming_output or model.has_event_stream_output):
         # What was stored or returned may be of any size and form, and is for nobody here to read.
         _must_have_an_id(b"", headers, model)
         return
@@ -84,7 +84,7 @@ def _must_be_xml(body: bytes, model: Any) -> None:
         raise GarbledAnswer("the answer is no XML") from error
     name = root.tag.rpartition("}")[2]
     # Source: Smithy, "AWS query protocol" and "AWS EC2 query protocol": the root is the operation's name with "Response".
-    is_answer = name.endswith("Response") or model.service_model.resolved_protocol == "rest-xml"
+    is_answer = name == f"{model.name}Response" or model.service_model.resolved_protocol == "rest-xml"
     if name.lower() in _NO_YES or not is_answer:
         raise GarbledAnswer(f"the answer is <{name[:100]}>")
 

@@ -202,6 +202,7 @@ def answered(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) -> 
 def _recorded(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) -> Later | bool:
     claim = cleared.claim
     with audit.recorded() as trail:
+        answer = _unless_given_before(attempt, answer)
         if isinstance(answer, Rejected):
             return _refused(trail, claim, attempt, step, answer)
         if attempt.rehearsal:
@@ -214,6 +215,13 @@ def _recorded(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) ->
         what = f"It is not known whether {step.operation} took effect. {answer.what}"
         endings.end(trail, claim, ExecutionState.UNKNOWN, what)
         return False
+
+
+def _unless_given_before(attempt: Attempt, answer: Answer) -> Answer:
+    """The answer, unless it was given to another call: somebody who keeps answers of AWS's may have let this one through."""
+    if not answer.request_id or not Attempt.objects.filter(aws_request_id=answer.request_id).exclude(pk=attempt.pk).exists():
+        return answer
+    return Unknown(f"The answer has the request id of an earlier call's ({answer.request_id}).")
 
 
 def _accepted(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: Accepted) -> bool:

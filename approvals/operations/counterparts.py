@@ -54,6 +54,16 @@ def about(expression: str, parameters: Mapping[str, Any]) -> str:
     return _SAID.sub(said, expression)
 
 
+def given(text: str, parameters: Mapping[str, Any]) -> str:
+    """A text in which `{call.Member}` is what the call says; what is no text is nothing."""
+
+    def said(found: re.Match[str]) -> str:
+        value = searched(found[2], parameters)
+        return value.replace("{", "{{").replace("}", "}}") if isinstance(value, str) else ""
+
+    return _SAID.sub(said, text)
+
+
 def names(name: str) -> list[str]:
     """How AWS calls a member of a request in the answers to its describe calls."""
     found = [name, name.removesuffix("Specification") + "Description", f"{name}Description"]

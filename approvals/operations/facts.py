@@ -95,7 +95,7 @@ class AlsoNeeds:
     `when` is an expression over the call's parameters: the action is needed when it is empty or truthy. `made` says that the
     call makes these resources, so that none of those which are there already is touched. `told` is as in Facts, for these
     templates. `only` are condition keys of IAM's with the values one of which a use of the action must have: in `{partition}`,
-    `{region}`, `{account}` and `{suffix}` (of AWS's addresses), or `{target}` for the ARNs of the call itself.
+    `{region}`, `{account}`, `{call.Member}` and `{suffix}` (of AWS's addresses), or `{target}` for the ARNs of the call itself.
     """
 
     action: str

@@ -59,16 +59,8 @@ def derived(service: str, model: OperationModel) -> Derived:
     A placeholder that no member fills is a `*`. A kind that AWS requires always gives a template, any other only if members
     fill it whole. The target is named by the members in templates of required kinds, else of all; those that must be there first.
     """
-    shape = model.input_shape
     iam_action = iam.action(service, model)
-    made = _MAKES.match(model.name)
-    call = _Call(
-        iam_action.partition(":")[0],
-        model.name,
-        shape.members if shape is not None else {},
-        tuple(name for name in shape.members if name in shape.required_members) if shape is not None else (),
-        _plain(model.name[made.end() :]) if made else "",
-    )
+    call = _call_of(iam_action, model)
     if (said := iam.exceptions()["resources"].get(f"{service}:{model.name}")) is not None:
         return _derived(call, said, said)
     if (base := iam.exceptions()["verbs"].get(service)) is not None and not iam_action.partition(":")[2][1:2].islower():
@@ -85,11 +77,34 @@ def derived(service: str, model: OperationModel) -> Derived:
     return _derived(call, [*required, *others], required or others)
 
 
+def made_by(service: str, model: OperationModel) -> tuple[str, ...]:
+    """The members by which a call names what it makes; none where it makes nothing, or AWS gives it an id alone."""
+    call = _call_of(iam.action(service, model), model)
+    if not call.made:
+        return ()
+    naming = [name for name in call.needed if (_is_id(name) or _is_name(name)) and _named(call.members[name])]
+    named = [name for name in naming if _stem(name) in ("", call.made, f"target{call.made}", f"new{call.made}")]
+    # `CreateDBInstanceReadReplica(DBInstanceIdentifier)`, `RestoreDBInstanceFromS3(DBInstanceIdentifier)`
+    return tuple(named or [name for name in naming if call.made.startswith(_stem(name))][:1])
+
+
+def _call_of(iam_action: str, model: OperationModel) -> _Call:
+    shape = model.input_shape
+    made = _MAKES.match(model.name)
+    return _Call(
+        iam_action.partition(":")[0],
+        model.name,
+        shape.members if shape is not None else {},
+        tuple(name for name in shape.members if name in shape.required_members) if shape is not None else (),
+        _plain(model.name[made.end() :]) if made else "",
+    )
+
+
 def _derived(call: _Call, templates: list[str], naming: list[str]) -> Derived:
     names = _names(naming)
     found = [name for name in names if name in call.needed] or [name for name in _names(templates) if name in call.needed]
-    if not found and not call.made:
-        found = names[:1]
+    if not found:
+        found = [name for name in names if not call.made or _is_there(call, name)][:1]
     if not found:
         # AWS's ARN of it has an id that the call does not know, or that there is not yet.
         saying = [name for name in call.needed if (_is_id(name) or _is_name(name)) and _named(call.members[name])]
@@ -103,10 +118,22 @@ def _names(texts: list[str]) -> list[str]:
     return list(dict.fromkeys(slot.member for slot in used))
 
 
+def _is_there(call: _Call, member: str) -> bool:
+    """Whether a member names what is there before something of it is made: `CreateLaunchTemplateVersion(LaunchTemplateId)`."""
+    stem = _stem(member)
+    return bool(stem) and call.made != stem and call.made.startswith(stem)
+
+
 def _left_to_aws(call: _Call, text: str) -> str:
     """A template of a kind without which nothing is made, marked where the call may leave it to AWS (default groups)."""
     template = parsed(text)
-    left = [len(slot.path) == 1 and not slot.filter and slot.member not in call.needed for slot in template.slots]
+    left = [
+        len(slot.path) == 1
+        and not slot.filter
+        and slot.member not in call.needed
+        and not _is_there(call, slot.member)  # else it has to be named
+        for slot in template.slots
+    ]
     if not call.made or not left or not all(left) or template.is_arn:
         return text
     return SLOT.sub(lambda found: found[0] if found[1] in PLACE else f"{{{found[1]}|any}}", text)
@@ -186,9 +213,7 @@ def _could_be(call: _Call, member: str, placeholder: str) -> bool:
         return True
     if member not in call.needed:
         return False
-    stem = _stem(member)
-    # `CreateInstanceSnapshot(instanceName)` names what is there already.
-    return not call.made or (bool(stem) and call.made != stem and call.made.startswith(stem))
+    return not call.made or _is_there(call, member)
 
 
 def _arn_member(call: _Call, kind: Kind) -> str | None:

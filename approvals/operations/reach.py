@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from approvals.operations import counterparts, iam, inside, regions, resources, templates
+from approvals.operations import counterparts, iam, inside, placeholders, regions, resources, templates
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import AlsoNeeds
 from approvals.operations.resources import Where
@@ -80,13 +80,15 @@ def rights(operation: Operation, parameters: dict[str, Any], where: Where, state
     through that service alone. `state` is the target's as it was described, None where it is not known."""
     itself = Right(asked_for(operation, parameters), acts_on(operation, parameters, where, state))
     others = (
-        Right(one.action, needed(operation, one, parameters, where, state), one.why, condition(one, itself.arns, where))
+        Right(
+            one.action, needed(operation, one, parameters, where, state), one.why, condition(one, itself.arns, where, parameters)
+        )
         for one in also_needed(operation, parameters)
         if one.action != itself.action or one.made  # else it is what the call itself acts on
     )
     known = (*others, *_passed(operation, parameters), *_asked_first(operation))
     named = {itself.action, *(one.action for one in known)}
-    return (itself, *known, *(one for one in tagging(operation, parameters, itself.arns, where) if one.action not in named))
+    return (itself, *known, *(one for one in tagging(operation, parameters, where) if one.action not in named))
 
 
 def asked_for(operation: Operation, parameters: Mapping[str, Any]) -> str:
@@ -95,7 +97,7 @@ def asked_for(operation: Operation, parameters: Mapping[str, Any]) -> str:
     return of_version or operation.facts.iam_action
 
 
-def tagging(operation: Operation, parameters: Mapping[str, Any], targets: Sequence[str], where: Where) -> Iterator[Right]:
+def tagging(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[Right]:
     """The right to give tags, where the call gives them to what it makes: to that alone.
 
     EC2 knows what tags are given by (`ec2:CreateAction`); elsewhere a name says it, and what AWS gives its own id gets no tags.
@@ -106,10 +108,21 @@ def tagging(operation: Operation, parameters: Mapping[str, Any], targets: Sequen
     for action in gives_tags(operation):
         if action == "ec2:CreateTags":
             place = f"arn:{where.partition}:ec2:{where.region}:"
-            made = {"StringEquals": {"ec2:CreateAction": (operation.name,)}}
-            yield Right(action, (f"{place}{where.account}:*/*", f"{place}:*/*"), why, made)
-        elif whole := tuple(arn for arn in targets if not set(arn) & {"*", "?"} and _is_tagged(action, arn, where)):
-            yield Right(action, whole, why)
+            only = {"StringEquals": {"ec2:CreateAction": (operation.name,)}}
+            yield Right(action, (f"{place}{where.account}:*/*", f"{place}:*/*"), why, only)
+        elif made := tuple(arn for arn in _made(operation, parameters, where) if _is_tagged(action, arn, where)):
+            yield Right(action, made, why)
+
+
+def _made(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[str]:
+    """What the call makes, where the call names it: nothing that it is made of."""
+    members = placeholders.made_by(operation.service, operation.model)
+    for text in operation.facts.resources:
+        slots = templates.parsed(text).slots
+        if slots and slots[-1].member in members:
+            for arn in resources.filled(operation, operation.facts.iam_action, (text,), parameters, where):
+                if not set(arn) & {"*", "?"}:
+                    yield arn
 
 
 def gives_tags(operation: Operation) -> tuple[str, ...]:
@@ -197,7 +210,9 @@ def needed(operation: Operation, also: AlsoNeeds, parameters: dict[str, Any], wh
     return _sharpened(found, _unnamed(also.resources, where), list(_told(also.told, state, where)))
 
 
-def condition(also: AlsoNeeds, targets: Sequence[str], where: Where) -> dict[str, dict[str, list[str]]]:
+def condition(
+    also: AlsoNeeds, targets: Sequence[str], where: Where, parameters: Mapping[str, Any]
+) -> dict[str, dict[str, list[str]]]:
     """What must hold of a request beside the call's own, as IAM's Condition element; empty where nothing must."""
     place = {"partition": where.partition, "region": where.region, "account": where.account}
     suffix = regions.suffix_of(where.partition)
@@ -205,7 +220,7 @@ def condition(also: AlsoNeeds, targets: Sequence[str], where: Where) -> dict[str
     for key, said in also.only.items():
         values: list[str] = []
         for one in said:
-            values += targets if one == _TARGET else [one.format(**place, suffix=suffix)]
+            values += targets if one == _TARGET else [counterparts.given(one, parameters).format(**place, suffix=suffix)]
         found.setdefault("Bool" if values == ["true"] else "StringLike", {})[key] = values
     return found
 

@@ -25,6 +25,8 @@ from approvals.operations.resources import Where
 DEEPEST: Final = 64
 _NOTHING: Final = reencoding.UNREADABLE
 _ARN_ENCODED: Final = re.compile(r"arn%3A", re.IGNORECASE)
+# A header that botocore encodes: what it was given is the text itself.
+_ENCODED_BY_BOTO: Final = "x-amz-copy-source"
 # A list of pairs that stands for a map: how the key and the value may be called.
 _KEYS: Final = ("key", "name", "attributename")
 _VALUES: Final = ("value", "attributevalue")
@@ -296,6 +298,8 @@ class Reading:
                 value = reencoding.document(value)
         if isinstance(value, str) and shape.serialization.get("location") == "uri" and _ARN_ENCODED.match(value):
             value = _decoded(value)
+        if isinstance(value, str) and shape.serialization.get("name") == _ENCODED_BY_BOTO:
+            value = unquote(value)
         read = reencoding.scalar(shape.type_name, value)
         if read is _NOTHING or isinstance(read, dict | list) or (isinstance(read, str) and not is_storable(read)):
             return self._unreadable(target)

@@ -173,20 +173,30 @@ def touched(operation: Operation, parameters: dict[str, Any], where: Where, *, w
                 return _ANYTHING
             values.append(value)
         if fillings and not any(values):
-            if not all(slot.member in parameters for slot in template.slots):
+            if not all(slot.filter in ("named", "arn") and parameters.get(slot.member) for slot in template.slots):
                 idle.append(template)  # else it is given in the other form, which another template knows
             continue
         made, sharp = _composed(template, values, where)
         found.extend(made)
         exact = exact and sharp
     for template in idle:
-        needed = any(slot.member in operation.required or slot.is_left_to_aws for slot in template.slots)
+        needed = any(
+            slot.member in operation.required
+            or slot.is_left_to_aws
+            or (not operation.facts.curated and slot.member in operation.facts.identifies and _requires_one(operation))
+            or (len(slot.path) > 1 and parameters.get(slot.member) and slot.filter == "")
+            for slot in template.slots
+        )
         if not whole or needed or not found:
             if template.is_arn:
                 return _ANYTHING
             found.extend(_composed(template, [() for _ in template.slots], where)[0])
             exact = False
     return Touched(tuple(dict.fromkeys(found)), exact and bool(found))
+
+
+def _requires_one(operation: Operation) -> bool:
+    return any(kind.required for kind in iam.kinds(operation.facts.iam_action))
 
 
 def identified_by(operation: Operation, arn: str, where: Where) -> dict[str, str] | None:
@@ -454,7 +464,7 @@ def _name(operation: Operation, name: str, value: str, given: Mapping[str, Any],
         found = _reader(operation, template, where).fullmatch(value)
         if found and found.groupdict().get(name):
             _agrees(found.groupdict(), name, given)
-            return value if template.adds else found[name]
+            return value if template.adds or named_an_arn else found[name]
     parts = ARN.fullmatch(value)
     if parts and not operation.facts.curated and _is_here(parts, where):
         return value

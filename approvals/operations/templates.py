@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
-from urllib.parse import unquote
 
 PLACE: Final = ("partition", "region", "account")
 SLOT: Final = re.compile(r"\{([\w.]+)(?:\|(\w+))?\}")
 _QUEUE: Final = re.compile(r"https?://[^/]+/(?P<account>\d{12})/(?P<name>[\w-]+(?:\.fifo)?)", re.ASCII)
+_VERSION: Final = re.compile(r"\?versionId=[^\s]+$")
 
 
 def _last(value: str) -> str:
@@ -56,9 +56,9 @@ def _scope(value: str) -> str:
 
 
 def _copied(value: str) -> str:
-    # `bucket/key?versionId=…`, encoded as in a URL. An access point's ARN is nothing that could be named.
-    path = value.removeprefix("/").partition("?")[0]
-    return "" if path.startswith("arn:") else unquote(path)
+    # botocore encodes it: what is typed is the key itself, with what botocore takes for a version (handlers.VERSION_ID_SUFFIX).
+    path = _VERSION.sub("", value).removeprefix("/")
+    return "" if path.startswith("arn:") else path
 
 
 # `last`: what stands after the last slash (`/hostedzone/Z1`). `bare`: without a leading slash. `queue`: an SQS URL's queue.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from approvals.operations import catalog, resources, risk, sources
+from approvals.operations import catalog, resources, risk, sources, templates
 from approvals.operations.catalog import Operation
 from approvals.operations.conversion import Conversion
 from approvals.operations.resources import Where
@@ -73,7 +73,10 @@ def call_of(
 def resources_in(operation: Operation, conversion: Conversion, where: Where) -> tuple[str, ...]:
     """The ARNs, or patterns of them, that a record tells of; none where the record hides or lacks what names the target."""
     open_ends = {path.partition(".")[0] for path in (*conversion.redacted, *conversion.missing)}
-    return () if open_ends & set(operation.facts.identifies) else resources.arns(operation, conversion.parameters, where)
+    slots = (slot.member for text in operation.facts.resources for slot in templates.parsed(text).slots)
+    if open_ends & {*operation.facts.identifies, *slots}:
+        return ()
+    return resources.arns(operation, conversion.parameters, where)
 
 
 def unknown_in(operation: Operation, conversion: Conversion) -> frozenset[str]:

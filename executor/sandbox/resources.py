@@ -173,13 +173,13 @@ def _also(call: Call, caller: Caller, state: Any) -> Iterator[Asked]:
     operation, where = _operation(call), _where(call, caller)
     for one in reach.also_needed(operation, call.parameters):
         targets = reach.acts_on(operation, call.parameters, where, state) if one.only else ()
-        said = reach.condition(one, targets, where)
+        said = reach.condition(one, targets, where, call.parameters)
         context = {key.lower(): tuple(values[:1]) for keys in said.values() for key, values in keys.items()}
         for arn in reach.needed(operation, one, call.parameters, where, state):
             if not set(arn) & {"*", "?"}:
                 yield Asked(one.action, arn, arn, context=context)
     named = {one.action for one in reach.also_needed(operation, call.parameters)}
-    for right in reach.tagging(operation, call.parameters, reach.acts_on(operation, call.parameters, where, state), where):
+    for right in reach.tagging(operation, call.parameters, where):
         context = {key.lower(): tuple(values) for keys in right.condition.values() for key, values in keys.items()}
         if right.action not in named:
             yield from (Asked(right.action, arn, arn, known=not set(arn) & {"*", "?"}, context=context) for arn in right.arns)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -185,6 +186,8 @@ class Wire:
                 self._send(handler, *form.said(kind))
 
 
+# AWS gives no two answers the same id.
+_ANSWERS = count(1)
 _WHO = "GetCallerIdentity"
 _ELSEWHERE = "<Arn>arn:aws:sts::999988887777:assumed-role/Other/x</Arn><UserId>A:x</UserId><Account>999988887777</Account>"
 
@@ -198,7 +201,7 @@ class _Form:
         self._json = json_spoken
         self.throttling = "ThrottlingException" if json_spoken else "Throttling"
         kind = "application/x-amz-json-1.0" if json_spoken else "text/xml"
-        self.headers = {"content-type": kind, "x-amzn-requestid": "WIRE"}
+        self.headers = {"content-type": kind, "x-amzn-requestid": f"WIRE-{next(_ANSWERS)}"}
 
     def said(self, kind: str) -> Answered:
         """The answer that AWS never gave."""

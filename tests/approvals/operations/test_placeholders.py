@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from approvals import policies
 from approvals.errors import BadParameters
-from approvals.operations import catalog, iam, placeholders, reach, resources, templates
+from approvals.operations import catalog, iam, placeholders, reach, resources, templates, trail
 from approvals.operations.resources import Where
 
 PLACE = Where("111122223333", "eu-west-1")
@@ -63,7 +65,11 @@ def patterns(name: str, parameters: dict[str, Any]) -> set[str]:
             {f"arn:aws:elasticloadbalancing:{HERE}:listener-rule/app/a/1/2/3"},
         ),
         # Any id of EC2's says by itself of what kind it is.
-        ("ec2:DeleteTags", {"Resources": ["i-1"]}, {f"arn:aws:ec2:{HERE}:*/i-1", "arn:aws:ec2:eu-west-1::*/i-1"}),
+        (
+            "ec2:DeleteTags",
+            {"Resources": ["i-1"]},
+            {f"arn:aws:ec2:{HERE}:*/i-1", "arn:aws:ec2:eu-west-1::*/i-1", "arn:aws:ec2::111122223333:*/i-1"},
+        ),
         ("rds:AddTagsToResource", {"ResourceName": f"arn:aws:rds:{HERE}:db:x", "Tags": []}, {f"arn:aws:rds:{HERE}:db:x"}),
         (
             "wafv2:DeleteIPSet",
@@ -247,11 +253,13 @@ def test_a_version_is_asked_for_by_its_own_right(operation: str, action: str, of
 def test_a_copy_reads_its_source_and_nothing_else() -> None:
     """The object, or the version, that CopySource names; nothing where it names an access point or a mask."""
     call = {"Bucket": "b", "Key": "k"}
-    assert rights("s3:CopyObject", {**call, "CopySource": "src/a%20b/c"})["s3:GetObject"] == ()
+    assert rights("s3:CopyObject", {**call, "CopySource": "src/a b"})["s3:GetObject"] == ()
+    # boto3 encodes what it is given: this is another object than `src/a/b`.
+    assert rights("s3:CopyObject", {**call, "CopySource": "src/a%2Fb"})["s3:GetObject"] == ("arn:aws:s3:::src/a%2Fb",)
     assert rights("s3:CopyObject", {**call, "CopySource": "/src/a/c"})["s3:GetObject"] == ("arn:aws:s3:::src/a/c",)
     versioned = rights("s3:CopyObject", {**call, "CopySource": "src/a?versionId=1"})
     assert (versioned["s3:GetObjectVersion"], "s3:GetObject" in versioned) == (("arn:aws:s3:::src/a",), False)
-    for source in ("src/*", "src/a%2A", "arn:aws:s3:eu-west-1:111122223333:accesspoint/p/object/k"):
+    for source in ("src/*", "src/a?x", "arn:aws:s3:eu-west-1:111122223333:accesspoint/p/object/k"):
         assert rights("s3:CopyObject", {**call, "CopySource": source})["s3:GetObject"] == ()
 
 
@@ -263,6 +271,10 @@ def test_tags_are_given_to_what_the_call_names_and_with_ec2_to_what_it_makes() -
     assert tagged["rds:AddTagsToResource"] == (f"arn:aws:rds:{HERE}:db:d",)
     # A firewall's id is AWS's: a session for tags would be for every one.
     assert "waf:TagResource" not in rights("waf:CreateWebACL", {"Name": "a", "Tags": [{"Key": "a", "Value": "b"}]})
+    replica = {**call, "SourceDBInstanceIdentifier": "prod", "DBParameterGroupName": "g", "Tags": [{"Key": "a", "Value": "b"}]}
+    of_a_replica = rights("rds:CreateDBInstanceReadReplica", replica)
+    assert of_a_replica["rds:AddTagsToResource"] == (f"arn:aws:rds:{HERE}:db:d",)
+    assert "batch:TagResource" not in rights("batch:SubmitJob", {"jobName": "j", "jobQueue": "q", "tags": {"a": "b"}})
     launched = reach.rights(
         catalog.get("ec2:RunInstances"),
         {"MinCount": 1, "MaxCount": 1, "TagSpecifications": [{"ResourceType": "instance"}]},
@@ -294,3 +306,131 @@ def test_a_role_is_passed_where_it_is_given_and_not_where_it_is_taken_away() -> 
     assert given_to["iam:PassRole"] == (role,)
     taken = rights("rds:RemoveRoleFromDBInstance", {"DBInstanceIdentifier": "d", "RoleArn": role, "FeatureName": "f"})
     assert "iam:PassRole" not in taken
+
+
+HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "arn"),
+    [
+        ("ec2:DeleteTags", {"Resources": ["ipam-pool-1"]}, "arn:aws:ec2::111122223333:ipam-pool/ipam-pool-1"),
+        ("ec2:DeleteTags", {"Resources": ["key-1"]}, f"arn:aws:ec2:{HERE}:key-pair/prod"),
+        ("ec2:DeleteTags", {"Resources": ["pg-1"]}, f"arn:aws:ec2:{HERE}:placement-group/prod"),
+        (
+            "rds:RestoreDBInstanceToPointInTime",
+            {"TargetDBInstanceIdentifier": "t", "SourceDbiResourceId": "db-1"},
+            f"arn:aws:rds:{HERE}:db:prod",
+        ),
+        (
+            "rds:RestoreDBClusterToPointInTime",
+            {"DBClusterIdentifier": "t", "SourceDbClusterResourceId": "c-1"},
+            f"arn:aws:rds:{HERE}:cluster:prod",
+        ),
+        (
+            "rds:CreateDBInstance",
+            {"DBInstanceIdentifier": "d", "DBInstanceClass": "c", "Engine": "e", "DBCapacityReservationIdentifier": "prod"},
+            f"arn:aws:rds:{HERE}:db-capacity-reservation:prod",
+        ),
+        (
+            "ec2:RunInstances",
+            {"MinCount": 1, "MaxCount": 1, "LaunchTemplate": {"LaunchTemplateName": "prod"}},
+            f"arn:aws:ec2:{HERE}:launch-template/lt-1",
+        ),
+        (
+            "ec2:RunInstances",
+            {"MinCount": 1, "MaxCount": 1, "ImageId": "ami-1", "SecurityGroupIds": []},
+            f"arn:aws:ec2:{HERE}:security-group/sg-1",
+        ),
+        ("ec2:AssociateAddress", {"InstanceId": "i-1", "PublicIp": "192.0.2.1"}, f"arn:aws:ec2:{HERE}:elastic-ip/eipalloc-1"),
+        (
+            "ses:SendEmail",
+            {"ConfigurationSetName": "c", "Source": "a@example.org", "Destination": {}, "Message": {}},
+            f"arn:aws:ses:{HERE}:identity/example.org",
+        ),
+        (
+            "workspaces:UpdateWorkspaceBundle",
+            {"ImageId": "wsi-1"},
+            f"arn:aws:workspaces:{HERE}:workspacebundle/wsb-1",
+        ),
+    ],
+)
+def test_what_is_named_by_something_else_can_be_any(name: str, parameters: dict[str, Any], arn: str) -> None:
+    """An id that no ARN has, a name for an id, an empty list: a guardrail on the thing itself still sees the call."""
+    found = patterns(name, parameters)
+    assert not found or any(covers(pattern, arn) for pattern in found), found
+
+
+def covers(pattern: str, arn: str) -> bool:
+    return re.fullmatch("".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern), arn) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded"),
+    [
+        ("ec2:RunInstances", None),
+        ("ec2:RunInstances", {"launchTemplate": HIDDEN, "minCount": 1, "maxCount": 1}),
+        ("comprehend:StartDocumentClassificationJob", None),
+        ("translate:StartTextTranslationJob", None),
+        ("mediaconvert:CreateJob", None),
+        ("ecs:RegisterContainerInstance", None),
+    ],
+)
+def test_of_a_record_that_does_not_tell_nothing_is_taken_as_left_out(name: str, recorded: Any) -> None:
+    """A denied call is recorded without its parameters: it may have named anything, and every guardrail on it sees it."""
+    operation = catalog.get(name)
+    told = trail.convert(operation, recorded, "not authorized", PLACE)
+    assert policies.resources_in(operation, told, PLACE) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "arns"),
+    [
+        (
+            "acm:ImportCertificate",
+            {"CertificateArn": f"arn:aws:acm:{HERE}:certificate/1"},
+            {f"arn:aws:acm:{HERE}:certificate/1"},
+        ),
+        ("acm:ImportCertificate", {}, {f"arn:aws:acm:{HERE}:certificate/*"}),
+        (
+            "kinesis:RegisterStreamConsumer",
+            {"StreamARN": f"arn:aws:kinesis:{HERE}:stream/s", "ConsumerName": "c"},
+            {f"arn:aws:kinesis:{HERE}:stream/s"},
+        ),
+        (
+            "docdb-elastic:CopyClusterSnapshot",
+            {"snapshotArn": f"arn:aws:docdb-elastic:{HERE}:cluster-snapshot/1", "targetSnapshotName": "t"},
+            {f"arn:aws:docdb-elastic:{HERE}:cluster-snapshot/1"},
+        ),
+        ("ec2:CreateLaunchTemplateVersion", {"LaunchTemplateName": "n", "LaunchTemplateData": {}}, set()),
+    ],
+)
+def test_what_is_made_again_or_of_something_is_for_that(name: str, parameters: dict[str, Any], arns: set[str]) -> None:
+    """A certificate imported anew, a consumer of a stream, a copy of a snapshot; by a name that is no id it is not known."""
+    assert patterns(name, parameters) == arns
+
+
+def test_a_member_that_holds_an_arn_keeps_it() -> None:
+    """A bucket of tables is named by its ARN: what AWS asks for there is signed as it is."""
+    call = {"tableBucketARN": f"arn:aws:s3tables:{HERE}:bucket/prod"}
+    assert resources.normalised(catalog.get("s3tables:DeleteTableBucket"), call, PLACE) == call
+    with pytest.raises(BadParameters):
+        resources.normalised(
+            catalog.get("s3tables:DeleteTable"),
+            {"tableBucketARN": f"arn:aws:s3tables:{ELSEWHERE}:bucket/prod", "namespace": "n", "name": "t"},
+            PLACE,
+        )
+
+
+def test_a_copy_that_was_denied_is_read_as_it_was_given() -> None:
+    """CloudTrail records the header as it was sent, and boto3 encodes it again."""
+    recorded = {"bucketName": "b", "key": "k", "x-amz-copy-source": "src/a%20b%2Fc?versionId=v"}
+    told = trail.convert(catalog.get("s3:CopyObject"), recorded, "Access Denied", PLACE)
+    assert told.parameters["CopySource"] == "src/a b/c?versionId=v"
+
+
+def test_keys_are_made_in_the_region_of_the_replica_alone() -> None:
+    """A right that knows no resource is held down by what the call says."""
+    found = reach.rights(catalog.get("kms:ReplicateKey"), {"KeyId": "mrk-1", "ReplicaRegion": "eu-central-1"}, PLACE, None)
+    (made,) = [one for one in found if one.action == "kms:CreateKey"]
+    assert made.condition == {"StringLike": {"aws:RequestedRegion": ["eu-central-1"]}}

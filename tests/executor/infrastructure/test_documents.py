@@ -218,6 +218,7 @@ def test_boto3_iam_and_cloudtrail_each_have_their_own_name(operation: str, actio
         ("s3:DeleteObject", ["s3:DeleteObjectVersion"]),
         ("s3:DeleteObjects", ["s3:DeleteObjectVersion"]),
         ("s3:PutObjectAcl", ["s3:PutObjectVersionAcl"]),
+        ("s3:DeleteObjectAnnotation", ["s3:DeleteObjectVersionAnnotation"]),
         ("dynamodb:ExecuteStatement", ["dynamodb:PartiQLDelete", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"]),
         ("dynamodb:TransactWriteItems", ["dynamodb:DeleteItem", "dynamodb:UpdateItem"]),
         ("kms:ReEncrypt", ["kms:ReEncryptTo"]),
