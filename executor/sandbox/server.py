@@ -14,10 +14,12 @@ os.environ.setdefault("MOTO_ALLOW_NONEXISTENT_REGION", "false")
 # A thousand public images, which nobody here starts an instance from, take longer to make than all the rest.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
+import moto.core.responses
 import moto.kms.models
 import moto.kms.utils
 import moto.sqs.models
 from moto.core.base_backend import BackendDict
+from moto.core.utils import method_names_from_class
 from moto.kms.utils import AbstractPrivateKey
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -46,6 +48,11 @@ def _private_key(key_spec: str) -> AbstractPrivateKey:
 
 # moto draws an RSA key for a symmetric key too and never uses it: half of what the start costs. One is enough for all of them.
 moto.kms.models.generate_private_key = _private_key  # type: ignore[attr-defined]
+
+# moto lists the methods of a service's class at each request, with `inspect`.
+moto.core.responses.method_names_from_class = cache(method_names_from_class)  # type: ignore[attr-defined]
+# moto's applications hold nothing of AWS's state, only the routes of a service; these are worked out once in a process.
+_application = cache(create_backend_app)
 
 # Seconds between two looks whether it shall end: what every stop waits for, and each of hundreds of tests has one.
 _LOOKS_UP = 0.01
@@ -100,9 +107,9 @@ class LocalAws:
         table_ids.install()
         one_judge.install()
         self.keys = seed(self.facts, self.keys)
-        moto = DomainDispatcherApplication(create_backend_app)
+        moto = DomainDispatcherApplication(_application)
         for service in _WARM:
-            moto.app_instances[service] = create_backend_app(service)  # type: ignore[arg-type]
+            moto.app_instances[service] = _application(service)
         # Straight to a service's application where it is known: the dispatcher lists a directory for every request.
         self._recorder = Recorder(
             lambda service: moto.app_instances.get(service, moto), self._faults, self._settle_seconds, self.facts, self._log_every
