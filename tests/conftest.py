@@ -76,6 +76,7 @@ def pytest_configure_node(node) -> None:
 
 
 def pytest_unconfigure() -> None:
+    databases.hang_up()
     _running.close()
 
 

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +74,31 @@ class Cluster:
             connection.execute("SELECT pg_advisory_lock(hashtext(%s))", [self.template])
             yield bool(connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self.template]).fetchone())
 
-    @property
+    @cached_property
     def _owner(self) -> str:
         with psycopg.connect(self.owner_url) as connection:
             return connection.info.user
 
     def _administer(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        _administration(self.admin_url).execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+# A thousand tests make and drop a database each: to sign in for it would be a third of what it costs.
+_sessions: dict[str, psycopg.Connection[Any]] = {}
+
+
+def _administration(url: str) -> psycopg.Connection[Any]:
+    """This process's session as whoever makes databases, kept until `hang_up`."""
+    known = _sessions.get(url)
+    if known is None or known.closed:
+        known = _sessions[url] = psycopg.connect(url, autocommit=True)
+    return known
+
+
+def hang_up() -> None:
+    """Close the sessions that are kept."""
+    while _sessions:
+        _sessions.popitem()[1].close()
 
 
 @contextmanager
@@ -117,6 +135,7 @@ def cluster() -> Iterator[Cluster]:
         made = Cluster(found.admin_url, found.owner_url, passwords, uuid.uuid4().hex[:8])
         yield made
         made.drop(made.template)
+        hang_up()
 
 
 @contextmanager

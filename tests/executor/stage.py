@@ -82,22 +82,20 @@ class Stage:
                 inspect.freeze(revision, inspect.observe(revision))
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """As the owner of the tables, in a session of its own."""
-        with psycopg.connect(self.owner_url, autocommit=True) as connection:
+        """As the owner of the tables, in a session that nobody else has at the moment."""
+        with _session_of_owner(self.owner_url) as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
     def forge(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
         """As the owner of the tables with every trigger switched off: the worst that a database can be done to."""
-        with psycopg.connect(self.owner_url) as connection:
+        with _session_of_owner(self.owner_url) as connection, connection.transaction():
             tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-            for (table,) in tables:
-                connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            connection.execute("; ".join(f"ALTER TABLE {table} DISABLE TRIGGER USER" for (table,) in tables))
             for statement, values in statements:
                 connection.execute(statement, values)
             connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            for (table,) in tables:
-                connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+            connection.execute("; ".join(f"ALTER TABLE {table} ENABLE TRIGGER USER" for (table,) in tables))
 
     def lapse(self) -> None:
         """The leases of every lost worker run out, and every promise is due."""
@@ -366,6 +364,19 @@ def connect_to(url: str) -> None:
 
 
 _connections: dict[tuple[Any, ...], Any] = {}
+
+
+@contextmanager
+def _session_of_owner(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A session apart from Django's, kept for the next unless it was lost or something is left open in it."""
+    key = ("owner", url)
+    connection = _connections.pop(key, None) or psycopg.connect(url, autocommit=True)
+    try:
+        yield connection
+    finally:
+        lost = connection.closed or connection.info.transaction_status is not TransactionStatus.IDLE
+        if lost or _connections.setdefault(key, connection) is not connection:
+            connection.close()
 
 
 def _whose(given: Mapping[str, Any]) -> tuple[Any, ...]:
