@@ -74,7 +74,7 @@ class Recorder:
         self._moto = moto  # the WSGI application of a service
         self._state = threading.RLock()
         self._sessions = Sessions()
-        self._settling = Settling(settle_seconds)
+        self.settling = Settling(settle_seconds)
         self._records: deque[Record] = deque(maxlen=_KEPT_RECORDS)
         self._arrivals: deque[tuple[float, str, str]] = deque(maxlen=_KEPT_ARRIVALS)
         self._delivery = Delivery(self._state, faults)
@@ -195,9 +195,9 @@ class Recorder:
         if wrong:
             return refused(wrong, call.protocol, call.model.service_model, asked.request_id)
         passed, body = without_waiting(call, asked.request.body) if is_receive(call) else (call, asked.request.body)
-        response = self._settling.answer(call, caller)
+        response = self.settling.answer(call, caller)
         if response is None:
-            response = self._settling.begun(call, caller, self._ask_moto(asked, passed, environ, body))
+            response = self.settling.begun(call, caller, self._ask_moto(asked, passed, environ, body))
         if is_assume_role(call) and response.status == 200:
             inherited = caller.session.source_identity if caller.session else None
             response = with_source_identity(response, call.parameters.get("SourceIdentity") or inherited)

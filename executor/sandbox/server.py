@@ -121,6 +121,11 @@ class LocalAws:
         self._thread.start()
         return self
 
+    def settle_in(self, seconds: float) -> None:
+        """What AWS is done with later takes this long from now on."""
+        if self._recorder:
+            self._recorder.settling.seconds = seconds
+
     def stop(self) -> None:
         """Ends the server; long polls return at once."""
         if self._recorder:

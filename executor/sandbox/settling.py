@@ -24,13 +24,13 @@ class Settling:
     """The tables whose deletion is not over, for `seconds` after DeleteTable, and the backups that are not done."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._deleting: dict[Key, tuple[float, dict[str, Any]]] = {}
         self._making: dict[str, float] = {}
 
     def begun(self, call: Call, caller: Caller, response: HttpResponse) -> HttpResponse:
         """moto's answer to a successful call, with the status that AWS gives; what is not done yet is remembered."""
-        if self._seconds <= 0 or call.service != "dynamodb" or response.status != 200:
+        if self.seconds <= 0 or call.service != "dynamodb" or response.status != 200:
             return response
         if call.operation == "DeleteTable":
             return self._deleted(call, caller, response)
@@ -42,7 +42,7 @@ class Settling:
         found = json.loads(response.body)
         details = found.get("BackupDescription", found)["BackupDetails"]
         if call.operation == "CreateBackup":
-            self._making[details["BackupArn"]] = time.monotonic() + self._seconds
+            self._making[details["BackupArn"]] = time.monotonic() + self.seconds
         if time.monotonic() >= self._making.get(details["BackupArn"], 0.0):
             return response
         details["BackupStatus"] = "CREATING"
@@ -50,7 +50,7 @@ class Settling:
 
     def _deleted(self, call: Call, caller: Caller, response: HttpResponse) -> HttpResponse:
         description = json.loads(response.body)["TableDescription"] | {"TableStatus": "DELETING"}
-        self._deleting[_key(call, caller)] = (time.monotonic() + self._seconds, description)
+        self._deleting[_key(call, caller)] = (time.monotonic() + self.seconds, description)
         body = json.dumps({"TableDescription": description}).encode()
         return HttpResponse(response.status, response.headers, body)
 

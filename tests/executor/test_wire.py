@@ -84,6 +84,7 @@ def test_a_call_that_does_not_settle_in_time_is_unknown(stage: Stage, monkeypatc
     from executor import target
 
     monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
+    stage.aws.settle_in(3600)
     execution = stage.cast.approved()
     stage.execute()
     assert (fresh(execution).state, Attempt.objects.get().state, stage.alerts()) == ("unknown", "accepted", ["unknown"])
