@@ -163,7 +163,7 @@ class Wire:
         self._send(handler, *answer, cut=min(20, len(body)), last=not body)
 
     def _break(self, handler: BaseHTTPRequestHandler, kind: str, answer: Answered) -> None:
-        form = _Form(dict(handler.headers.items()))
+        form = _Form(dict(handler.headers.items()), self._operation.partition("/")[0])
         handler.close_connection = True
         match kind:
             case "close":
@@ -195,7 +195,8 @@ _ELSEWHERE = "<Arn>arn:aws:sts::999988887777:assumed-role/Other/x</Arn><UserId>A
 class _Form:
     """How the protocol of a request writes errors."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
+    def __init__(self, headers: Mapping[str, str], operation: str) -> None:
+        self._operation = operation
         headers = {name.lower(): value for name, value in headers.items()}
         json_spoken = bool(headers.get("x-amz-target")) or "json" in (headers.get("content-type") or "")
         self._json = json_spoken
@@ -217,7 +218,7 @@ class _Form:
             "refuse": (400, self.error("ValidationException", "no such thing")),
             "malformed": (200, b'{"TableDescription": {"Table' if self._json else b"<Answer><Result><Tab"),
             "nothing": (200, b""),
-            "yes": (200, b"{}" if self._json else b"<Response/>"),
+            "yes": (200, b"{}" if self._json else f"<{self._operation}Response/>".encode()),
             "stranger": (200, f"<{_WHO}Response><{_WHO}Result>{_ELSEWHERE}</{_WHO}Result></{_WHO}Response>".encode()),
         }[kind]
         return status, self.headers, body
