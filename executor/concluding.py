@@ -268,12 +268,12 @@ def _complete(attempt: Attempt, execution: Execution, made: list[str], patience:
 
 
 def _give_up_waiting(execution: Execution, claim: Claim, attempt: Attempt, trouble: str, patience: Patience) -> None:
-    """A call that AWS accepted and whose worker was lost: after as long as that worker would have waited it is unknown."""
+    """A call that AWS accepted and that nobody waits for any more: looked at again, and unknown once it has taken too long."""
     if execution.execution_state is not ExecutionState.RUNNING:
         _later(claim, attempt)
         return
     with audit.recorded() as trail:
-        end = (attempt.answered_at or attempt.sent_at) + timedelta(seconds=patience.bound)
+        end = (attempt.answered_at or attempt.sent_at) + timedelta(seconds=patience.to_the_end)
         if target.makes_a_backup(execution.revision.plan.steps[attempt.step]):
             # A large one takes hours; what it is for could not be made any more once the approval has run out.
             end = max(end, execution.valid_until)
@@ -281,7 +281,7 @@ def _give_up_waiting(execution: Execution, claim: Claim, attempt: Attempt, troub
             outcome = f"AWS accepted {attempt.operation}, but its end was not seen: {trouble}."
             endings.end(trail, claim, ExecutionState.UNKNOWN, outcome)
         else:
-            _let_go(claim, LOOK_AGAIN)
+            _later(claim, attempt)
 
 
 def _let_go(claim: Claim, after: timedelta) -> None:

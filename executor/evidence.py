@@ -6,6 +6,7 @@ the place, the target, the parameters and (where it is known) the request id are
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import timedelta
 from typing import Final
@@ -16,8 +17,10 @@ from django.utils import timezone
 
 from approvals import audit, statements
 from approvals.alerts import raise_alert
+from approvals.caller import from_identity
 from approvals.errors import BadAuthority
 from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Proof, Statement, TrailRecord
+from approvals.operations import catalog
 from approvals.states import AttemptState, StatementState
 from approvals.trail_event import Outcome, decides_nothing
 from executor import same_call
@@ -25,6 +28,8 @@ from executor.same_call import Likeness
 
 log = logging.getLogger(__name__)
 ACTOR: Final = "process:delivery"
+# What AWS's clock and ours may differ by.
+_CLOCKS: Final = timedelta(minutes=5)
 
 
 def prove(record_id: int) -> str:
@@ -51,8 +56,13 @@ def prove(record_id: int) -> str:
             if not contradicted(trail, attempt, record, actor=ACTOR):
                 _judged_otherwise(trail, attempt, record)
             return ""
-        # A session that was opened for one call and made another needs no grace: no attempt to come could account for it.
-        if not other and not _given_up(record):
+        by_service = from_identity(json.loads(record.raw).get("userIdentity") or {}).by_service
+        if by_service and (parent := _parent_of(record)) is not None:
+            _explained(record, parent)
+            return ""
+        # A session that was opened for one call and made another needs no grace: no attempt to come could account for it. What a
+        # service does in the caller's name may be recorded before the call that it does it for.
+        if (by_service or not other) and not _given_up(record):
             return "No attempt accounts for this record yet."
         _rogue(trail, record, other)
         return ""
@@ -125,6 +135,35 @@ def _attempt_of(record: TrailRecord) -> tuple[Attempt | None, str]:
     if compared and all(likeness is Likeness.OTHER for _, likeness, _ in compared):
         return None, "; ".join(words for _, _, words in compared)
     return None, ""
+
+
+def _parent_of(record: TrailRecord) -> Attempt | None:
+    """The call for which a service made this one in the caller's name: its session was given that right for it.
+
+    Nobody writes `invokedBy` but AWS, and AWS judges such calls by the session's policy. Source: IAM User Guide, forward access
+    sessions; design of a session's rights in `approvals.operations.reach`.
+    """
+    try:
+        execution_id = UUID(record.source_identity)
+    except ValueError:
+        return None
+    recorded = json.loads(record.raw).get("requestParameters")
+    actions = {one.facts.iam_action for one in catalog.all_of_event(record.event_source, record.event_name, recorded)}
+    made = Attempt.objects.select_related("execution__revision__request").filter(
+        execution_id=execution_id, rehearsal=False, sent_at__lte=record.event_time + _CLOCKS
+    )
+    for attempt in made.exclude(state=AttemptState.REJECTED):
+        request = attempt.execution.revision.request
+        if request.account_id == record.account and actions & same_call.rights_of(attempt):
+            return attempt
+    return None
+
+
+def _explained(record: TrailRecord, parent: Attempt) -> None:
+    """It is no proof, and nothing that nobody accounts for."""
+    why = f"AWS made this call for {parent.operation} of execution {parent.execution_id}, by a right that its session had for it."
+    TrailRecord.objects.filter(pk=record.pk).update(fate=TrailRecord.Fate.OBSERVED, why=why)
+    log.info("a service's call is accounted for", extra={"event": record.event_id, "execution": str(parent.execution_id)})
 
 
 def accounts_for(attempt: Attempt, record: TrailRecord) -> bool:

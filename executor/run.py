@@ -137,13 +137,10 @@ def _settled(cleared: Cleared, attempt: Attempt, step: Step, patience: Patience)
         with audit.recorded() as trail:
             endings.fall_short(trail, claim, attempt, str(error))
         return False
-    if trouble and target.makes_a_backup(step):
-        # It takes as long as it takes. The sweep looks on, and hands the rest to whoever is free once it is usable.
-        log.info("the backup is not usable yet: %s", trouble)
-        endings.move(claim, lease_until=timezone.now())
-        return False
     if trouble:
-        endings.end_alone(claim, ExecutionState.UNKNOWN, f"AWS accepted {step.operation}, but its end was not seen: {trouble}.")
+        # It takes as long as it takes. The sweep looks on, and hands the rest to whoever is free once it has settled.
+        log.info("not settled yet: %s", trouble)
+        endings.move(claim, lease_until=timezone.now())
         return False
     points.reached(Point.SEEN)
     return _settled_and_wanted(cleared, attempt, target.how_it_settled(step), made)

@@ -9,9 +9,9 @@ from typing import Any, Final
 from botocore.model import Shape
 
 from approvals import canonical, plan
-from approvals.errors import BadCanonicalForm, BadParameters, BadPlan
+from approvals.errors import BadCanonicalForm, BadParameters, BadPlan, UnknownOperation
 from approvals.models import Attempt, TrailRecord
-from approvals.operations import catalog, regions, resources, trail
+from approvals.operations import catalog, reach, regions, resources, trail
 from approvals.operations.catalog import Operation
 from approvals.operations.resources import Where
 from approvals.plan import Step
@@ -53,6 +53,15 @@ def compare(record: TrailRecord, attempt: Attempt) -> Compared:
         return Likeness.OTHER, f"{step.name} was signed"
     beside = additions.added(operation, attempt.client_token, rehearsal=attempt.rehearsal)
     return _parameters(record, raw, operation, Step(step.service, step.operation, {**step.parameters, **beside}), where)
+
+
+def rights_of(attempt: Attempt) -> frozenset[str]:
+    """The IAM actions that the session of an attempt's signed step was opened for; none where it cannot be read."""
+    try:
+        step, where = _signed(attempt)
+        return frozenset(one.action for one in reach.rights(catalog.get(step.name), step.parameters, where, None))
+    except (BadPlan, IndexError, UnknownOperation):
+        return frozenset()
 
 
 def _recorded_in(operation: Operation, attempt: Attempt) -> str:

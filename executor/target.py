@@ -37,11 +37,15 @@ NO_ANSWER: Final[Mapping[str, Any]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to wait for a call to settle, in seconds: between the first two looks, between any two, and in all."""
+    """How long to wait for a call to settle, in seconds: between the first two looks, between any two, and for a worker in all.
+
+    `to_the_end` is when it is given up as unknown: a database with a last snapshot, a stack or a cluster takes hours to go.
+    """
 
     first: float = 0.2
     longest: float = 5.0
     bound: float = 300.0
+    to_the_end: float = 6 * 3600.0
     # Describe is eventually consistent: what it says counts when it says it again after this long.
     again_after: float = 0.5
 

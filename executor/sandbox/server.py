@@ -126,6 +126,11 @@ class LocalAws:
         if self._recorder:
             self._recorder.settling.seconds = seconds
 
+    def settled(self) -> None:
+        """Whatever AWS is not done with yet, it is done with now."""
+        if self._recorder:
+            self._recorder.settling.end()
+
     def stop(self) -> None:
         """Ends the server; long polls return at once."""
         if self._recorder:

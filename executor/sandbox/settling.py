@@ -28,6 +28,11 @@ class Settling:
         self._deleting: dict[Key, tuple[float, dict[str, Any]]] = {}
         self._making: dict[str, float] = {}
 
+    def end(self) -> None:
+        """Everything is done."""
+        self._deleting.clear()
+        self._making.clear()
+
     def begun(self, call: Call, caller: Caller, response: HttpResponse) -> HttpResponse:
         """moto's answer to a successful call, with the status that AWS gives; what is not done yet is remembered."""
         if self.seconds <= 0 or call.service != "dynamodb" or response.status != 200:

@@ -20,6 +20,7 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
+from approvals.operations import catalog
 from executor.answers import THROTTLING, UNDER_WAY, Rejected, Unknown, named, of_error, passes
 
 PROXY = HTTPConnection("proxy")
@@ -302,3 +303,33 @@ def test_what_the_models_call_throttling_is_known_here() -> None:
     assert marked
     assert {code for code in marked if not passes(code)} == set()
     assert not THROTTLING & set(UNDER_WAY)
+
+
+# Written with 429, or named after throttling, and no matter of a moment: a quota, a day's wait, a device that signs in.
+LASTING = {
+    "ConcurrentResourcesLimitExceeded": "CloudFormation: quotas of generated templates",
+    "CustomMetadataLimitExceededException": "WorkDocs: a quota",
+    "LambdaThrottledException": "Cognito Sync: a function of the account's own was throttled, after it was asked",
+    "ResourceLimitExceededException": "a quota",
+    "ResourceQuotaExceededException": "a quota",
+    "ServiceQuotaExceededException": "a quota",
+    "ServiceUnavailableException": "Chatbot: says nothing of what it did",
+    "SlowDownException": "SSO OIDC: a device that asks too often while a person signs in",
+    "TooManyLabelsException": "WorkDocs: a quota",
+    "TooManyRequests": "EFS: wait a day between two changes of the throughput",
+    "TooManySubscriptionsException": "WorkDocs: a quota",
+    "VolumeModificationRateExceededException": "wait six hours between two changes of a volume",
+}
+
+
+def test_every_error_that_says_wait_is_waited_for() -> None:
+    """Of all errors in botocore's models those of too many calls are tried again, or stand in a list with the reason."""
+    found = set()
+    for service in catalog.services():
+        for shape in catalog.service_model(service).error_shapes:
+            said = shape.metadata.get("error", {})
+            code = said.get("code") or shape.name
+            if said.get("httpStatusCode") == 429 or "hrottl" in code or "SlowDown" in code:
+                found.add(code)
+    assert "ThrottlingException" in found
+    assert found - {code for code in found if passes(code)} == LASTING.keys()

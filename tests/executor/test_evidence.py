@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -137,6 +139,49 @@ def test_every_part_of_the_match_counts(stage: Stage, settings: Any, name: str, 
     put(stage, envelope(record))
     learn(stage)
     assert (Proof.objects.count(), stage.alerts()) == (0, ["rogue"])
+
+
+def by_a_service(stage: Stage, **changes: Any) -> None:
+    """A record that AWS writes when a service acts in the executor's name, for the call that was recorded last."""
+    record = copy.deepcopy(dict(stage.calls()[-1]))
+    record |= {"eventID": str(uuid4()), "requestID": str(uuid4()), "sourceIPAddress": "dynamodb.amazonaws.com"} | changes
+    record["userIdentity"]["invokedBy"] = "dynamodb.amazonaws.com"
+    record["requestParameters"] = {"tableName": "prod-replica"}
+    put(stage, envelope(record))
+
+
+def test_what_a_service_does_for_the_call_is_accounted_for(stage: Stage, settings: Any) -> None:
+    """AWS deletes a replica in the executor's name: one call is proven, the other is explained, and nobody is alarmed."""
+    settings.PROOF_GRACE = 0
+    stage.cast.approved()
+    stage.execute()
+    by_a_service(stage)
+    learn(stage)
+    assert (Proof.objects.count(), stage.alerts()) == (1, [])
+    (child,) = TrailRecord.objects.filter(fate=TrailRecord.Fate.OBSERVED)
+    assert "dynamodb:DeleteTable" in child.why
+
+
+@pytest.mark.parametrize(
+    ("changes", "table"),
+    [
+        ({"eventName": "UpdateTable"}, "prod-orders"),
+        ({}, "prod-nothing"),
+        ({"eventTime": "2020-01-01T00:00:00Z"}, "prod-orders"),
+    ],
+)
+def test_a_service_s_call_that_no_attempt_gave_the_right_to_is_an_alert(
+    stage: Stage, settings: Any, changes: dict[str, Any], table: str
+) -> None:
+    """Another action than the session's, a call that AWS refused, a time before it: after the grace time somebody looks."""
+    stage.cast.approved(TableName=table)
+    stage.execute()
+    by_a_service(stage, **changes)
+    learn(stage)
+    assert "rogue" not in stage.alerts()
+    settings.PROOF_GRACE = 0
+    learn(stage)
+    assert "rogue" in stage.alerts()
 
 
 def test_a_bypass_is_an_alert_and_no_proof(stage: Stage) -> None:

@@ -41,7 +41,7 @@ def impatient(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr(again, "delay", lambda tries: timedelta(minutes=2))
     monkeypatch.setattr(aws, "_AGAIN", aws._AGAIN.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"})))
-    monkeypatch.setattr(target, "PATIENCE", target.Patience(first=0.03, longest=0.1, bound=0.4, again_after=0.03))
+    monkeypatch.setattr(target, "PATIENCE", target.Patience(first=0.03, longest=0.1, bound=0.4, to_the_end=0.4, again_after=0.03))
 
 
 def broken(stage: Stage, operation: str, fault: str, *, after: str = "") -> Wire:

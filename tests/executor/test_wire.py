@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from approvals import canonical, plan
 from approvals.errors import BadCanonicalForm, BadParameters
 from approvals.models import Attempt
-from executor import answers, aws, tasks
+from executor import answers, aws, reconcile, tasks
 from executor.sandbox.world import DEMO
 from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.test_steps import CHANGE, DELETE, approved
 
 ARN = f"{DEMO.executor_role_arn}/countersign-step-1".replace(":iam:", ":sts:").replace(":role/", ":assumed-role/")
 
@@ -80,15 +81,35 @@ def test_secrets_are_in_no_text_of_a_session(stage: Stage) -> None:
 
 
 def test_a_call_that_does_not_settle_in_time_is_unknown(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWS said yes and the table is still being deleted when our patience ends: unknown, and an alert."""
+    """AWS said yes and the table is still being deleted hours later: unknown, and an alert."""
+    from executor import target
+
+    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, to_the_end=0.05, again_after=0.05))
+    stage.aws.settle_in(3600)
+    execution = stage.cast.approved()
+    stage.execute()
+    stage.lapse()
+    with stage.acting("execution"):
+        reconcile.sweep()
+    assert (fresh(execution).state, Attempt.objects.get().state, stage.alerts()) == ("unknown", "accepted", ["unknown"])
+    assert len(stage.calls()) == 1
+
+
+def test_a_call_that_takes_long_to_settle_is_waited_for_by_the_sweep(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than a worker waits: nobody calls it unknown, it takes its place on, and the plan goes on once it has settled."""
     from executor import target
 
     monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
     stage.aws.settle_in(3600)
-    execution = stage.cast.approved()
-    stage.execute()
-    assert (fresh(execution).state, Attempt.objects.get().state, stage.alerts()) == ("unknown", "accepted", ["unknown"])
-    assert len(stage.calls()) == 1
+    execution = approved(stage, DELETE, CHANGE)
+    for _ in range(3):
+        stage.execute()
+        stage.lapse()
+        found = fresh(execution)
+        assert (found.state, attempts(execution), stage.alerts()) == ("running", ["accepted"], [])
+    stage.aws.settled()
+    stage.sweep()
+    assert (fresh(execution).state, attempts(execution), stage.alerts()) == ("succeeded", ["succeeded"] * 2, [])
 
 
 def test_the_role_cannot_be_assumed_for_now(stage: Stage) -> None:
