@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from executor.aws import READER
+from executor.sandbox.world import DEMO
 
 # What the wire does to the chosen operation. The second word says whether AWS got the request before.
 FAULTS = (
@@ -189,6 +190,7 @@ class Wire:
 # AWS gives no two answers the same id.
 _ANSWERS = count(1)
 _WHO = "GetCallerIdentity"
+_NAMESAKE = f"<Arn>arn:aws:sts::{DEMO.account}:assumed-role/Other/x</Arn><UserId>A:x</UserId><Account>{DEMO.account}</Account>"
 _ELSEWHERE = "<Arn>arn:aws:sts::999988887777:assumed-role/Other/x</Arn><UserId>A:x</UserId><Account>999988887777</Account>"
 
 
@@ -219,6 +221,7 @@ class _Form:
             "malformed": (200, b'{"TableDescription": {"Table' if self._json else b"<Answer><Result><Tab"),
             "nothing": (200, b""),
             "yes": (200, b"{}" if self._json else f"<{self._operation}Response/>".encode()),
+            "namesake": (200, f"<{_WHO}Response><{_WHO}Result>{_NAMESAKE}</{_WHO}Result></{_WHO}Response>".encode()),
             "stranger": (200, f"<{_WHO}Response><{_WHO}Result>{_ELSEWHERE}</{_WHO}Result></{_WHO}Response>".encode()),
         }[kind]
         return status, self.headers, body

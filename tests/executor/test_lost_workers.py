@@ -297,6 +297,16 @@ def test_row_38_a_worker_frozen_in_a_rehearsal_makes_no_call_afterwards(stage: S
     must_hold(stage, execution, operation)
 
 
+def test_a_worker_frozen_after_sent_does_not_call_once_its_lease_is_over(stage: Stage) -> None:
+    """Nobody has given it up yet, and somebody may in this very moment: thawed, it makes no call."""
+    execution = stage.cast.approved()
+    with stage.frozen_at("sent") as thaw:
+        stage.lapse()
+        thaw()
+    assert (attempts(execution), stage.calls()) == (["rejected"], [])
+    assert "lost its claim" in Attempt.objects.get(execution=execution).error_message
+
+
 def test_a_worker_frozen_after_sent_does_not_call_when_it_was_given_up(stage: Stage) -> None:
     """It stood still between `sent` and the call until its lease ran out: thawed, it makes no call and says so."""
     execution = stage.cast.approved()

@@ -84,6 +84,21 @@ def test_a_worker_lost_between_the_claim_and_sent_leaves_unknown(stage: Stage) -
     assert audit.verify().holds
 
 
+def test_a_pause_before_the_claim_leaves_none(stage: Stage) -> None:
+    """It stood still right before its claim, and everything was paused: nothing is written outside, and later it goes on."""
+    execution = stage.cast.approved()
+    with stage.frozen_at("opened") as thaw:
+        stage.cast.paused()
+        thaw()
+    assert (attempts(execution), claims(stage), stage.calls()) == ([], [], [])
+    stage.cast.resuming("dana", "erin")
+    for _ in range(2):
+        stage.lapse()
+        stage.execute()
+    stage.sweep()
+    assert (fresh(execution).state, len(claims(stage)), len(stage.calls())) == ("succeeded", 1, 1)
+
+
 def test_a_worker_that_thaws_after_a_take_over_leaves_no_claim(stage: Stage) -> None:
     """It stood still before its claim, another carried the plan out: it finds its token gone and writes nothing outside."""
     execution = stage.cast.approved()

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from approvals.models import Attempt, AuditEntry, Execution
 from approvals.plan import Step
+from executor import backups
 from executor.sandbox.world import DEMO
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import approved
@@ -146,3 +147,29 @@ class TestABackupThatTakesLong:
         stage.sweep(4)
         assert ended(execution) == ("unknown", ["accepted"])
         assert stage.calls("DeleteTable") == []
+
+
+class _Told:
+    """What AWS says of a backup."""
+
+    def __init__(self, **source: str) -> None:
+        self._said = {"BackupDescription": {"BackupDetails": {"BackupStatus": "AVAILABLE"}, "SourceTableDetails": source}}
+
+    def read(self, service: str, operation: str, parameters: Any) -> dict[str, Any]:
+        return self._said
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ({"TableId": "one"}, ""),
+        ({}, ""),
+        ({"TableId": "another"}, "of another target of the same name: TableId was another, and is one"),
+    ],
+)
+def test_a_backup_protects_the_target_that_it_is_of(source: dict[str, str], why: str) -> None:
+    """A table that was made anew under the name has another id than the one that the backup holds."""
+    step = Step("dynamodb", "CreateBackup", {"TableName": "t", "BackupName": "b"})
+    answer = {"BackupDetails": {"BackupArn": "arn:aws:dynamodb:eu-west-1:111122223333:table/t/backup/1"}}
+    found = backups.why_no_use(_Told(**source), step, answer, {"TableId": "one"})
+    assert why in found if why else found == ""

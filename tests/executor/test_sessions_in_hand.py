@@ -195,10 +195,11 @@ class TestTooLarge:
 # --- another account, region or partition ---
 
 
-def test_a_session_that_aws_calls_another_is_not_used(stage: Stage) -> None:
-    """GetCallerIdentity names another session than was signed: nothing is sent, it has failed, and an administrator is told."""
+@pytest.mark.parametrize("fault", ["stranger before", "namesake before"])
+def test_a_session_that_aws_calls_another_is_not_used(stage: Stage, fault: str) -> None:
+    """GetCallerIdentity names a session of another account, or another one of ours: nothing is sent, and somebody is told."""
     execution = stage.cast.approved()
-    with Wire(stage.aws.endpoint_url, "GetCallerIdentity", "stranger before") as wire:
+    with Wire(stage.aws.endpoint_url, "GetCallerIdentity", fault) as wire:
         stage.endpoint = wire.url
         stage.execute()
         stage.endpoint = ""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
+from approvals import audit, authority, clearance, decisions
+from approvals.errors import NotYet
 from approvals.models import Attempt, Execution
-from executor import concluding, reconcile
+from executor import concluding, endings, limits, reconcile
+from executor.errors import Superseded
 from executor.target import Patience
 from tests.executor.stage import QUICK, Stage, fresh
 from tests.executor.test_evidence import learn
@@ -68,3 +73,29 @@ def test_backups_that_run_on_keep_no_unknown_call_from_its_turn(stage: Stage, mo
         if fresh(lost).state == "succeeded":
             return
     pytest.fail(f"never looked at: {fresh(lost).state}")
+
+
+def test_who_lost_the_claim_settles_nothing(stage: Stage) -> None:
+    """A worker that stood still while it looked writes nothing over what another found."""
+    execution = stage.cast.approved()
+    attempt = running(execution, 0)
+    Attempt.objects.filter(pk=attempt.pk).update(state="accepted", answered_at=timezone.now())
+    now = endings.claim_of(fresh(execution))
+    former = replace(now, token=now.token - 1)
+    with stage.acting("execution"):
+        with pytest.raises(Superseded), audit.recorded() as trail:
+            endings.settle(trail, former, attempt, how="a look")
+        with audit.recorded() as trail:
+            endings.settle(trail, now, attempt, how="a look")
+
+
+def test_who_breaks_the_glass_waits_for_no_place(stage: Stage, settings: Any) -> None:
+    """Not one call may be under way, and an emergency is carried out."""
+    settings.EXECUTIONS_PER_ACCOUNT = 0
+    execution = stage.cast.approved()
+    moment = timezone.now()
+    with stage.acting("execution"), transaction.atomic():
+        verified = clearance.verify(execution, authority.walk(settings.GENESIS), decisions.relying_party(), now=moment)
+        with pytest.raises(NotYet):
+            limits.must_have_a_place(execution, verified, moment)
+        limits.must_have_a_place(execution, replace(verified, broken_by=next(iter(verified.approved_by))), moment)
