@@ -213,6 +213,9 @@ class _Form:
         if kind == "blocked":
             # A gateway that says no in AWS's own words once AWS has said yes; it has no request id of AWS's.
             return 429, {"content-type": self.headers["content-type"]}, self.error(self.throttling, "egress: answer dropped")
+        if kind == "replay":
+            # A cache that tells an old answer again.
+            return 400, self.headers | {"x-amzn-requestid": "OLD"}, self.error(self.throttling, "Rate exceeded")
         status, body = {
             "500": (500, self.error("InternalServerError", "try again")),
             "503": (503, self.error("InternalServerError", "try again")),

@@ -230,3 +230,17 @@ def test_the_pages_say_when_and_for_which_attempt_somebody_comes_back(stage: Sta
     assert "Put off: attempt 2 of 8 follows" in titles
     execute_again(stage)
     assert page_of(request).put_off is None
+
+
+def test_an_answer_that_was_given_before_is_none(stage: Stage) -> None:
+    """Somebody who keeps AWS's answers may tell an old one after the call went through: it is not made a third time."""
+    execution = stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", "replay before") as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        assert (fresh(execution).state, attempts(execution)) == ("running", ["rejected"])
+        for _ in range(3):
+            stage.lapse()
+            stage.execute()
+        stage.endpoint = ""
+    assert (fresh(execution).state, attempts(execution), wire.received) == ("unknown", ["rejected", "unknown"], 2)

@@ -105,6 +105,8 @@ def test_a_call_that_takes_long_to_settle_is_waited_for_by_the_sweep(stage: Stag
     for _ in range(3):
         stage.execute()
         stage.lapse()
+        with stage.acting("execution"):
+            reconcile.sweep()
         found = fresh(execution)
         assert (found.state, attempts(execution), stage.alerts()) == ("running", ["accepted"], [])
     stage.aws.settled()
