@@ -8,7 +8,7 @@ loss.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -41,12 +41,15 @@ def covered(steps: Sequence[Step]) -> dict[int, tuple[int, ...]]:
 
     Between a backup and the loss stand only other backups, losses that are protected, and steps that are offered ready made in
     front of a later one: another call could give the target's name to something else. A backup protects from one loss: what comes
-    after it under the same name is not what was backed up.
+    after it under the same name is not what was backed up. One that the plan itself takes away again protects from none.
     """
     found: dict[int, tuple[int, ...]] = {}
     held: dict[int, Step] = {}
     for index, step in enumerate(steps):
         mine = protecting(step)
+        if mine is not None and _goes_again(steps, index, mine):
+            mine = None
+            held = {}
         if mine is not None and not mine.itself:
             held[index] = step
         elif is_loss(step.name, step.parameters):
@@ -124,6 +127,18 @@ def _protects(backup: Step, loss: Step) -> bool:
     return all(_is_name(one) and one == other for one, other in named) and not any(name in backup.parameters for name in left_out)
 
 
+def _goes_again(steps: Sequence[Step], at: int, made: Protects) -> bool:
+    """Whether a later step loses what this one's backup is called, by its name or at the end of an ARN."""
+    asked = (_searched(one, steps[at].parameters) for one in made.backup.parameters.values())
+    names = [one for one in asked if isinstance(one, str) and one]
+    for later in steps[at + 1 :]:
+        if later.name in made.losses or not is_loss(later.name, later.parameters):
+            continue
+        if any(text == name or text.endswith((f":{name}", f"/{name}")) for text in _texts(later.parameters) for name in names):
+            return True
+    return False
+
+
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and value != "" and not set(value) & {"*", "?"}
 
@@ -138,8 +153,23 @@ def _is_offered(step: Step, later: Sequence[Step]) -> bool:
 
 
 def _holds(when: str, parameters: Mapping[str, Any]) -> bool:
+    return not when or bool(_searched(when, parameters))
+
+
+def _searched(expression: str, parameters: Mapping[str, Any]) -> Any:
     try:
-        return not when or bool(jmespath.search(when, parameters))
+        return jmespath.search(expression, parameters)
     except JMESPathError:
         # A value of another type than the expression is for says nothing that could be relied on.
-        return False
+        return None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)

@@ -195,3 +195,24 @@ def test_no_plan_loses_more_often_than_it_takes_backups(steps):
         assert by
         assert all(at < loss for at in by)
     assert sum(protection.is_loss(one.name, one.parameters) for one in steps) == len(protection.covered(steps))
+
+
+BEFORE = Step("rds", "CreateDBSnapshot", {"DBInstanceIdentifier": "d", "DBSnapshotIdentifier": "s"})
+GONE = Step("rds", "DeleteDBInstance", {"DBInstanceIdentifier": "d", "SkipFinalSnapshot": True})
+LAST = Step("rds", "DeleteDBInstance", {"DBInstanceIdentifier": "d", "FinalDBSnapshotIdentifier": "s"})
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        Step("rds", "DeleteDBSnapshot", {"DBSnapshotIdentifier": "s"}),
+        Step("backup", "DeleteRecoveryPoint", {"BackupVaultName": "v", "RecoveryPointArn": "arn:aws:rds:eu-west-1:1:snapshot:s"}),
+    ],
+)
+def test_a_backup_that_the_plan_takes_away_again_protects_from_nothing(away: Step) -> None:
+    """A snapshot before the loss, or the last one, that a later step deletes: the plan cannot be undone, and lacks one."""
+    assert protection.losses([BEFORE, GONE]) == protection.losses([LAST]) == ()
+    assert protection.lacking([BEFORE, GONE, away])[:1] == (1,)
+    assert protection.lacking([LAST, away])[:1] == (0,)
+    other = Step("rds", "DeleteDBSnapshot", {"DBSnapshotIdentifier": "older"})
+    assert protection.lacking([BEFORE, GONE, other]) == ()
