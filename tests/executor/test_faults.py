@@ -11,7 +11,7 @@ from botocore.config import Config
 
 from approvals.models import Attempt, Execution
 from approvals.plan import Step
-from executor import again, aws, target
+from executor import again, aws, reconcile, target
 from executor.sandbox.world import DEMO
 from tests.cast import Cast, seal
 from tests.executor.proxy import FAULTS, PASSING, REJECTED, WITHOUT_EFFECT, Wire
@@ -44,8 +44,11 @@ def impatient(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "PATIENCE", target.Patience(first=0.03, longest=0.1, bound=0.4, to_the_end=0.4, again_after=0.03))
 
 
-def broken(stage: Stage, operation: str, fault: str, *, after: str = "") -> Wire:
-    """A worker that comes back three times while the wire breaks every request of the operation (that comes `after` another)."""
+def broken(stage: Stage, operation: str, fault: str, *, after: str = "", swept: bool = False) -> Wire:
+    """A worker that comes back while the wire breaks every request of the operation (that comes `after` another).
+
+    `swept`: the sweep comes after it each time.
+    """
     with pytest.MonkeyPatch.context() as patch, Wire(stage.aws.endpoint_url, operation, fault, after=after) as wire:
         if fault.startswith("hang"):
             config = "_ONCE" if operation in CALLS else "_AGAIN"
@@ -54,6 +57,9 @@ def broken(stage: Stage, operation: str, fault: str, *, after: str = "") -> Wire
         for _ in range(ROUNDS):
             stage.execute()
             stage.lapse()
+            if swept:
+                with stage.acting("execution"):
+                    reconcile.sweep()
         stage.endpoint = ""
     return wire
 
@@ -204,9 +210,9 @@ class TestOtherProtocols:
 
     @pytest.mark.parametrize("fault", FEW)
     def test_looks_at_a_target(self, stage: Stage, fault: str) -> None:
-        """AWS said yes and then cannot be asked: accepted, its end unknown, and the second step is never sent."""
+        """AWS said yes and then cannot be asked for as long as we wait: its end is unknown, and the second step is never sent."""
         execution = approved(stage, TERMINATE, DELETE)
-        wire = broken(stage, "DescribeInstances", fault, after="TerminateInstances")
+        wire = broken(stage, "DescribeInstances", fault, after="TerminateInstances", swept=True)
         assert wire.received >= 1
         assert (fresh(execution).state, self._calls(execution, 0)) == ("unknown", ["accepted"])
         assert (wire.seen["TerminateInstances"], wire.seen["DeleteTable"]) == (1, 0)
