@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -75,10 +76,14 @@ def by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> N
             return
     made: list[str] = []
     try:
-        trouble = _look(execution, attempt, partial(_complete, attempt, execution, made, patience))
-    except WillNotSettle as error:
-        with audit.recorded() as trail:
-            endings.fall_short(trail, claim, attempt, str(error))
+        trouble = _seen(execution, attempt, partial(_complete, attempt, execution, made, patience))
+    except CountersignError as error:
+        if isinstance(error, WillNotSettle) and target.makes_a_backup(execution.revision.plan.steps[attempt.step]):
+            with audit.recorded() as trail:
+                endings.fall_short(trail, claim, attempt, str(error))
+            return
+        # What AWS says will never settle, or cannot be asked about, is waited for no longer than a worker would have.
+        _give_up_waiting(execution, claim, attempt, str(error), replace(patience, to_the_end=patience.bound))
         return
     if trouble:
         log.info("not settled yet: %s", trouble)
@@ -245,17 +250,22 @@ def _refused(execution: Execution, claim: Claim, attempt: Attempt, record: Trail
 def _look(execution: Execution, attempt: Attempt, how: Callable[[aws.Reads, Step], str]) -> str:
     """Look at the step's target by a session that may only read; "" or why that does not settle it."""
     try:
-        plan = execution.revision.plan
-        step = plan.steps[attempt.step]
-        account = authority.walk(settings.GENESIS).accounts[plan.account]
-        policy = target.reading_policy(step, target.where(plan), backups.stored(attempt.answer))
-        return how(aws.reading(account, policy, region=plan.region), step)
+        return _seen(execution, attempt, how)
     except WillNotSettle as error:
-        if target.makes_a_backup(step):
+        if target.makes_a_backup(execution.revision.plan.steps[attempt.step]):
             raise
         return str(error)
     except CountersignError as error:
         return str(error)
+
+
+def _seen(execution: Execution, attempt: Attempt, how: Callable[[aws.Reads, Step], str]) -> str:
+    """The same, where it matters why nothing is seen. Raises WillNotSettle, and what else a CountersignError is."""
+    plan = execution.revision.plan
+    step = plan.steps[attempt.step]
+    account = authority.walk(settings.GENESIS).accounts[plan.account]
+    policy = target.reading_policy(step, target.where(plan), backups.stored(attempt.answer))
+    return how(aws.reading(account, policy, region=plan.region), step)
 
 
 def _complete(attempt: Attempt, execution: Execution, made: list[str], patience: Patience, session: aws.Reads, step: Step) -> str:

@@ -20,7 +20,6 @@ from approvals.alerts import raise_alert
 from approvals.caller import from_identity
 from approvals.errors import BadAuthority
 from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Proof, Statement, TrailRecord
-from approvals.operations import catalog
 from approvals.states import AttemptState, StatementState
 from approvals.trail_event import Outcome, decides_nothing
 from executor import same_call
@@ -30,6 +29,8 @@ log = logging.getLogger(__name__)
 ACTOR: Final = "process:delivery"
 # What AWS's clock and ours may differ by.
 _CLOCKS: Final = timedelta(minutes=5)
+# How long a service goes on in the name of a session, which itself lasts a quarter of an hour.
+_GOES_ON: Final = timedelta(hours=6)
 
 
 def prove(record_id: int) -> str:
@@ -138,23 +139,24 @@ def _attempt_of(record: TrailRecord) -> tuple[Attempt | None, str]:
 
 
 def _parent_of(record: TrailRecord) -> Attempt | None:
-    """The call for which a service made this one in the caller's name: its session was given that right for it.
+    """The call for which a service made this one in the caller's name: its session was given that right besides, on that thing.
 
-    Nobody writes `invokedBy` but AWS, and AWS judges such calls by the session's policy. Source: IAM User Guide, forward access
-    sessions; design of a session's rights in `approvals.operations.reach`.
+    Nobody writes `invokedBy` but AWS. What the session's policy would not have allowed was made by another session, though it may
+    bear the same id. Source: IAM User Guide, forward access sessions.
     """
     try:
         execution_id = UUID(record.source_identity)
     except ValueError:
         return None
-    recorded = json.loads(record.raw).get("requestParameters")
-    actions = {one.facts.iam_action for one in catalog.all_of_event(record.event_source, record.event_name, recorded)}
     made = Attempt.objects.select_related("execution__revision__request").filter(
-        execution_id=execution_id, rehearsal=False, sent_at__lte=record.event_time + _CLOCKS
+        execution_id=execution_id,
+        rehearsal=False,
+        sent_at__lte=record.event_time + _CLOCKS,
+        sent_at__gt=record.event_time - _GOES_ON,
     )
-    for attempt in made.exclude(state=AttemptState.REJECTED):
+    for attempt in made.exclude(state__in=[AttemptState.SENT, AttemptState.REJECTED]):
         request = attempt.execution.revision.request
-        if request.account_id == record.account and actions & same_call.rights_of(attempt):
+        if request.account_id == record.account and same_call.gave_the_right(attempt, record):
             return attempt
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from botocore.model import Shape
@@ -55,13 +56,27 @@ def compare(record: TrailRecord, attempt: Attempt) -> Compared:
     return _parameters(record, raw, operation, Step(step.service, step.operation, {**step.parameters, **beside}), where)
 
 
-def rights_of(attempt: Attempt) -> frozenset[str]:
-    """The IAM actions that the session of an attempt's signed step was opened for; none where it cannot be read."""
+def gave_the_right(attempt: Attempt, record: TrailRecord) -> bool:
+    """Whether the session of an attempt's signed step had the right to the recorded call besides the step itself.
+
+    On everything that it touched: what the record does not name plainly no right is known to cover, and one to all of a kind
+    explains nothing.
+    """
+    raw = json.loads(record.raw)
     try:
         step, where = _signed(attempt)
-        return frozenset(one.action for one in reach.rights(catalog.get(step.name), step.parameters, where, None))
+        _, *besides = reach.rights(catalog.get(step.name), step.parameters, where, None)
     except (BadPlan, IndexError, UnknownOperation):
-        return frozenset()
+        return False
+    place = Where(record.account, record.region, where.partition)
+    for operation in catalog.all_of_event(record.event_source, record.event_name, raw.get("requestParameters")):
+        found = trail.convert(operation, raw.get("requestParameters"), raw.get("errorMessage") or "", place)
+        touched = resources.arns(operation, found.parameters, place)
+        arns = [arn for one in besides if one.action == operation.facts.iam_action for arn in one.arns]
+        given = [arn for arn in arns if not arn.endswith((":*", "/*"))]
+        if touched and all(any(fnmatchcase(arn, pattern) for pattern in given) for arn in touched):
+            return True
+    return False
 
 
 def _recorded_in(operation: Operation, attempt: Attempt) -> str:

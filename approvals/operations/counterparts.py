@@ -55,11 +55,13 @@ def about(expression: str, parameters: Mapping[str, Any]) -> str:
 
 
 def given(text: str, parameters: Mapping[str, Any]) -> str:
-    """A text in which `{call.Member}` is what the call says; what is no text is nothing."""
+    """A text in which `{call.Member}` is what the call says; what is no text, or could be a pattern, is nothing."""
 
     def said(found: re.Match[str]) -> str:
         value = searched(found[2], parameters)
-        return value.replace("{", "{{").replace("}", "}}") if isinstance(value, str) else ""
+        if not isinstance(value, str) or set(value) & {"*", "?", "$"}:
+            return ""
+        return value.replace("{", "{{").replace("}", "}}")
 
     return _SAID.sub(said, text)
 

@@ -27,6 +27,8 @@ _MAKES: Final = re.compile(
     r"|Start(?=\w+Job$))(?=[A-Z])"
 )
 _CHANGES: Final = ("Modify", "Update")
+# What is made of something and is of its kind: `CreateDBInstanceReadReplica`, `RestoreDBInstanceFromS3`.
+_SAME_KIND: Final = re.compile(r"(?:readreplica|from|topointintime|using|v\d)")
 _BARE: Final = ("Id", "Name", "id", "name", "Identifier", "identifier")
 
 
@@ -84,8 +86,9 @@ def made_by(service: str, model: OperationModel) -> tuple[str, ...]:
         return ()
     naming = [name for name in call.needed if (_is_id(name) or _is_name(name)) and _named(call.members[name])]
     named = [name for name in naming if _stem(name) in ("", call.made, f"target{call.made}", f"new{call.made}")]
-    # `CreateDBInstanceReadReplica(DBInstanceIdentifier)`, `RestoreDBInstanceFromS3(DBInstanceIdentifier)`
-    return tuple(named or [name for name in naming if call.made.startswith(_stem(name))][:1])
+    # `CreateClusterSnapshot(SnapshotIdentifier)`
+    named = named or [name for name in naming if call.made.endswith(_stem(name))][:1]
+    return tuple(named or [name for name in naming if _SAME_KIND.match(call.made.removeprefix(_stem(name)) or "-")][:1])
 
 
 def _call_of(iam_action: str, model: OperationModel) -> _Call:

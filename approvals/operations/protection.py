@@ -8,7 +8,7 @@ loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -47,14 +47,12 @@ def covered(steps: Sequence[Step]) -> dict[int, tuple[int, ...]]:
     held: dict[int, Step] = {}
     for index, step in enumerate(steps):
         mine = protecting(step)
-        if mine is not None and _goes_again(steps, index, mine):
-            mine = None
-            held = {}
+        goes = mine is not None and _goes_again(steps, index, mine)
         if mine is not None and not mine.itself:
-            held[index] = step
+            held |= {} if goes else {index: step}
         elif is_loss(step.name, step.parameters):
             by = tuple(at for at, one in held.items() if _protects(one, step))
-            found |= {index: (*by, index)} if mine is not None else {index: by} if by else {}
+            found |= {index: (*by, index)} if mine is not None and not goes else {index: by} if by else {}
             held = {at: one for at, one in held.items() if at not in by} if index in found else {}
         elif not _is_offered(step, steps[index + 1 :]):
             held = {}
@@ -128,15 +126,28 @@ def _protects(backup: Step, loss: Step) -> bool:
 
 
 def _goes_again(steps: Sequence[Step], at: int, made: Protects) -> bool:
-    """Whether a later step loses what this one's backup is called, by its name or at the end of an ARN."""
-    asked = (_searched(one, steps[at].parameters) for one in made.backup.parameters.values())
-    names = [one for one in asked if isinstance(one, str) and one]
-    for later in steps[at + 1 :]:
-        if later.name in made.losses or not is_loss(later.name, later.parameters):
-            continue
-        if any(text == name or text.endswith((f":{name}", f"/{name}")) for text in _texts(later.parameters) for name in names):
-            return True
-    return False
+    """Whether a later step loses what this one's backup is called, by its name or at the end of an ARN.
+
+    One that is called as its target is (recovery to a point in time) goes by the operation that made it alone.
+    """
+    backup = steps[at]
+    asked = (_searched(one, backup.parameters) for one in made.backup.parameters.values())
+    # RDS and its like keep names in small letters, whatever they were given in.
+    names = {one.casefold() for one in asked if isinstance(one, str) and one}
+    targets = {ours for target in made.losses.values() for ours, theirs in target.items() if theirs is not None}
+    own = {text.casefold() for ours in targets for text in _texts(backup.parameters.get(ours))}
+    return any(
+        is_loss(later.name, later.parameters)
+        and later.name not in made.losses
+        and any(_is_called(text, names if later.name == backup.name else names - own) for text in _texts(later.parameters))
+        for later in steps[at + 1 :]
+        if later.service in (backup.service, "backup")
+    )
+
+
+def _is_called(text: str, names: Collection[str]) -> bool:
+    said = text.casefold()
+    return any(said == name or said.endswith((f":{name}", f"/{name}")) for name in names)
 
 
 def _is_name(value: Any) -> bool:

@@ -114,6 +114,24 @@ def test_a_call_that_takes_long_to_settle_is_waited_for_by_the_sweep(stage: Stag
     assert (fresh(execution).state, attempts(execution), stage.alerts()) == ("succeeded", ["succeeded"] * 2, [])
 
 
+def test_what_aws_says_will_never_settle_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack whose deletion failed: after as long as a worker waits it is unknown, with an alert, and not after hours."""
+    from executor import target
+    from executor.errors import WillNotSettle
+
+    def never(*_: Any) -> bool:
+        raise WillNotSettle("AWS says that it failed.")
+
+    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0, again_after=0.05))
+    monkeypatch.setattr(target, "_is_complete", never)
+    execution = stage.cast.approved()
+    stage.execute()
+    stage.lapse()
+    with stage.acting("execution"):
+        reconcile.sweep()
+    assert (fresh(execution).state, stage.alerts()) == ("unknown", ["unknown"])
+
+
 def test_the_role_cannot_be_assumed_for_now(stage: Stage) -> None:
     """STS does not answer: the target cannot be read, so nothing is claimed, until it answers."""
     execution = stage.cast.approved()

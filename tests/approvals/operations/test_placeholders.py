@@ -274,6 +274,13 @@ def test_tags_are_given_to_what_the_call_names_and_with_ec2_to_what_it_makes() -
     replica = {**call, "SourceDBInstanceIdentifier": "prod", "DBParameterGroupName": "g", "Tags": [{"Key": "a", "Value": "b"}]}
     of_a_replica = rights("rds:CreateDBInstanceReadReplica", replica)
     assert of_a_replica["rds:AddTagsToResource"] == (f"arn:aws:rds:{HERE}:db:d",)
+    snapshot = {"ClusterIdentifier": "prod", "SnapshotIdentifier": "snap", "Tags": [{"Key": "a", "Value": "b"}]}
+    assert rights("redshift:CreateClusterSnapshot", snapshot)["redshift:CreateTags"] == (
+        f"arn:aws:redshift:{HERE}:snapshot:prod/snap",
+    )
+    assert "neptune-graph:TagResource" not in rights(
+        "neptune-graph:CreateGraphSnapshot", {"graphIdentifier": "g-1", "snapshotName": "s", "tags": {"a": "b"}}
+    )
     assert "batch:TagResource" not in rights("batch:SubmitJob", {"jobName": "j", "jobQueue": "q", "tags": {"a": "b"}})
     launched = reach.rights(
         catalog.get("ec2:RunInstances"),
@@ -434,3 +441,9 @@ def test_keys_are_made_in_the_region_of_the_replica_alone() -> None:
     found = reach.rights(catalog.get("kms:ReplicateKey"), {"KeyId": "mrk-1", "ReplicaRegion": "eu-central-1"}, PLACE, None)
     (made,) = [one for one in found if one.action == "kms:CreateKey"]
     assert made.condition == {"StringLike": {"aws:RequestedRegion": ["eu-central-1"]}}
+    (wild,) = [
+        one
+        for one in reach.rights(catalog.get("kms:ReplicateKey"), {"KeyId": "mrk-1", "ReplicaRegion": "us-*"}, PLACE, None)
+        if one.action == "kms:CreateKey"
+    ]
+    assert wild.condition == {"StringLike": {"aws:RequestedRegion": [""]}}

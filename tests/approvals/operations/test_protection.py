@@ -206,6 +206,7 @@ LAST = Step("rds", "DeleteDBInstance", {"DBInstanceIdentifier": "d", "FinalDBSna
     "away",
     [
         Step("rds", "DeleteDBSnapshot", {"DBSnapshotIdentifier": "s"}),
+        Step("rds", "DeleteDBSnapshot", {"DBSnapshotIdentifier": "S"}),
         Step("backup", "DeleteRecoveryPoint", {"BackupVaultName": "v", "RecoveryPointArn": "arn:aws:rds:eu-west-1:1:snapshot:s"}),
     ],
 )
@@ -216,3 +217,24 @@ def test_a_backup_that_the_plan_takes_away_again_protects_from_nothing(away: Ste
     assert protection.lacking([LAST, away])[:1] == (0,)
     other = Step("rds", "DeleteDBSnapshot", {"DBSnapshotIdentifier": "older"})
     assert protection.lacking([BEFORE, GONE, other]) == ()
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        Step("logs", "DeleteLogGroup", {"logGroupName": "/app/prod-orders"}),
+        Step("dynamodb", "DeleteItem", {"TableName": "prod-orders", "Key": {}}),
+        Step("elasticache", "DeleteSnapshot", {"SnapshotName": "before"}),
+    ],
+)
+def test_what_is_only_called_alike_takes_no_backup_away(later: Step) -> None:
+    """A name of another service, or the target's own: the recovery and the snapshot are there as before."""
+    assert 1 not in protection.lacking([point_in_time(), DELETE, later])
+    assert 1 not in protection.lacking([SNAPSHOT, INSTANCE, later])
+    assert 1 in protection.lacking([point_in_time(), DELETE, OFF])
+
+
+def test_a_backup_that_goes_again_takes_no_other_with_it() -> None:
+    """Of two snapshots the second one's is deleted: the first still protects."""
+    other = step("rds:CreateDBSnapshot", DBInstanceIdentifier="db-9", DBSnapshotIdentifier="gone")
+    assert protection.lacking([SNAPSHOT, other, INSTANCE, step("rds:DeleteDBSnapshot", DBSnapshotIdentifier="gone")]) == ()
