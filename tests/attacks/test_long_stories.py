@@ -54,10 +54,10 @@ def test_the_page_shows_the_end_after_a_long_outage(stage: Stage, monkeypatch: p
 def test_the_page_shows_the_end_after_a_long_wait(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that AWS accepted takes two hours (a backup does) and is looked at every twenty seconds by sweeps: how it went on
     and ended still stands in the timeline."""
-    execution, patient = stage.cast.approved(), replace(QUICK, bound=1_000_000.0)
+    execution, patient = stage.cast.approved(), replace(QUICK, to_the_end=1_000_000.0)
     stage.killed_at("answered")
     with monkeypatch.context() as patch, stage.acting("execution"):
-        patch.setattr(concluding, "_look", lambda *_: "it is still being made")
+        patch.setattr(concluding, "_seen", lambda *_: "it is still being made")
         for _ in range(LOOKS):
             Execution.objects.filter(pk=execution.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
             reconcile.sweep(patience=patient)

@@ -54,7 +54,7 @@ def test_backups_that_run_on_keep_no_unknown_call_from_its_turn(stage: Stage, mo
     # A hundredth of the real times: a round of a minute, a look of 40 s without an answer, looked at again after 20 s.
     monkeypatch.setattr(reconcile, "ROUND", 0.6)
     monkeypatch.setattr(concluding, "LOOK_AGAIN", timedelta(seconds=0.2))
-    really = concluding._look
+    really = concluding._seen
 
     def slowly(execution: Execution, attempt: Attempt, how: Any) -> Any:
         if execution.pk == lost.pk:
@@ -62,7 +62,7 @@ def test_backups_that_run_on_keep_no_unknown_call_from_its_turn(stage: Stage, mo
         time.sleep(0.4)
         return "AWS gave no answer that could be used"
 
-    monkeypatch.setattr(concluding, "_look", slowly)
+    monkeypatch.setattr(concluding, "_seen", slowly)
     for name in ("prod-one", "prod-two", "prod-three"):
         one = running(stage.cast.approved(TableName=name), 0)
         Attempt.objects.filter(pk=one.pk).update(state="accepted", answered_at=timezone.now())
