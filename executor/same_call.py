@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from botocore.model import Shape
@@ -74,7 +73,7 @@ def gave_the_right(attempt: Attempt, record: TrailRecord) -> bool:
         touched = resources.arns(operation, found.parameters, place)
         arns = [arn for one in besides if one.action == operation.facts.iam_action for arn in one.arns]
         given = [arn for arn in arns if not arn.endswith((":*", "/*"))]
-        if touched and all(any(fnmatchcase(arn, pattern) for pattern in given) for arn in touched):
+        if touched and all(any(reach.covers(pattern, arn) for pattern in given) for arn in touched):
             return True
     return False
 

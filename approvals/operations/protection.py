@@ -12,10 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-
-from approvals.operations import catalog, ready
+from approvals.operations import catalog, counterparts, ready
 from approvals.operations.facts import Protects, rows
 from approvals.operations.ready import Offered
 from approvals.plan import Step
@@ -131,7 +128,7 @@ def _goes_again(steps: Sequence[Step], at: int, made: Protects) -> bool:
     One that is called as its target is (recovery to a point in time) goes by the operation that made it alone.
     """
     backup = steps[at]
-    asked = (_searched(one, backup.parameters) for one in made.backup.parameters.values())
+    asked = (counterparts.searched(one, backup.parameters) for one in made.backup.parameters.values())
     # RDS and its like keep names in small letters, whatever they were given in.
     names = {one.casefold() for one in asked if isinstance(one, str) and one}
     targets = {ours for target in made.losses.values() for ours, theirs in target.items() if theirs is not None}
@@ -164,15 +161,8 @@ def _is_offered(step: Step, later: Sequence[Step]) -> bool:
 
 
 def _holds(when: str, parameters: Mapping[str, Any]) -> bool:
-    return not when or bool(_searched(when, parameters))
-
-
-def _searched(expression: str, parameters: Mapping[str, Any]) -> Any:
-    try:
-        return jmespath.search(expression, parameters)
-    except JMESPathError:
-        # A value of another type than the expression is for says nothing that could be relied on.
-        return None
+    # A value of another type than the expression is for says nothing that could be relied on.
+    return not when or bool(counterparts.searched(when, parameters))
 
 
 def _texts(value: Any) -> Iterator[str]:

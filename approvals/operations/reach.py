@@ -169,7 +169,7 @@ def acts_on(operation: Operation, parameters: dict[str, Any], where: Where, stat
     if not inside.makes(operation):
         whole = [*resources.named_whole(operation, parameters, where)]
         # What the call names whole is all that it names of that kind.
-        said = tuple(one for one in said if one in whole or not any(_stands_for(one, arn) for arn in whole))
+        said = tuple(one for one in said if one in whole or not ("*" in one and any(covers(one, arn) for arn in whole)))
     found = inside.named(operation, parameters, where, said)
     elsewhere = _of_another_place(operation, parameters, where)
     return _sharpened(
@@ -177,8 +177,9 @@ def acts_on(operation: Operation, parameters: dict[str, Any], where: Where, stat
     )
 
 
-def _stands_for(pattern: str, arn: str) -> bool:
-    return "*" in pattern and _pattern(pattern).fullmatch(arn) is not None
+def covers(pattern: str, arn: str) -> bool:
+    """Whether an ARN is one that a pattern of a session's policy (`*`, `?`) allows."""
+    return _pattern(pattern).fullmatch(arn) is not None
 
 
 def _of_another_place(operation: Operation, parameters: dict[str, Any], where: Where) -> frozenset[str]:
@@ -249,7 +250,7 @@ def _unnamed(texts: Sequence[str], where: Where) -> frozenset[str]:
 
 
 def _sharpened(patterns: Sequence[str], unnamed: frozenset[str], told: Sequence[str]) -> tuple[str, ...]:
-    fits = {pattern: [arn for arn in told if _pattern(pattern).fullmatch(arn)] for pattern in patterns}
+    fits = {pattern: [arn for arn in told if covers(pattern, arn)] for pattern in patterns}
     silent = not any(fits.values())
     found: list[str] = []
     for pattern in patterns:
