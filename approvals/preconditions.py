@@ -27,6 +27,7 @@ _CODE: Final = re.compile(r"AWS says ([^\s:]+)")
 _NO_SUCH: Final = re.compile(r"NotFound|NoSuch|DoesNotExist|NonExistent|NotExist|^404$")
 # Inside a group that a call changes, AWS counts and reports too: that is no change of what was decided on.
 _COUNTED: Final = re.compile(r"(Status|State|ItemCount|SizeBytes|SizeInBytes|Progress|Backfilling|Last(Modified|Update)\w*)$")
+# Nothing: of what identifies a target everything counts.
 _NONE: Final = re.compile(r"(?!)")
 # Of what identifies a target: what tells it from another for ever, and not what it holds (lists, settings, versions).
 _TELLS_APART: Final = re.compile(
@@ -497,16 +498,7 @@ def _only_of(named: frozenset[str], old: Any, new: Any) -> bool:
     """Whether all that came to a list and went from it is what earlier steps named."""
     if not (isinstance(old, list) and isinstance(new, list)):
         return False
-    return all(_words_in(one) & named for one in [*old, *new] if one not in old or one not in new)
-
-
-def _words_in(value: Any) -> frozenset[str]:
-    """Every text in a value, however deep."""
-    if isinstance(value, dict):
-        return _words_in([*value.values()])
-    if isinstance(value, list):
-        return frozenset().union(*map(_words_in, value))
-    return frozenset([value] if isinstance(value, str) else [])
+    return all(named.intersection(counterparts.texts(one)) for one in [*old, *new] if one not in old or one not in new)
 
 
 def _newer(was: Fact, now: Fact) -> Iterator[Difference]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import jmespath
@@ -42,6 +42,15 @@ def searched(expression: str, state: Any) -> Any:
         return jmespath.search(expression, state)
     except JMESPathError:
         return None
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(inner)
 
 
 def about(expression: str, parameters: Mapping[str, Any]) -> str:

@@ -54,6 +54,11 @@ class _Call:
     def noun(self) -> str:
         return self.made or _plain(_VERB.sub("", self.name))
 
+    @property
+    def saying(self) -> list[str]:
+        """The members that must be there and say by an id or a name which thing is meant."""
+        return [name for name in self.needed if (_is_id(name) or _is_name(name)) and _named(self.members[name])]
+
 
 def derived(service: str, model: OperationModel) -> Derived:
     """Templates for the kinds of resource that the operation's action acts on.
@@ -84,11 +89,10 @@ def made_by(service: str, model: OperationModel) -> tuple[str, ...]:
     call = _call_of(iam.action(service, model), model)
     if not call.made:
         return ()
-    naming = [name for name in call.needed if (_is_id(name) or _is_name(name)) and _named(call.members[name])]
-    named = [name for name in naming if _stem(name) in ("", call.made, f"target{call.made}", f"new{call.made}")]
+    named = [name for name in call.saying if _stem(name) in ("", call.made, f"target{call.made}", f"new{call.made}")]
     # `CreateClusterSnapshot(SnapshotIdentifier)`
-    named = named or [name for name in naming if call.made.endswith(_stem(name))][:1]
-    return tuple(named or [name for name in naming if _SAME_KIND.match(call.made.removeprefix(_stem(name)) or "-")][:1])
+    named = named or [name for name in call.saying if call.made.endswith(_stem(name))][:1]
+    return tuple(named or [name for name in call.saying if _SAME_KIND.match(call.made.removeprefix(_stem(name)) or "-")][:1])
 
 
 def _call_of(iam_action: str, model: OperationModel) -> _Call:
@@ -110,8 +114,7 @@ def _derived(call: _Call, templates: list[str], naming: list[str]) -> Derived:
         found = [name for name in names if not call.made or _is_there(call, name)][:1]
     if not found:
         # AWS's ARN of it has an id that the call does not know, or that there is not yet.
-        saying = [name for name in call.needed if (_is_id(name) or _is_name(name)) and _named(call.members[name])]
-        found = [name for name in saying if _stem(name) in ("", call.noun)][:1] or saying[:1]
+        found = [name for name in call.saying if _stem(name) in ("", call.noun)][:1] or call.saying[:1]
     return Derived(tuple(dict.fromkeys(templates)), tuple(found))
 
 

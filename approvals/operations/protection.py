@@ -8,7 +8,7 @@ loss.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -132,19 +132,19 @@ def _goes_again(steps: Sequence[Step], at: int, made: Protects) -> bool:
     # RDS and its like keep names in small letters, whatever they were given in.
     names = {one.casefold() for one in asked if isinstance(one, str) and one}
     targets = {ours for target in made.losses.values() for ours, theirs in target.items() if theirs is not None}
-    own = {text.casefold() for ours in targets for text in _texts(backup.parameters.get(ours))}
+    own = {text.casefold() for ours in targets for text in counterparts.texts(backup.parameters.get(ours))}
     return any(
         is_loss(later.name, later.parameters)
         and later.name not in made.losses
-        and any(_is_called(text, names if later.name == backup.name else names - own) for text in _texts(later.parameters))
+        and _says(later, names if later.name == backup.name else names - own)
         for later in steps[at + 1 :]
         if later.service in (backup.service, "backup")
     )
 
 
-def _is_called(text: str, names: Collection[str]) -> bool:
-    said = text.casefold()
-    return any(said == name or said.endswith((f":{name}", f"/{name}")) for name in names)
+def _says(step: Step, names: Collection[str]) -> bool:
+    said = [text.casefold() for text in counterparts.texts(step.parameters)]
+    return any(text == name or text.endswith((f":{name}", f"/{name}")) for text in said for name in names)
 
 
 def _is_name(value: Any) -> bool:
@@ -163,14 +163,3 @@ def _is_offered(step: Step, later: Sequence[Step]) -> bool:
 def _holds(when: str, parameters: Mapping[str, Any]) -> bool:
     # A value of another type than the expression is for says nothing that could be relied on.
     return not when or bool(counterparts.searched(when, parameters))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)

@@ -86,9 +86,13 @@ def rights(operation: Operation, parameters: dict[str, Any], where: Where, state
         for one in also_needed(operation, parameters)
         if one.action != itself.action or one.made  # else it is what the call itself acts on
     )
-    known = (*others, *_passed(operation, parameters), *_asked_first(operation))
-    named = {itself.action, *(one.action for one in known)}
-    return (itself, *known, *(one for one in tagging(operation, parameters, where) if one.action not in named))
+    return (
+        itself,
+        *others,
+        *_passed(operation, parameters),
+        *_asked_first(operation),
+        *tagging(operation, parameters, where),
+    )
 
 
 def asked_for(operation: Operation, parameters: Mapping[str, Any]) -> str:
@@ -98,14 +102,15 @@ def asked_for(operation: Operation, parameters: Mapping[str, Any]) -> str:
 
 
 def tagging(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[Right]:
-    """The right to give tags, where the call gives them to what it makes: to that alone.
+    """The right to give tags, where the call gives them to what it makes: to that alone. Rows say it for theirs.
 
     EC2 knows what tags are given by (`ec2:CreateAction`); elsewhere a name says it, and what AWS gives its own id gets no tags.
     """
     if not any(_TAGS.fullmatch(name) and value for name, value in parameters.items()):
         return
     why = "the call gives tags to what it makes"
-    for action in gives_tags(operation):
+    said = {one.action for one in also_needed(operation, parameters)}
+    for action in (one for one in gives_tags(operation) if one not in said):
         if action == "ec2:CreateTags":
             place = f"arn:{where.partition}:ec2:{where.region}:"
             only = {"StringEquals": {"ec2:CreateAction": (operation.name,)}}
@@ -165,9 +170,9 @@ def acts_on(operation: Operation, parameters: dict[str, Any], where: Where, stat
     told = [operation.facts.told, *(one.told for one in same)]
     texts = [*operation.facts.resources, *(text for one in same if one.told for text in one.resources)]
     unnamed = _unnamed(texts, where) if any(told) else frozenset()
-    said = resources.arns(operation, parameters, where) or tuple(resources.named_whole(operation, parameters, where))
+    whole = tuple(resources.named_whole(operation, parameters, where))
+    said = resources.arns(operation, parameters, where) or whole
     if not inside.makes(operation):
-        whole = [*resources.named_whole(operation, parameters, where)]
         # What the call names whole is all that it names of that kind.
         said = tuple(one for one in said if one in whole or not ("*" in one and any(covers(one, arn) for arn in whole)))
     found = inside.named(operation, parameters, where, said)

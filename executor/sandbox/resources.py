@@ -178,11 +178,9 @@ def _also(call: Call, caller: Caller, state: Any) -> Iterator[Asked]:
         for arn in reach.needed(operation, one, call.parameters, where, state):
             if not set(arn) & {"*", "?"}:
                 yield Asked(one.action, arn, arn, context=context)
-    named = {one.action for one in reach.also_needed(operation, call.parameters)}
     for right in reach.tagging(operation, call.parameters, where):
         context = {key.lower(): tuple(values) for keys in right.condition.values() for key, values in keys.items()}
-        if right.action not in named:
-            yield from (Asked(right.action, arn, arn, known=not set(arn) & {"*", "?"}, context=context) for arn in right.arns)
+        yield from (Asked(right.action, arn, arn, known=not set(arn) & {"*", "?"}, context=context) for arn in right.arns)
 
 
 def _untold(call: Call, caller: Caller, needs: list[Asked]) -> Iterator[Asked]:

@@ -36,6 +36,21 @@ def test_a_request_that_was_never_sent_has_no_effect(stage: Stage) -> None:
     assert answer.code == "NotConnected"
 
 
+def answered_by(
+    handler: type[BaseHTTPRequestHandler], patch: pytest.MonkeyPatch, service: str, operation: str, parameters: dict[str, Any]
+) -> answers.Answer:
+    """What a mutation is told by somebody who stands in AWS's place."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        aws.forget()
+        with aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, ARN) as session:
+            answer = session.mutate(service, operation, parameters)
+        server.shutdown()
+    aws.forget()
+    return answer
+
+
 class _ElsewhereInS3(BaseHTTPRequestHandler):
     """S3 where the bucket is in another region."""
 
@@ -57,14 +72,7 @@ class _ElsewhereInS3(BaseHTTPRequestHandler):
 
 def test_a_call_on_a_bucket_of_another_region_is_not_sent_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 says that the bucket is elsewhere, which is a definite no: the call, of one region, is not made in another."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _ElsewhereInS3) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        aws.forget()
-        with aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, ARN) as session:
-            answer = session.mutate("s3", "DeleteBucket", {"Bucket": "prod-invoices"})
-        server.shutdown()
-    aws.forget()
+    answer = answered_by(_ElsewhereInS3, monkeypatch, "s3", "DeleteBucket", {"Bucket": "prod-invoices"})
     assert _ElsewhereInS3.received == ["/prod-invoices"]
     assert isinstance(answer, answers.Rejected)
     assert answer.code == "PermanentRedirect"
@@ -239,12 +247,5 @@ class _Gateway(BaseHTTPRequestHandler):
 def test_a_no_without_a_request_id_is_none_of_aws(said: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway may have let the call through before it said so: nothing is known, and nothing is made again."""
     monkeypatch.setattr(_Gateway, "said", said)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Gateway) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        aws.forget()
-        with aws.Session(aws.Keys("ASIAX", "secret", "token"), DEMO.region, ARN) as session:
-            answer = session.mutate("lambda", "DeleteFunction", {"FunctionName": "f"})
-        server.shutdown()
-    aws.forget()
+    answer = answered_by(_Gateway, monkeypatch, "lambda", "DeleteFunction", {"FunctionName": "f"})
     assert isinstance(answer, answers.Unknown), answer
