@@ -30,7 +30,7 @@ from approvals.models import (
     StatementSignature,
 )
 from approvals.permissions import person_of, reviewable_by
-from approvals.states import OPEN_STATES, SETTLED_EXECUTIONS, RequestState
+from approvals.states import OPEN_STATES, SETTLED_EXECUTIONS, ExecutionState, RequestState
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,15 @@ class Viewer:
         return permissions.waiting_to_be_adopted() if self.person.is_human else ApprovalRequest.objects.none()
 
     def may_stop(self) -> QuerySet[ApprovalRequest]:
-        """What is approved and in nobody's hands, and this person could stop: he signed it, or reviews under its guardrails."""
+        """What is approved, with something left to be made, and this person could stop: he signed it, or reviews such."""
         signed = Signature.objects.filter(
             revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number"), person=self.person
         )
-        waits = Execution.objects.filter(
-            checks.let_go(timezone.now()), revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number")
-        )
+        free = Execution.objects.filter(checks.let_go(timezone.now()))
+        # Few are under way at any time; which steps a plan has only its signed text says.
+        begun = free.filter(state=ExecutionState.RUNNING).select_related("revision").prefetch_related("attempts")
+        made = [one.pk for one in begun if checks.nothing_is_left(one, one.attempts.all())]
+        waits = free.exclude(pk__in=made).filter(revision__request=OuterRef("pk"), revision__number=OuterRef("revision_number"))
         return ApprovalRequest.objects.filter(
             Exists(waits), Exists(signed) | self._under_my_guardrails(current=True), state="approved"
         )
@@ -130,11 +132,11 @@ class Viewer:
         )
 
     def running(self) -> QuerySet[Execution]:
-        """Executions on their way, of requests that the person may read."""
+        """Executions on their way, of requests that the person may read; a step that was made settles on after a stop, too."""
+        wanted = Q(state__in=["ready", "claimed", "running", "unknown"], revision__request__state="approved")
         return Execution.objects.filter(
-            state__in=["ready", "claimed", "running", "unknown"],
+            wanted | Q(state__in=["running", "unknown"]),
             revision__number=F("revision__request__revision_number"),
-            revision__request__state="approved",
             revision__request__in=self.requests(),
         )
 

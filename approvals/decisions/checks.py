@@ -46,6 +46,8 @@ from approvals.states import (
 )
 
 LONGEST_REASON = 2000
+# A call that AWS has accepted and whose effect is not complete yet is decided all the same: it is made, and by nobody again.
+_SAID_YES = (AttemptState.ACCEPTED, AttemptState.SUCCEEDED)
 _BEGUN = "The call is being made or was made already; it can no longer be stopped here."
 
 
@@ -102,34 +104,44 @@ def _of_a_former(request: ApprovalRequest) -> Q:
 
 
 def let_go(now: datetime) -> Q:
-    """Of executions: not begun, or nobody has it now and each of its calls is known to be done, or to have had no effect.
+    """Of executions: not begun, or AWS said yes to each of its calls, or what left nothing behind; no call is about to be made.
 
-    After a pause, or between two steps whose window has closed. A worker that comes back finds at its next call that nobody
-    wants it any more.
+    After a pause, between two steps, until another try, and while a step settles, which takes hours at times. `running` is
+    committed with a call, and the next is only made when this request is found approved under its lock: there no lease counts.
+    A worker that comes back finds at its next call that nobody wants it any more.
     """
-    undecided = Attempt.objects.filter(execution=OuterRef("pk")).exclude(state=AttemptState.SUCCEEDED)
+    undecided = Attempt.objects.filter(execution=OuterRef("pk")).exclude(state__in=_SAID_YES)
     undecided = undecided.exclude(Q(may_repeat=True) | Q(rehearsal=True), state=AttemptState.REJECTED)
-    lapsed = Q(~Exists(undecided), state__in=[ExecutionState.CLAIMED, ExecutionState.RUNNING], lease_until__lte=now)
-    return Q(state=ExecutionState.READY) | lapsed
+    waits = Q(state=ExecutionState.RUNNING) | Q(state=ExecutionState.CLAIMED, lease_until__lte=now)
+    return Q(state=ExecutionState.READY) | Q(~Exists(undecided), waits)
 
 
 def must_be_in_nobodys_hands(request: ApprovalRequest, now: datetime | None = None) -> None:
-    """Nobody carries it out now, and not all of it was made. Raises WrongState."""
+    """None of its calls is open or about to be made, and something is left to be made. Raises WrongState."""
     begun = Execution.objects.filter(revision__request=request).exclude(state=ExecutionState.ABORTED)
     begun = begun.exclude(_of_a_former(request))
     if begun.exclude(let_go(now or timezone.now())).exists() or any(
-        is_made(one, one.attempts.all()) for one in begun.select_related("revision")
+        nothing_is_left(one, one.attempts.all()) for one in begun.select_related("revision")
     ):
         raise WrongState(_BEGUN)
 
 
 def is_made(execution: Execution, attempts: Iterable[Attempt]) -> bool:
     """Whether every step of the plan was made and has settled, and only the end was not written. `attempts` are all its own."""
+    return _are_all(execution, {one.step for one in attempts if one.state == AttemptState.SUCCEEDED})
+
+
+def nothing_is_left(execution: Execution, attempts: Iterable[Attempt]) -> bool:
+    """Whether AWS said yes to every step of the plan, so that nothing is there to be stopped. `attempts` are all its own."""
+    return _are_all(execution, {one.step for one in attempts if one.state in _SAID_YES and not one.rehearsal})
+
+
+def _are_all(execution: Execution, made: Collection[int]) -> bool:
     try:
         steps = len(execution.revision.plan.steps)
     except BadPlan:
         return False
-    return {attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED} == set(range(steps))
+    return set(made) == set(range(steps))
 
 
 def must_be_editable(request: ApprovalRequest, person: Person, now: datetime) -> None:
@@ -140,7 +152,7 @@ def must_be_editable(request: ApprovalRequest, person: Person, now: datetime) ->
 
 
 def must_be_endable(request: ApprovalRequest, person: Person, end: RequestState) -> None:
-    """The requester withdraws or disowns what is open and that nobody carries out now; only a denied call can be disowned."""
+    """The requester withdraws or disowns what is open, or what is left of it; only a denied call can be disowned."""
     must_be_requester(request, person)
     must_be_in_nobodys_hands(request)
     if end is RequestState.DISOWNED and request.source != Source.EVENT:
@@ -250,7 +262,7 @@ def must_be_adoptable(request: ApprovalRequest, person: Person, now: datetime) -
 
 
 def must_be_stoppable(request: ApprovalRequest, revision: Revision, person: Person) -> None:
-    """Who signed this plan, or may review it, stops what is approved and in nobody's hands. Raises NotAllowed, WrongState."""
+    """Who signed this plan, or may review it, stops what is approved, or what is left of it. Raises NotAllowed, WrongState."""
     must_be_in(request, (RequestState.APPROVED,))
     if person.pk not in permissions.active_among([person.pk]):
         raise NotAllowed("Only an active person can stop this.")

@@ -12,11 +12,14 @@ from approvals import clearance, decisions
 from approvals.errors import WrongState
 from approvals.models import ApprovalRequest, Attempt, Execution
 from approvals.states import Status
+from executor import again
 from executor.outside import bucket
+from portal.viewer import Viewer
 from tests.attacks.test_ends_after_a_restore import NO_LIST, with_s3
 from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import CHANGE, DELETE, approved
+from tests.portal.hands import browser_of
 
 ENDS: dict[str, Callable[[Stage, Execution], ApprovalRequest]] = {
     "stop": lambda stage, one: decisions.stop(one.revision.request_id, stage.cast.person("bob"), reason="not this one"),
@@ -84,6 +87,76 @@ def test_what_somebody_has_or_what_is_not_known_is_not_stopped(stage: Stage, end
             ENDS[end](stage, execution)
         thaw()
     assert ApprovalRequest.objects.get().state == "approved"
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_is_left_is_stopped_while_a_step_settles(stage: Stage, end: str) -> None:
+    """AWS accepted the first step, and takes its time: the request ends at once, the step settles, no other is made."""
+    execution = approved(stage, CHANGE, DELETE)
+    stage.killed_at("answered")
+    assert (fresh(execution).state, attempts(execution)) == ("running", ["accepted"])
+    ended = ENDS[end](stage, execution)
+    assert ended.status() is Status.RUNNING
+    assert [one.pk for one in seen_by(stage, "bob").running()] == [execution.pk]
+    stage.sweep()
+    assert (fresh(execution).state, attempts(execution), stage.calls()) == ("failed", ["succeeded"], [])
+    assert ended.ended_why in fresh(execution).outcome
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_worker_that_looks_at_a_step_makes_no_other_for_what_was_stopped(stage: Stage, end: str) -> None:
+    """It holds the claim and looks whether the first step has settled: the request ends all the same, and so does the plan."""
+    execution = approved(stage, CHANGE, DELETE)
+    with stage.frozen_at("looking") as thaw:
+        ENDS[end](stage, execution)
+        thaw()
+    stage.sweep()
+    assert (fresh(execution).state, attempts(execution), stage.calls()) == ("failed", ["succeeded"], [])
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_is_tried_again_later_is_stopped_at_once(stage: Stage, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS throttled it and the next try is minutes away: nobody waits for that to stop it, and it is not made."""
+    monkeypatch.setattr(again, "FIRST", timedelta(minutes=1))
+    execution = stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", "throttle before", times=1) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        stage.endpoint = ""
+    assert (fresh(execution).state, attempts(execution)) == ("running", ["rejected"])
+    ENDS[end](stage, execution)
+    stage.sweep()
+    assert (fresh(execution).state, attempts(execution), stage.calls()) == ("failed", ["rejected"], [])
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_where_every_step_is_made_there_is_nothing_to_stop(stage: Stage, end: str) -> None:
+    """AWS accepted the last step: whoever would stop it is told so, no list offers it, and what was done is said as it is."""
+    execution = stage.cast.approved()
+    stage.killed_at("answered")
+    with pytest.raises(WrongState, match="no longer be stopped"):
+        ENDS[end](stage, execution)
+    assert not seen_by(stage, "bob").may_stop()
+    stage.sweep()
+    assert fresh(execution).state == "succeeded"
+
+
+def test_the_lists_and_the_page_offer_to_stop_what_is_left(stage: Stage) -> None:
+    """While a step settles a reviewer finds the request among those to stop; its page says what stays, with the form."""
+    execution = approved(stage, CHANGE, DELETE)
+    stage.killed_at("answered")
+    request = execution.revision.request
+    assert [one.pk for one in seen_by(stage, "bob").may_stop()] == [request.pk]
+    bob = browser_of(stage.cast, "bob")
+    page = bob.get(bob.page("change", request)).content.decode()
+    assert "What was made stays made" in page
+    assert f'action="{bob.page("stop", request)}"' in page
+    assert bob.post(bob.page("stop", request), {"reason": "the backup is enough"}).status_code == 302
+    assert ApprovalRequest.objects.get().ended_why == "Stopped by bob before its next step: the backup is enough"
+
+
+def seen_by(stage: Stage, handle: str) -> Viewer:
+    return Viewer(stage.cast.person(handle))
 
 
 def test_what_waits_for_s3_can_be_stopped(stage: Stage) -> None:
