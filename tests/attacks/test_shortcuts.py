@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from approvals.models import Attempt
 from approvals.plan import Step
 from executor import aws, reconcile, tasks
 from executor.sandbox.world import DEMO
+from tests.executor.proxy import Wire
 from tests.executor.stage import QUICK, Stage, fresh
 from tests.executor.test_steps import approved
 
@@ -37,7 +39,7 @@ RUNNING = "UPDATE approvals_execution SET state = 'running', token = 1, claimed_
 MADE = """
 INSERT INTO approvals_attempt (execution_id, step, number, token, operation, region, access_key_id, state, aws_request_id, answer,
 made, claimed_as, sent_at, answered_at, settled_at, error_code, error_message, client_token, may_repeat, rehearsal)
-VALUES (%s, 0, 1, 1, 'dynamodb:CreateBackup', %s, 'ASIAX', 'succeeded', 'R', %s, %s, %s, now(), now(), now(), '', '', '', false,
+VALUES (%s, 0, %s, 1, 'dynamodb:CreateBackup', %s, 'ASIAX', 'succeeded', 'R', %s, %s, %s, now(), now(), now(), '', '', '', false,
 false)
 """
 
@@ -48,8 +50,24 @@ def test_a_backup_that_no_worker_made_stands_for_none(stage: Stage, claimed_as: 
     execution = approved(stage, BACKUP, DELETE)
     arn = old_backup(stage)
     answer = json.dumps({"BackupDetails": {"BackupArn": arn}})
-    stage.forge((RUNNING, ()), (MADE, (execution.pk, DEMO.region, answer, arn, claimed_as)))
+    stage.forge((RUNNING, ()), (MADE, (execution.pk, 1, DEMO.region, answer, arn, claimed_as)))
     sweep(stage)
     assert stage.calls("DeleteTable") == []
     assert fresh(execution).state == "unknown"
     assert "claimed" in stage.alerts()
+
+
+def test_one_claim_stands_for_one_attempt(stage: Stage) -> None:
+    """AWS throttled the backup, and whoever owns the tables adds a row that it was made at the second try, under the first one's
+    claim, which does lie outside: the table is not deleted."""
+    execution = approved(stage, BACKUP, DELETE)
+    with Wire(stage.aws.endpoint_url, "CreateBackup", "throttle before", times=1) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        stage.endpoint = ""
+    arn, first = old_backup(stage), Attempt.objects.get().claimed_as
+    answer = json.dumps({"BackupDetails": {"BackupArn": arn}})
+    stage.forge((MADE, (execution.pk, 2, DEMO.region, answer, arn, first)))
+    sweep(stage)
+    assert stage.calls("DeleteTable") == []
+    assert (fresh(execution).state, "claimed" in stage.alerts()) == ("unknown", True)

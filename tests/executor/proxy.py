@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from executor.aws import READER
@@ -65,24 +65,33 @@ class Wire:
     """`received` counts the requests of the chosen operation that came over the wire, `bodies` are theirs, `seen` counts all.
 
     The first `times` of them are broken, all where it is 0; where `after` names an operation, only those that come after one
-    of it. An operation is chosen by its name; `DryRun` beside it ("TerminateInstances/DryRun") chooses EC2's rehearsals, and
-    the bare name then means the calls that are none. So does `AssumeRole/Read` for the sessions that only read, and the bare
-    name then means those that act. A star at the end stands for any rest. Once a request came whose name begins with `until`,
-    nobody listens there any more.
+    of it; `open` is how many connections there are. An operation is chosen by its name; `DryRun` beside it
+    ("TerminateInstances/DryRun") chooses EC2's rehearsals, and the bare name then means the calls that are none. So does
+    `AssumeRole/Read` for the sessions that only read, and the bare name then means those that act. A star at the end stands for
+    any rest. Once a request came whose name begins with `until`, nobody listens there any more.
     """
 
     until: str = ""
 
     def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0, after: str = "") -> None:
-        self.received = 0
+        self.received = self.open = 0
         self.seen: Counter[str] = Counter()
         self.bodies: list[bytes] = []
         self._behind, self._operation, self._fault, self._times = urlsplit(behind), operation, fault, times
         self._after = after
-        wire = self
+        wire, counting = self, threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def handle(self) -> None:
+                with counting:
+                    wire.open += 1
+                try:
+                    super().handle()
+                finally:
+                    with counting:
+                        wire.open -= 1
 
             def do_POST(self) -> None:
                 wire._answer(self)
@@ -100,7 +109,7 @@ class Wire:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

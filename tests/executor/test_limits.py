@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals import terms
+from approvals import authority, clearance, decisions, terms
 from approvals.models import Execution, Observation, OutboxMessage
 from approvals.states import ExecutionState
 from executor import claim, limits, tasks
@@ -145,6 +147,44 @@ def test_one_requester_begins_so_many_within_an_hour(stage: Stage, settings: Any
     assert later.until < timezone.now() + timedelta(seconds=3)
     stage.sql("UPDATE approvals_execution SET claimed_at = now() - interval '61 minutes' WHERE id = %s", first.pk)
     assert isinstance(taken(stage, third), Cleared)
+
+
+def test_two_accounts_at_once_are_no_way_past_what_a_requester_may(
+    cast: Cast, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He may begin one in an hour, and two of his are claimed in the same moment in two accounts: one begins, the other waits."""
+    settings.EXECUTIONS_PER_REQUESTER = 1
+    executions = [cast.approved(TableName=name) for name in ("prod-orders", "prod-customers")]
+    known, moment, together, came_to = authority.walk(settings.GENESIS), timezone.now(), threading.Barrier(2), []
+    really = limits._places
+
+    def slowly(*asked: Any) -> Any:
+        found = really(*asked)
+        time.sleep(0.5)
+        return found
+
+    monkeypatch.setattr(limits, "_places", slowly)
+
+    def work(execution: Execution, account: str) -> None:
+        try:
+            with transaction.atomic():
+                verified = clearance.verify(execution, known, decisions.relying_party(), now=moment)
+                together.wait()
+                limits.must_have_a_place(execution, replace(verified, plan=replace(verified.plan, account=account)), moment)
+                Execution.objects.filter(pk=execution.pk).update(state="claimed", token=1, claimed_at=moment)
+            came_to.append("begun")
+        except Exception as error:  # noqa: BLE001 - seen below
+            came_to.append(type(error).__name__)
+        finally:
+            connection.close()
+
+    accounts = ("111122223333", "222233334444")
+    threads = [threading.Thread(target=work, args=each) for each in zip(executions, accounts, strict=True)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(came_to) == ["NotYet", "begun"]
 
 
 def test_who_waits_longest_goes_first_and_nobody_starves(stage: Stage, settings: Any) -> None:

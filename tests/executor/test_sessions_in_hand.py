@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from uuid import uuid4, uuid5
 
@@ -208,6 +214,73 @@ def test_a_session_that_aws_calls_another_is_not_used(stage: Stage, fault: str) 
     assert (found.state, attempts(execution), stage.calls()) == ("failed", [], [])
     assert "Nothing was sent" in found.outcome
     assert stage.alerts() == ["failed"]
+
+
+class Elsewhere(Wire):
+    """STS names another session than the one that it was asked for, in its answers to one operation."""
+
+    says = (b"", b"")
+    where = b"AssumeRole"
+
+    def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> Any:
+        status, headers, answer = super()._forward(handler, body)
+        return status, headers, answer.replace(*self.says) if b"<%sResult>" % self.where in answer else answer
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        (f"/{DEMO.executor_role}/".encode(), b"/Administrator/"),
+        (b"/step-1</Arn>", b"/step-2</Arn>"),
+        (b"arn:aws:", b"arn:aws-cn:"),
+    ],
+    ids=["role", "session's name", "partition"],
+)
+def test_a_session_that_was_not_asked_for_is_not_used(stage: Stage, says: tuple[bytes, bytes]) -> None:
+    """The account is the right one, the session of another role, another step or another partition: nothing is done with it."""
+    with Elsewhere(stage.aws.endpoint_url, "nothing", "") as wire, stage.acting("execution"):
+        aws.assume(ACCOUNT, "x-1", policy_of(200), region=DEMO.region, name="step-1").close()
+        wire.says = says
+        os.environ["AWS_ENDPOINT_URL"] = wire.url
+        aws.forget()
+        with pytest.raises(WrongAccount, match="Nothing was done with it"):
+            aws.assume(ACCOUNT, "x-1", policy_of(200), region=DEMO.region, name="step-1")
+        aws.forget()
+
+
+def test_a_session_that_is_not_used_keeps_no_connection(stage: Stage) -> None:
+    """However often AWS calls a session another, a worker that goes on holds no more connections than before."""
+    stage.cast.approved()
+    with Elsewhere(stage.aws.endpoint_url, "nothing", "") as wire, without_garbage():
+        wire.where, wire.says = b"GetCallerIdentity", (f"/{DEMO.executor_role}/".encode(), b"/Administrator/")
+        stage.endpoint = wire.url
+        stage.execute()
+        before = connections_to(wire)
+        for table in ("prod-customers", "prod-one"):
+            stage.cast.approved(TableName=table)
+            stage.execute()
+        assert (Execution.objects.filter(state="failed").count(), connections_to(wire)) == (3, before)
+        stage.endpoint = ""
+
+
+@contextmanager
+def without_garbage() -> Iterator[None]:
+    """What nobody closes stays open: a session's clients are a ring that only the collector would find."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def connections_to(wire: Wire) -> int:
+    """How many are open, as the wire sees it once it had the time to see their ends."""
+    deadline = time.monotonic() + 2
+    while (found := wire.open) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        if wire.open == found:
+            break
+    return found
 
 
 @pytest.mark.parametrize(
