@@ -101,7 +101,11 @@ class Attempt(models.Model):
             models.UniqueConstraint(fields=("execution", "step", "number"), name="attempt_number_once"),
             models.CheckConstraint(condition=Q(state__in=[s.value for s in AttemptState]), name="attempt_state_is_known"),
         )
-        indexes = (models.Index(fields=("access_key_id",), name="attempt_by_access_key"),)
+        indexes = (
+            models.Index(fields=("access_key_id",), name="attempt_by_access_key"),
+            # Each answer is compared with all earlier ones.
+            models.Index(fields=("aws_request_id",), name="attempt_by_aws_request"),
+        )
 
     def __str__(self) -> str:
         return f"{self.operation} attempt {self.number}: {self.state}"
