@@ -28,7 +28,7 @@ class Words:
 
 _ADOPT: Final = Words("Adopt this draft", "", "Adopt: I ask for this")
 _RETURN: Final = Words("Send back with a message", "What should its requester change or say?", "Send back")
-_STOP: Final = Words("Stop it before it runs", "Why?", "Stop", "danger")
+_STOP: Final = Words("Stop it", "Why?", "Stop", "danger")
 
 
 def adopt(scene: Scene) -> HttpResponse:
@@ -54,7 +54,7 @@ def send_back(scene: Scene) -> HttpResponse:
 
 
 def stop(scene: Scene) -> HttpResponse:
-    """Anybody concerned ends what is approved before it runs."""
+    """Anybody concerned ends what is approved, or what is left of it."""
     checks.must_be_stoppable(scene.request, scene.request.current_revision(), scene.person)
 
     def act(said: str) -> str:

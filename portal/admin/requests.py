@@ -74,7 +74,7 @@ class ViewFilter(admin.SimpleListFilter):
         return [
             ("review", "Waiting for my review"),
             ("mine", "Mine"),
-            ("stop", "About to run"),
+            ("stop", "I can still stop"),
             ("adopt", "Nobody stands behind"),
         ]
 
