@@ -257,10 +257,15 @@ def translated() -> Iterator[None]:
 
 def _facts(error: ClientError) -> tuple[str, str, int, str]:
     said, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-    headers = metadata.get("HTTPHeaders", {})
-    said_in = (metadata.get("RequestId"), said.get("RequestId"), *(headers.get(name) for name in REQUEST_ID))
-    request_id = next((str(one) for one in said_in if one), "")
+    # SimpleDB writes its refusals as EC2 does, in a protocol of which botocore reads them otherwise.
+    request_id = request_id_of(metadata) or str(said.get("RequestId") or error.response.get("RequestID") or "")
     return str(said.get("Code", "")), str(said.get("Message", "")), int(metadata.get("HTTPStatusCode", 0)), request_id
+
+
+def request_id_of(metadata: Mapping[str, Any]) -> str:
+    """AWS's id of an answer, from what botocore tells of it: in its body, or else in its headers; "" where it has none."""
+    headers = metadata.get("HTTPHeaders", {})
+    return next((str(one) for one in (metadata.get("RequestId"), *map(headers.get, REQUEST_ID)) if one), "")
 
 
 def in_words(error: Exception) -> str:

@@ -35,6 +35,7 @@ from executor.answers import (
     Unknown,
     no_open_transaction,
     of_error,
+    request_id_of,
     translated,
 )
 from executor.bodies import must_be_whole
@@ -124,7 +125,7 @@ class Session:
                 log.exception("a call has no answer that can be used", extra={"operation": f"{service}:{operation}"})
             return answer
         metadata = found.pop("ResponseMetadata", {})
-        return Accepted(found, str(metadata.get("RequestId", "")))
+        return Accepted(found, request_id_of(metadata))
 
     def _note_that_it_begins(self, event_name: str, **_: Any) -> None:
         """Right before the bytes of a request go out, whatever request it is."""

@@ -42,7 +42,7 @@ from executor import aws, backups, endings, evidence, looks, protecting, target
 from executor.calling import LONGEST_LIST
 from executor.claim import LEASE
 from executor.endings import SIGNED_FOR, Claim
-from executor.errors import Superseded, WillNotSettle
+from executor.errors import AwsError, Superseded, WillNotSettle
 from executor.target import Patience
 
 log = logging.getLogger(__name__)
@@ -82,8 +82,10 @@ def by_evidence(execution: Execution, attempt: Attempt, patience: Patience) -> N
             with audit.recorded() as trail:
                 endings.fall_short(trail, claim, attempt, str(error))
             return
-        # What AWS says will never settle, or cannot be asked about, is waited for no longer than a worker would have.
-        _give_up_waiting(execution, claim, attempt, str(error), replace(patience, to_the_end=patience.bound))
+        # What AWS says will never settle, or will not tell, is waited for no longer than a worker would have.
+        hopeless = not (isinstance(error, AwsError) and error.passing)
+        end = replace(patience, to_the_end=patience.bound) if hopeless else patience
+        _give_up_waiting(execution, claim, attempt, str(error), end)
         return
     if trouble:
         log.info("not settled yet: %s", trouble)

@@ -13,6 +13,11 @@ SERVER_ERROR: Final = 500
 class AwsError(CountersignError):
     """The root of what AWS answered, or did not. Carries no secret: its text is shown and stored."""
 
+    @property
+    def passing(self) -> bool:
+        """Whether it decides nothing: asked a little later, AWS may have a better answer."""
+        return False
+
 
 class AwsRefused(AwsError):
     """AWS said no, and nothing happened. `code` is AWS's own, `status` HTTP's, `throttled` says that the same call may succeed
@@ -24,12 +29,17 @@ class AwsRefused(AwsError):
 
     @property
     def passing(self) -> bool:
-        """Whether it decides nothing: asked a little later, AWS may have a better answer."""
+        """Whether it decides nothing: by its code or its status."""
         return self.throttled or self.status >= SERVER_ERROR
 
 
 class AwsUnavailable(AwsError):
     """A call that may be repeated (a read, a queue, a topic, a session) got no answer that could be used."""
+
+    @property
+    def passing(self) -> bool:
+        """Always: nothing was answered."""
+        return True
 
 
 class NotDescribed(AwsError):

@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from approvals import audit, statements
@@ -31,6 +32,8 @@ ACTOR: Final = "process:delivery"
 _CLOCKS: Final = timedelta(minutes=5)
 # How long a service goes on in the name of a session, which itself lasts a quarter of an hour.
 _GOES_ON: Final = timedelta(hours=6)
+# And after its effect was seen to be complete, which is a look or two late.
+_AFTERWARDS: Final = timedelta(minutes=15)
 
 
 def prove(record_id: int) -> str:
@@ -139,10 +142,10 @@ def _attempt_of(record: TrailRecord) -> tuple[Attempt | None, str]:
 
 
 def _parent_of(record: TrailRecord) -> Attempt | None:
-    """The call for which a service made this one in the caller's name: its session was given that right besides, on that thing.
+    """The call for which its service made this one in the caller's name: the session was given that right besides, on that thing.
 
     Nobody writes `invokedBy` but AWS. What the session's policy would not have allowed was made by another session, though it may
-    bear the same id. Source: IAM User Guide, forward access sessions.
+    bear the same id. Whose effect is complete has nobody act for it any more. Source: IAM User Guide, forward access sessions.
     """
     try:
         execution_id = UUID(record.source_identity)
@@ -154,6 +157,7 @@ def _parent_of(record: TrailRecord) -> Attempt | None:
         sent_at__lte=record.event_time + _CLOCKS,
         sent_at__gt=record.event_time - _GOES_ON,
     )
+    made = made.filter(Q(settled_at=None) | Q(settled_at__gt=record.event_time - _AFTERWARDS))
     for attempt in made.exclude(state__in=[AttemptState.SENT, AttemptState.REJECTED]):
         request = attempt.execution.revision.request
         if request.account_id == record.account and same_call.gave_the_right(attempt, record):

@@ -16,15 +16,18 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from approvals.clearance import Verified
 from approvals.errors import NotYet
-from approvals.models import Execution, OutboxKind, OutboxMessage
-from approvals.states import ExecutionState
+from approvals.models import Attempt, Execution, OutboxKind, OutboxMessage
+from approvals.states import AttemptState, ExecutionState
 from approvals.terms import WAITS
+from executor import target
 
 HOUR: Final = timedelta(hours=1)
+# As long as a worker waits for a call to settle.
+ATTENDED: Final = timedelta(seconds=target.PATIENCE.bound)
 # How soon to look for a place again: who stands first, who stands last, and whose requester has to wait for the hour.
 SOON: Final = timedelta(seconds=2)
 LATER: Final = timedelta(seconds=30)
@@ -119,19 +122,22 @@ def _asked_too_often(begun: Sequence[datetime], now: datetime) -> datetime | Non
 def _places(account: str, requester: UUID | None, now: datetime) -> tuple[Places, list[datetime]]:
     """What is taken, and when this requester's own of the hour were begun, newest first."""
     hour, under_way = Q(claimed_at__gt=now - HOUR), Q(state__in=_UNDER_WAY)
+    # A database goes for hours after AWS has said yes: nothing is done by us meanwhile, and no other has to wait for it.
+    settles = Attempt.objects.filter(execution=OuterRef("pk"), state=AttemptState.ACCEPTED, answered_at__lte=now - ATTENDED)
     told = (
         Execution.objects.filter(hour | under_way)
         .order_by("-claimed_at")
         .values_list(
             "revision__request__requester", "claimed_at", "revision__request__account", "revision__request__operation", "state"
         )
+        .annotate(settles=Exists(settles))
     )
     begun, mine, by_service = Counter[UUID | None](), list[datetime](), Counter[str]()
-    for who, at, where, operation, state in told:
+    for who, at, where, operation, state, alone in told:
         if at is not None and at > now - HOUR:
             begun[who] += 1
             mine += [at] if who == requester else []
-        if where == account and state in _UNDER_WAY:
+        if where == account and state in _UNDER_WAY and not alone:
             by_service[_service(operation)] += 1
     return Places(by_service.total(), by_service, begun), mine
 

@@ -15,7 +15,7 @@ from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from executor import again, aws, backups, endings, target
 from executor.claim import Cleared, Later
-from executor.errors import AwsError, AwsRefused, AwsUnavailable
+from executor.errors import AwsError
 
 
 def still_protected(cleared: Cleared, index: int, step: Step) -> bool | Later:
@@ -51,7 +51,7 @@ def _trouble(cleared: Cleared, at: int, step: Step) -> str | Later:
             there = target.read(lost, step)
         return backups.why_no_use(reading, backup, answer, there)
     except AwsError as error:
-        if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and error.passing):
+        if error.passing:
             until, said = timezone.now() + again.delay_of(cleared.claim), f"The backup could not be looked at. {error}"
             with audit.recorded() as trail:
                 again.put_off(trail, cleared.claim, until, said)

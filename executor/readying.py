@@ -20,7 +20,7 @@ from executor import again, aws, endings, holding, opening, points, target
 from executor.aws import Session
 from executor.claim import Cleared, Later, give_back
 from executor.endings import Claim
-from executor.errors import AwsError, AwsRefused, AwsUnavailable, PolicyTooLarge, WrongAccount
+from executor.errors import AwsError, PolicyTooLarge, WrongAccount
 from executor.opening import Opened
 from executor.points import Point
 
@@ -104,7 +104,7 @@ def opened_step(claim: Claim, cleared: Cleared, step: Step) -> Opened | Later | 
 
 def _not_begun(claim: Claim, error: AwsError, what: str) -> Later | None:
     """Nothing was sent for this step: later, where AWS may have a better answer then; else it ends without the call."""
-    if isinstance(error, AwsUnavailable) or (isinstance(error, AwsRefused) and error.passing):
+    if error.passing:
         until = timezone.now() + again.delay_of(claim)
         with audit.recorded() as trail:
             again.put_off(trail, claim, until, str(error))

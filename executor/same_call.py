@@ -9,6 +9,7 @@ from typing import Any, Final
 from botocore.model import Shape
 
 from approvals import canonical, plan
+from approvals.caller import from_identity
 from approvals.errors import BadCanonicalForm, BadParameters, BadPlan, UnknownOperation
 from approvals.models import Attempt, TrailRecord
 from approvals.operations import catalog, reach, regions, resources, trail
@@ -19,6 +20,8 @@ from approvals.states import Completeness
 from approvals.trail_event import Outcome
 from executor import additions
 
+# What Secrets Manager adds to a name, which no request tells.
+_LONGER: Final = "-??????"
 # Written by `canonical.encode` for what CloudTrail spells in ways of its own, or leaves out.
 _SPELT_OTHERWISE: Final = ('"$bytes"', '"$timestamp"', '"$sealed"')
 
@@ -56,26 +59,38 @@ def compare(record: TrailRecord, attempt: Attempt) -> Compared:
 
 
 def gave_the_right(attempt: Attempt, record: TrailRecord) -> bool:
-    """Whether the session of an attempt's signed step had the right to the recorded call besides the step itself.
+    """Whether the session of an attempt's signed step had the right to the recorded call besides the step itself, and the service
+    of that step made it.
 
-    On everything that it touched: what the record does not name plainly no right is known to cover, and one to all of a kind
-    explains nothing.
+    What another service made it made for another call, which is recorded as well. The right must cover something that was
+    touched, and what the step itself acts on the rest. What the record does not name plainly no right is known to cover, and one
+    to all of a kind explains nothing.
     """
     raw = json.loads(record.raw)
     try:
         step, where = _signed(attempt)
-        _, *besides = reach.rights(catalog.get(step.name), step.parameters, where, None)
+        signed = catalog.get(step.name)
+        itself, *besides = reach.rights(signed, step.parameters, where, None)
     except (BadPlan, IndexError, UnknownOperation):
+        return False
+    service = from_identity(raw.get("userIdentity") or {}).invoked_by
+    if service != signed.event_source and not service.endswith(f".{signed.event_source}"):
         return False
     place = Where(record.account, record.region, where.partition)
     for operation in catalog.all_of_event(record.event_source, record.event_name, raw.get("requestParameters")):
         found = trail.convert(operation, raw.get("requestParameters"), raw.get("errorMessage") or "", place)
-        touched = resources.arns(operation, found.parameters, place)
+        touched = _said_once(resources.arns(operation, found.parameters, place))
         arns = [arn for one in besides if one.action == operation.facts.iam_action for arn in one.arns]
         given = [arn for arn in arns if not arn.endswith((":*", "/*"))]
-        if touched and all(any(reach.covers(pattern, arn) for pattern in given) for arn in touched):
+        others = [arn for arn in touched if not any(reach.covers(pattern, arn) for pattern in given)]
+        if len(others) < len(touched) and all(any(reach.covers(one, arn) for one in itself.arns) for arn in others):
             return True
     return False
+
+
+def _said_once(arns: tuple[str, ...]) -> list[str]:
+    """Without what a whole ARN of a secret would be, were it taken for a name that AWS makes longer."""
+    return [arn for arn in arns if not (arn.endswith(_LONGER) and arn.removesuffix(_LONGER) in arns)]
 
 
 def _recorded_in(operation: Operation, attempt: Attempt) -> str:

@@ -9,13 +9,18 @@ loss.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
-from approvals.operations import catalog, counterparts, ready
+from approvals.operations import catalog, counterparts, ready, resources
+from approvals.operations.catalog import Operation
 from approvals.operations.facts import Protects, rows
 from approvals.operations.ready import Offered
+from approvals.operations.resources import Where
 from approvals.plan import Step
+
+_ANYWHERE: Final = Where("111122223333", "us-east-1", "aws")
 
 
 def protecting(step: Step) -> Protects | None:
@@ -48,7 +53,7 @@ def covered(steps: Sequence[Step]) -> dict[int, tuple[int, ...]]:
         if mine is not None and not mine.itself:
             held |= {} if goes else {index: step}
         elif is_loss(step.name, step.parameters):
-            by = tuple(at for at, one in held.items() if _protects(one, step))
+            by = tuple(at for at, one in held.items() if _protects(one, step) and not _ends_with(one, steps[index + 1 :]))
             found |= {index: (*by, index)} if mine is not None and not goes else {index: by} if by else {}
             held = {at: one for at, one in held.items() if at not in by} if index in found else {}
         elif not _is_offered(step, steps[index + 1 :]):
@@ -123,23 +128,52 @@ def _protects(backup: Step, loss: Step) -> bool:
 
 
 def _goes_again(steps: Sequence[Step], at: int, made: Protects) -> bool:
-    """Whether a later step loses what this one's backup is called, by its name or at the end of an ARN.
+    """Whether a later step loses this one's backup: a call that acts on the same ARN, whatever service it is a call of.
 
-    One that is called as its target is (recovery to a point in time) goes by the operation that made it alone.
+    Where the ARN of one of the two is not known, by what the backup is called. One whose name AWS gives can be named by no step;
+    what lies in its target (recovery to a point in time) goes by the operation that made it alone, or with the target.
     """
-    backup = steps[at]
-    asked = (counterparts.searched(one, backup.parameters) for one in made.backup.parameters.values())
-    # RDS and its like keep names in small letters, whatever they were given in.
-    names = {one.casefold() for one in asked if isinstance(one, str) and one}
+    backup, later = steps[at], [step for step in steps[at + 1 :] if is_loss(step.name, step.parameters)]
+    asked = {name: counterparts.searched(one, backup.parameters) for name, one in made.backup.parameters.items()}
+    names = {one.casefold() for one in asked.values() if isinstance(one, str) and one}
+    if len(names) < len(asked):
+        return False
+    if _lies_in_its_target(made):
+        return any(step.name == backup.name and _says(step, names) for step in later)
+    arns = _resources(catalog.get(_reader(backup, made)), asked)
+    others = made.losses.keys() | ({backup.name} if made.itself else set())
+    for step in later:
+        theirs = _resources(catalog.get(step.name), step.parameters)
+        if arns and theirs:
+            gone = any(fnmatchcase(one, pattern) for one in arns for pattern in theirs)
+        else:
+            gone = step.service == backup.service and step.name not in others and _says(step, names)
+        if gone or (step.service == "backup" and _says(step, names)):
+            return True
+    return False
+
+
+def _reader(backup: Step, made: Protects) -> str:
+    name = made.backup.operation
+    return name if ":" in name else f"{backup.service}:{name}"
+
+
+def _lies_in_its_target(made: Protects) -> bool:
+    """Whether AWS knows the backup by nothing but its target's name, so that it goes when the target goes."""
     targets = {ours for target in made.losses.values() for ours, theirs in target.items() if theirs is not None}
-    own = {text.casefold() for ours in targets for text in counterparts.texts(backup.parameters.get(ours))}
-    return any(
-        is_loss(later.name, later.parameters)
-        and later.name not in made.losses
-        and _says(later, names if later.name == backup.name else names - own)
-        for later in steps[at + 1 :]
-        if later.service in (backup.service, "backup")
-    )
+    return not made.itself and set(made.backup.parameters.values()) <= targets
+
+
+def _ends_with(backup: Step, later: Sequence[Step]) -> bool:
+    """Whether the backup lies in its target, and a later step takes that away."""
+    made = protecting(backup)
+    return made is not None and _lies_in_its_target(made) and any(_protects(backup, step) for step in later)
+
+
+def _resources(operation: Operation, parameters: Mapping[str, Any]) -> frozenset[str]:
+    """What the call acts on: the service and the last part of each ARN. A plan is of one place, and RDS keeps small letters."""
+    parts = (arn.casefold().split(":", 5) for arn in resources.arns(operation, dict(parameters), _ANYWHERE))
+    return frozenset(f"{part[2]}:{part[-1]}" for part in parts if len(part) > 3)
 
 
 def _says(step: Step, names: Collection[str]) -> bool:

@@ -13,15 +13,16 @@ import botocore.exceptions
 import botocore.session
 import pytest
 import urllib3.exceptions
+from botocore.awsrequest import HeadersDict
 from botocore.discovery import EndpointDiscoveryRefreshFailed
 from botocore.exceptions import ClientError
-from botocore.parsers import ResponseParserError
+from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 from approvals.operations import catalog
-from executor.answers import THROTTLING, UNDER_WAY, Rejected, Unknown, named, of_error, passes
+from executor.answers import THROTTLING, UNDER_WAY, Rejected, Unknown, named, of_error, passes, request_id_of
 
 PROXY = HTTPConnection("proxy")
 # Raised with the request under way or answered, or by what is no single call at all: nothing follows from them.
@@ -231,6 +232,31 @@ def test_an_error_without_words_is_unknown_all_the_same() -> None:
     with pytest.raises(TypeError):
         str(error)
     assert of_error(error) == Unknown("No answer that could be used came back: InvalidChunkLength")
+
+
+def test_simpledbs_refusals_are_refusals() -> None:
+    """Its errors have the form of EC2's in the query protocol. Source: SimpleDB Developer Guide, "API Error Codes"."""
+    error = "<Error><Code>MissingParameter</Code><Message>m</Message><BoxUsage>0.0000219907</BoxUsage></Error>"
+    body = f"<?xml version='1.0'?><Response><Errors>{error}</Errors><RequestID>f1b8e0c2</RequestID></Response>"
+    parsed = parsed_of("sdb", "DeleteDomain", 400, {}, body)
+    assert of_error(ClientError(parsed, "DeleteDomain")) == Rejected("MissingParameter", "m", "f1b8e0c2", passing=False)
+
+
+@pytest.mark.parametrize("headers", [{"x-amzn-RequestId": "R"}, {"x-amz-request-id": "R"}])
+def test_the_id_of_a_yes_is_known_wherever_it_stands(headers: dict[str, str]) -> None:
+    """In the body or in the headers alone: else the same answer to a later call would not be known again."""
+    parsed = parsed_of(
+        "rds", "StartDBInstance", 200, headers, "<StartDBInstanceResponse><StartDBInstanceResult/></StartDBInstanceResponse>"
+    )
+    assert request_id_of(parsed["ResponseMetadata"]) == "R"
+
+
+def parsed_of(service: str, operation: str, status: int, headers: dict[str, str], body: str) -> Any:
+    """What botocore makes of an answer."""
+    model: Any = botocore.session.get_session().get_service_model(service)
+    parser = ResponseParserFactory().create_parser(model.resolved_protocol)
+    answered = {"status_code": status, "headers": HeadersDict(headers), "body": body.encode()}
+    return parser.parse(answered, model.operation_model(operation).output_shape)
 
 
 def answer(code: str, status: int) -> Any:

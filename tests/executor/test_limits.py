@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals import authority, clearance, decisions, terms
-from approvals.models import Execution, Observation, OutboxMessage
+from approvals.models import Attempt, Execution, Observation, OutboxMessage
 from approvals.states import ExecutionState
 from executor import claim, limits, tasks
 from executor.claim import Cleared, Later, Stopped
@@ -127,6 +127,19 @@ def test_a_claim_that_is_taken_over_keeps_its_place(stage: Stage, settings: Any)
     again = taken(stage, first)
     assert isinstance(again, Cleared)
     assert again.claim.token == 2
+
+
+def test_what_goes_on_for_hours_keeps_no_other_from_its_place(stage: Stage, settings: Any) -> None:
+    """AWS said yes and is not done with it: as long as a worker waits it has its place, and then nothing is done by us."""
+    settings.EXECUTIONS_PER_ACCOUNT = settings.EXECUTIONS_PER_SERVICE = 1
+    first, second = stage.cast.approved(), stage.cast.approved(TableName="prod-customers")
+    stage.aws.settle_in(3600)
+    stage.killed_at("answered")
+    assert [fresh(one).state for one in (first, second)] == ["running", "ready"]
+    Attempt.objects.update(answered_at=timezone.now() - limits.ATTENDED + timedelta(seconds=30))
+    assert isinstance(taken(stage, second), Later)
+    Attempt.objects.update(answered_at=timezone.now() - limits.ATTENDED)
+    assert isinstance(taken(stage, second), Cleared)
 
 
 def test_one_requester_begins_so_many_within_an_hour(stage: Stage, settings: Any) -> None:

@@ -104,7 +104,7 @@ def test_a_call_that_does_not_settle_in_time_is_unknown(stage: Stage, monkeypatc
 
 
 def test_a_call_that_takes_long_to_settle_is_waited_for_by_the_sweep(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Longer than a worker waits: nobody calls it unknown, it takes its place on, and the plan goes on once it has settled."""
+    """Longer than a worker waits: nobody calls it unknown, and the plan goes on once it has settled."""
     from executor import target
 
     monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
@@ -120,6 +120,31 @@ def test_a_call_that_takes_long_to_settle_is_waited_for_by_the_sweep(stage: Stag
     stage.aws.settled()
     stage.sweep()
     assert (fresh(execution).state, attempts(execution), stage.alerts()) == ("succeeded", ["succeeded"] * 2, [])
+
+
+@pytest.mark.parametrize(
+    ("fault", "state"),
+    [("throttle before", "running"), ("500 before", "running"), ("close before", "running"), ("refuse before", "unknown")],
+)
+def test_one_look_that_decides_nothing_ends_no_long_wait(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, fault: str, state: str
+) -> None:
+    """AWS is away, or asks us to wait, when a call is looked at that takes hours: it is looked at again. Where AWS will not tell,
+    it is unknown after as long as a worker waits."""
+    from executor import target
+
+    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
+    stage.aws.settle_in(3600)
+    execution = approved(stage, DELETE, CHANGE)
+    stage.execute()
+    stage.lapse()
+    with Wire(stage.aws.endpoint_url, "DescribeTable", fault) as wire:
+        stage.endpoint = wire.url
+        with stage.acting("execution"):
+            reconcile.sweep()
+        stage.endpoint = ""
+        assert wire.received
+    assert (fresh(execution).state, attempts(execution)) == (state, ["accepted"])
 
 
 def test_what_aws_says_will_never_settle_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,3 +238,78 @@ def test_a_backup_that_goes_again_takes_no_other_with_it() -> None:
     """Of two snapshots the second one's is deleted: the first still protects."""
     other = step("rds:CreateDBSnapshot", DBInstanceIdentifier="db-9", DBSnapshotIdentifier="gone")
     assert protection.lacking([SNAPSHOT, other, INSTANCE, step("rds:DeleteDBSnapshot", DBSnapshotIdentifier="gone")]) == ()
+
+
+def final(operation: str, **parameters: str) -> Step:
+    """A destruction that makes no last snapshot."""
+    skips = {"rds": "SkipFinalSnapshot", "docdb": "SkipFinalSnapshot", "redshift": "SkipFinalClusterSnapshot"}
+    skip = skips.get(operation.partition(":")[0])
+    return step(operation, **parameters, **({skip: True} if skip else {}))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        [
+            step("rds:CreateDBSnapshot", DBInstanceIdentifier="c", DBSnapshotIdentifier="c"),
+            final("rds:DeleteDBInstance", DBInstanceIdentifier="c"),
+            step("rds:DeleteDBSnapshot", DBSnapshotIdentifier="c"),
+        ],
+        [
+            step("redshift:CreateClusterSnapshot", ClusterIdentifier="c", SnapshotIdentifier="c"),
+            final("redshift:DeleteCluster", ClusterIdentifier="c"),
+            step("redshift:DeleteClusterSnapshot", SnapshotIdentifier="c"),
+        ],
+        [
+            step("elasticache:CreateSnapshot", ReplicationGroupId="c", SnapshotName="c"),
+            final("elasticache:DeleteReplicationGroup", ReplicationGroupId="c"),
+            step("elasticache:DeleteSnapshot", SnapshotName="c"),
+        ],
+        [
+            step("memorydb:CreateSnapshot", ClusterName="c", SnapshotName="c"),
+            final("memorydb:DeleteCluster", ClusterName="c"),
+            step("memorydb:DeleteSnapshot", SnapshotName="c"),
+        ],
+        [
+            step("docdb:CreateDBClusterSnapshot", DBClusterIdentifier="c", DBClusterSnapshotIdentifier="s"),
+            final("docdb:DeleteDBCluster", DBClusterIdentifier="c"),
+            step("rds:DeleteDBClusterSnapshot", DBClusterSnapshotIdentifier="s"),
+        ],
+        [
+            step("neptune:DeleteDBCluster", DBClusterIdentifier="c", FinalDBSnapshotIdentifier="s"),
+            step("docdb:DeleteDBClusterSnapshot", DBClusterSnapshotIdentifier="s"),
+        ],
+    ],
+    ids=lambda plan: plan[0].name,
+)
+def test_a_backup_goes_whatever_it_is_called_and_whatever_service_is_asked(plan: list[Step]) -> None:
+    """It has its target's own name, or one of three services of one API deletes what another one made."""
+    assert protection.losses(plan[:-1]) == ()
+    loss = len(plan) - 2
+    assert protection.lacking(plan)[:1] == (loss,)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        [BEFORE, GONE, step("rds:DeleteDBCluster", DBClusterIdentifier="c", FinalDBSnapshotIdentifier="s")],
+        [BEFORE, GONE, step("rds:DeleteDBClusterSnapshot", DBClusterSnapshotIdentifier="s")],
+        [
+            step("elasticache:DeleteReplicationGroup", ReplicationGroupId="a", FinalSnapshotIdentifier="final"),
+            step("elasticache:DeleteServerlessCache", ServerlessCacheName="b", FinalSnapshotName="final"),
+        ],
+        [
+            step("redshift:DeleteCluster", ClusterIdentifier="a", FinalClusterSnapshotIdentifier="b"),
+            step("redshift:DeleteCluster", ClusterIdentifier="b", FinalClusterSnapshotIdentifier="a-last"),
+        ],
+    ],
+)
+def test_a_thing_of_another_kind_that_is_called_alike_is_not_the_backup(plan: list[Step]) -> None:
+    """Snapshots of instances and of clusters, of caches with and without servers, a cluster: each kind has names of its own."""
+    assert not {0, 1} & set(protection.lacking(plan))
+
+
+def test_recovery_that_goes_with_its_table_keeps_no_item_that_ran_out_before() -> None:
+    """The recovery is there for the time to live, and the plan deletes the table: what had run out before the backup is lost."""
+    assert protection.losses([point_in_time(), TTL]) == ()
+    assert protection.losses([point_in_time(), TTL, BACKUP, DELETE]) == (1,)
