@@ -7,9 +7,9 @@ Where neither tells it, `data/iam.json` does: `names` for a placeholder, `holds`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from botocore.model import ListShape, OperationModel, Shape, StringShape
@@ -18,6 +18,7 @@ from approvals.operations import iam
 from approvals.operations.iam import Kind
 from approvals.operations.templates import PLACE, SLOT, parsed
 
+_PLACES: Final = ("Partition", "Region", "Account")
 _PLACEHOLDER: Final = re.compile(r"\$\{([^}]+)\}")
 _ENDING: Final = re.compile(r"(?:arns?|identifiers?|ids?|names?)$")
 _VERB: Final = re.compile(r"^[A-Z][a-z]+")
@@ -27,8 +28,8 @@ _MAKES: Final = re.compile(
     r"|Start(?=\w+Job$))(?=[A-Z])"
 )
 _CHANGES: Final = ("Modify", "Update")
-# What is made of something and is of its kind: `CreateDBInstanceReadReplica`, `RestoreDBInstanceFromS3`.
-_SAME_KIND: Final = re.compile(r"(?:readreplica|from|topointintime|using|v\d)")
+# What is made of something is of the kind that stands before: `CreateDBInstanceReadReplica`, `RestoreDBInstanceFromS3`.
+_MADE_OF: Final = re.compile(r"(?<=.)(?:readreplica|from|topointintime|using|v\d).*")
 _BARE: Final = ("Id", "Name", "id", "name", "Identifier", "identifier")
 
 
@@ -42,7 +43,10 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """An operation as far as its ARNs are concerned. `made` is what it makes, in small letters; '' where it makes nothing."""
+    """An operation as far as its ARNs are concerned. `made` is what it makes, in small letters; '' where it makes nothing.
+
+    `thing` is the kind of that: `dbcluster`, for `RestoreDBClusterFromSnapshot`.
+    """
 
     prefix: str
     name: str
@@ -51,13 +55,17 @@ class _Call:
     made: str
 
     @property
+    def thing(self) -> str:
+        return _MADE_OF.sub("", self.made)
+
+    @property
     def noun(self) -> str:
         return self.made or _plain(_VERB.sub("", self.name))
 
     @property
     def saying(self) -> list[str]:
         """The members that must be there and say by an id or a name which thing is meant."""
-        return [name for name in self.needed if (_is_id(name) or _is_name(name)) and _named(self.members[name])]
+        return [name for name in self.needed if _is_said(self, name)]
 
 
 def derived(service: str, model: OperationModel) -> Derived:
@@ -89,10 +97,43 @@ def made_by(service: str, model: OperationModel) -> tuple[str, ...]:
     call = _call_of(iam.action(service, model), model)
     if not call.made:
         return ()
-    named = [name for name in call.saying if _stem(name) in ("", call.made, f"target{call.made}", f"new{call.made}")]
-    # `CreateClusterSnapshot(SnapshotIdentifier)`
-    named = named or [name for name in call.saying if call.made.endswith(_stem(name))][:1]
-    return tuple(named or [name for name in call.saying if _SAME_KIND.match(call.made.removeprefix(_stem(name)) or "-")][:1])
+    kinds = {call.made, call.thing}
+    ways = {"", *(f"{of}{kind}" for of in ("", "target", "new") for kind in kinds)}
+    named = [name for name in call.saying if _stem(name) in ways]
+    # `CreateCluster(clusterName)`, where AWS has a name for it besides.
+    named = named or [name for name in call.members if _stem(name) in kinds and _is_said(call, name)]
+    # `CreateClusterSnapshot(SnapshotIdentifier)`; what is called an id is another thing's.
+    return tuple(named or [one for one in call.members if _ends(call.thing, one) and _is_said(call, one)][:1])
+
+
+def templates_of_made(service: str, model: OperationModel, kinds: Collection[Kind]) -> tuple[str, ...]:
+    """Templates for what a call makes and names, of these kinds of resource; for those that AWS asks for no right to make."""
+    call, named = _call_of(iam.action(service, model), model), made_by(service, model)
+    texts = [text for kind in kinds if _plain(kind.name) == call.thing for text in kind.formats]
+    texts = texts or [text for kind in kinds for text in kind.formats if _stem(_own_name(text)) == call.thing]
+    if len(named) != 1:
+        return ()
+    # What AWS gives an id of its own is not named by the call.
+    texts = [text for text in texts if _own_name(text) and not (_is_id(_own_name(text)) and _is_name(named[0]))]
+    return tuple(_PLACEHOLDER.sub(partial(_put, named[0]), text) for text in texts)
+
+
+def _own_name(text: str) -> str:
+    """The one placeholder of an ARN format besides its place; empty where there are more."""
+    names = [name for name in _PLACEHOLDER.findall(text) if name not in _PLACES]
+    return names[0] if len(names) == 1 else ""
+
+
+def _put(member: str, found: re.Match[str]) -> str:
+    return "{" + (found[1].lower() if found[1] in _PLACES else member) + "}"
+
+
+def _is_said(call: _Call, name: str) -> bool:
+    return (_is_id(name) or _is_name(name)) and _named(call.members[name])
+
+
+def _ends(thing: str, name: str) -> bool:
+    return bool(_stem(name)) and thing.endswith(_stem(name)) and not name.endswith(("Id", "Ids", "ID"))
 
 
 def _call_of(iam_action: str, model: OperationModel) -> _Call:
@@ -165,7 +206,7 @@ def _filled(call: _Call, kind: Kind, text: str) -> tuple[str, list[str]]:
 
     def put(found: re.Match[str]) -> str:
         name = found[1]
-        if name in ("Partition", "Region", "Account"):
+        if name in _PLACES:
             return "{" + name.lower() + "}"
         # Only the last name is that of the kind itself: the one before it is whose it is.
         slot = _slot(call, kind.name, name, free, is_own=found.end() == last)

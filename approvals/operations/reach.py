@@ -38,7 +38,9 @@ _PART: Final = re.compile(r"[A-Za-z0-9_.,=@+-]+")
 PASSING: Final = "iam:PassRole"
 _ROLE: Final = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]+")
 _ROLE_MEMBER: Final = re.compile(r"role", re.IGNORECASE)
-# Who acts on roles gives none away.
+# Under which IAM keeps what has more than a name.
+_PATH: Final = re.compile(r"/[A-Za-z0-9/_.,=@+-]+/")
+# Who acts on roles gives none away; rows say it for who does.
 _ROLES_THEMSELVES: Final = frozenset({"iam", "sts"})
 _TAGS: Final = re.compile(r"(?:Resource)?Tags?(?:List|Specifications?)?", re.IGNORECASE)
 _TAKING: Final = ("Delete", "Deregister", "Disassociate", "Remove")
@@ -115,19 +117,26 @@ def tagging(operation: Operation, parameters: dict[str, Any], where: Where) -> I
             place = f"arn:{where.partition}:ec2:{where.region}:"
             only = {"StringEquals": {"ec2:CreateAction": (operation.name,)}}
             yield Right(action, (f"{place}{where.account}:*/*", f"{place}:*/*"), why, only)
-        elif made := tuple(arn for arn in _made(operation, parameters, where) if _is_tagged(action, arn, where)):
+        elif made := tuple(arn for arn in _made(operation, action, parameters, where) if _is_tagged(action, arn, where)):
             yield Right(action, made, why)
 
 
-def _made(operation: Operation, parameters: dict[str, Any], where: Where) -> Iterator[str]:
-    """What the call makes, where the call names it: nothing that it is made of."""
+def _made(operation: Operation, action: str, parameters: dict[str, Any], where: Where) -> tuple[str, ...]:
+    """What the call makes, where the call names it: nothing that it is made of. Where AWS asks for no right to it itself, as a
+    thing that may be given tags by `action`."""
     members = placeholders.made_by(operation.service, operation.model)
-    for text in operation.facts.resources:
-        slots = templates.parsed(text).slots
-        if slots and slots[-1].member in members:
-            for arn in resources.filled(operation, operation.facts.iam_action, (text,), parameters, where):
-                if not set(arn) & {"*", "?"}:
-                    yield arn
+    own = [text for text in operation.facts.resources if _last_member(text) in members]
+    texts = own or placeholders.templates_of_made(operation.service, operation.model, iam.kinds(action))
+    arns = resources.filled(operation, operation.facts.iam_action, tuple(texts), parameters, where)
+    path = parameters.get("Path")
+    if operation.service == "iam" and isinstance(path, str) and _PATH.fullmatch(path):
+        arns = tuple(arn.replace("/*/", path) for arn in arns if "/*/" in arn)
+    return tuple(arn for arn in arns if not set(arn) & {"*", "?"})
+
+
+def _last_member(text: str) -> str:
+    slots = templates.parsed(text).slots
+    return slots[-1].member if slots else ""
 
 
 def gives_tags(operation: Operation) -> tuple[str, ...]:

@@ -263,6 +263,72 @@ def test_a_copy_reads_its_source_and_nothing_else() -> None:
         assert rights("s3:CopyObject", {**call, "CopySource": source})["s3:GetObject"] == ()
 
 
+SOURCED = {"DBClusterIdentifier": "new", "SnapshotIdentifier": "src", "Engine": "e"}
+UNDER = {"Path": "/div/"}
+IAM = "arn:aws:iam::111122223333:"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "made"),
+    [
+        ("rds:RestoreDBClusterFromSnapshot", SOURCED, f"arn:aws:rds:{HERE}:cluster:new"),
+        ("docdb:RestoreDBClusterFromSnapshot", SOURCED, f"arn:aws:rds:{HERE}:cluster:new"),
+        (
+            "rds:RestoreDBInstanceToPointInTime",
+            {"SourceDBInstanceIdentifier": "src", "TargetDBInstanceIdentifier": "new"},
+            f"arn:aws:rds:{HERE}:db:new",
+        ),
+        (
+            "rds:CopyOptionGroup",
+            {"SourceOptionGroupIdentifier": "src", "TargetOptionGroupIdentifier": "new", "TargetOptionGroupDescription": "d"},
+            f"arn:aws:rds:{HERE}:og:new",
+        ),
+        ("fsx:CreateFileSystemFromBackup", {"BackupId": "backup-1", "SubnetIds": ["subnet-1"]}, None),
+        (
+            "directconnect:AllocateHostedConnection",
+            {"connectionId": "dxcon-1", "ownerAccount": "1", "bandwidth": "50Mbps", "connectionName": "x", "vlan": 1},
+            None,
+        ),
+        ("iam:CreateUser", {"UserName": "u", **UNDER}, f"{IAM}user/div/u"),
+        ("iam:CreateUser", {"UserName": "u"}, f"{IAM}user/u"),
+        ("iam:CreateRole", {"RoleName": "r", "AssumeRolePolicyDocument": "{}", **UNDER}, f"{IAM}role/div/r"),
+        ("ecs:CreateCluster", {"clusterName": "c"}, f"arn:aws:ecs:{HERE}:cluster/c"),
+        ("eks:CreateCluster", {"name": "c", "roleArn": f"{IAM}role/x"}, f"arn:aws:eks:{HERE}:cluster/c"),
+        (
+            "memorydb:CreateCluster",
+            {"ClusterName": "c", "NodeType": "t", "ACLName": "open-access"},
+            f"arn:aws:memorydb:{HERE}:cluster/c",
+        ),
+        ("memorydb:CreateUser", {"UserName": "u", "AccessString": "on"}, f"arn:aws:memorydb:{HERE}:user/u"),
+        ("redshift:CreateSnapshotSchedule", {"ScheduleIdentifier": "s"}, f"arn:aws:redshift:{HERE}:snapshotschedule:s"),
+        ("amplify:CreateApp", {"name": "a"}, None),
+    ],
+)
+def test_tags_are_for_what_is_made_and_never_for_what_it_is_made_of(
+    name: str, parameters: dict[str, Any], made: str | None
+) -> None:
+    """The new thing as the call names it, under its path, whether AWS asks for a right to make it or not; where AWS gives it an
+    id of its own there is no right."""
+    operation = catalog.get(name)
+    tags: dict[str, Any] = {"tags": {"a": "b"}} if "tags" in operation.members else {"Tags": [{"Key": "a", "Value": "b"}]}
+    given = list(reach.tagging(operation, {**parameters, **tags}, PLACE))
+    assert [one.arns for one in given] == ([(made,)] if made else [])
+
+
+def test_a_function_is_asked_for_by_its_version_too() -> None:
+    """IAM knows a call of an alias by the function's ARN with the alias. Source: Lambda Developer Guide, resources."""
+    function = f"arn:aws:lambda:{HERE}:function:f"
+    assert rights("lambda:Invoke", {"FunctionName": "f"}) == {"lambda:InvokeFunction": (function,)}
+    assert f"{function}:prod" in rights("lambda:Invoke", {"FunctionName": "f", "Qualifier": "prod"})["lambda:InvokeFunction"]
+
+
+def test_a_role_in_a_profile_is_passed() -> None:
+    """Whatever runs with the profile acts as the role. Source: IAM API Reference, AddRoleToInstanceProfile."""
+    given = rights("iam:AddRoleToInstanceProfile", {"InstanceProfileName": "p", "RoleName": "r"})
+    assert given["iam:PassRole"] == (f"{IAM}role/r", f"{IAM}role/*/r")
+    assert "iam:PassRole" not in rights("iam:RemoveRoleFromInstanceProfile", {"InstanceProfileName": "p", "RoleName": "r"})
+
+
 def test_tags_are_given_to_what_the_call_names_and_with_ec2_to_what_it_makes() -> None:
     """The tagging action is for the very thing; with EC2, for what this call makes; without tags there is none."""
     call = {"DBInstanceIdentifier": "d", "DBInstanceClass": "c", "Engine": "e"}
