@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +17,9 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 import moto.core.responses
 import moto.kms.models
 import moto.kms.utils
+import moto.sns.models
 import moto.sqs.models
+from cryptography.hazmat.primitives.asymmetric import rsa
 from moto.core.base_backend import BackendDict
 from moto.core.utils import method_names_from_class
 from moto.kms.utils import AbstractPrivateKey
@@ -48,6 +50,16 @@ def _private_key(key_spec: str) -> AbstractPrivateKey:
 
 # moto draws an RSA key for a symmetric key too and never uses it: half of what the start costs. One is enough for all of them.
 moto.kms.models.generate_private_key = _private_key  # type: ignore[attr-defined]
+
+_signs = cache(partial(rsa.generate_private_key, public_exponent=65537, key_size=2048))
+
+
+def _signing_key(subscription: moto.sns.models.Subscription) -> Any:
+    return _signs()
+
+
+# And one for each subscription, which it signs the notifications by: SNS has one for a region.
+moto.sns.models.Subscription.private_key = _signing_key  # type: ignore[assignment]
 
 # moto lists the methods of a service's class at each request, with `inspect`.
 moto.core.responses.method_names_from_class = cache(method_names_from_class)  # type: ignore[attr-defined]

@@ -26,9 +26,8 @@ def stage(
 ) -> Iterator[Stage]:
     """The cast's sealed world with a local AWS, in a database of its own; nobody is nudged, and targets settle quickly."""
     # Models may be imported only once Django is set up, which is after the first conftests.
-    from executor.sandbox.server import LocalAws
     from executor.sandbox.world import DEMO
-    from tests.executor.stage import QUICK, Stage, forget_all
+    from tests.executor.stage import QUICK, Stage, forget_all, local_aws
 
     settings.OUTBOX_NUDGE = ""
     settings.HOME_REGION = DEMO.region
@@ -38,7 +37,7 @@ def stage(
     monkeypatch.setattr("executor.target.PATIENCE", QUICK)
     # How long botocore waits before it asks again is drawn by lot, and up to seconds.
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda backoff, context: 0.01)
-    with LocalAws(facts, settle_seconds=0.1) as started:
+    with local_aws(facts) as started:
         settings.QUEUE_URL = DEMO.queue_url(started.endpoint_url)
         stage = Stage(cast, started, cloned_database, role_url)
         cast.before_signing = stage.read

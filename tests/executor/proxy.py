@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from executor.aws import READER
@@ -65,16 +65,19 @@ class Wire:
     """`received` counts the requests of the chosen operation that came over the wire, `bodies` are theirs, `seen` counts all.
 
     The first `times` of them are broken, all where it is 0; where `after` names an operation, only those that come after one
-    of it; `open` is how many connections there are. An operation is chosen by its name; `DryRun` beside it
+    of it. An operation is chosen by its name; `DryRun` beside it
     ("TerminateInstances/DryRun") chooses EC2's rehearsals, and the bare name then means the calls that are none. So does
     `AssumeRole/Read` for the sessions that only read, and the bare name then means those that act. A star at the end stands for
     any rest. Once a request came whose name begins with `until`, nobody listens there any more.
     """
 
     until: str = ""
+    # The port of the last one in this process, which the next one takes again where it is free.
+    last: ClassVar[int] = 0
 
     def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0, after: str = "") -> None:
-        self.received = self.open = 0
+        self.received = 0
+        self._connections: set[socket.socket] = set()
         self.seen: Counter[str] = Counter()
         self.bodies: list[bytes] = []
         self._behind, self._operation, self._fault, self._times = urlsplit(behind), operation, fault, times
@@ -86,12 +89,12 @@ class Wire:
 
             def handle(self) -> None:
                 with counting:
-                    wire.open += 1
+                    wire._connections.add(self.connection)
                 try:
                     super().handle()
                 finally:
                     with counting:
-                        wire.open -= 1
+                        wire._connections.discard(self.connection)
 
             def do_POST(self) -> None:
                 wire._answer(self)
@@ -101,7 +104,12 @@ class Wire:
             def log_message(self, *args: Any) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        try:
+            self._server = ThreadingHTTPServer(("127.0.0.1", Wire.last), Handler)
+        except OSError:  # another one is in use
+            self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        else:
+            Wire.last = self._server.server_port
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
@@ -117,6 +125,15 @@ class Wire:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        # Who keeps a connection would speak to this wire on, although another one is there.
+        for one in tuple(self._connections):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def open(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))

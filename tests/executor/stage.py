@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 from django.conf import settings
@@ -29,9 +30,10 @@ from config.environment import _database
 from executor import aws, closing, errands, feed, inspect, reconcile, tasks
 from executor.kept import Kept
 from executor.sandbox.server import LocalAws
-from executor.sandbox.world import DEMO
+from executor.sandbox.world import DEMO, DemoWorldFacts
 from executor.target import Patience
 from tests.cast import Cast
+from tests.executor.proxy import Wire
 
 log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parents[2]
@@ -285,43 +287,97 @@ def with_keys(started: LocalAws, user: str, endpoint: str = "") -> Iterator[None
         AWS_SECRET_ACCESS_KEY=key["secret_access_key"],
         AWS_DEFAULT_REGION=DEMO.region,
     )
-    who = (key["access_key_id"], endpoint, aws._AGAIN, aws._ONCE)
+    who = _who()
     outer = _set_aside()
-    base, boto = _processes.pop(who, ({}, []))
-    aws._base.update(base)
-    aws._boto.extend(boto)
+    _take_up(_processes.pop(who) if who in _processes else _nothing())
     try:
         yield
     finally:
-        _processes[who] = _set_aside()
-        base, boto = outer
-        aws._base.update(base)
-        aws._boto.extend(boto)
+        held = _set_aside()
+        _take_up(outer)
+        if _who() == who:
+            _processes[who] = held
+        else:  # a test has made it somebody else
+            held.close()
         os.environ.clear()
         os.environ.update(before)
 
 
-# The clients of each process of a stage, which it keeps while another acts: to make them anew is much of what a test costs.
-_Clients = tuple[dict[tuple[str, str], Any], list[Any]]
-_processes: dict[tuple[Any, ...], _Clients] = {}
+@dataclass(frozen=True)
+class _Held:
+    """What a process of a stage keeps while another acts, as a process of a deployment would: to make it anew is much of what a
+    test costs."""
+
+    base: dict[tuple[str, str], Any]
+    boto: list[Any]
+    readings: Kept[aws.Session]
+
+    def close(self) -> None:
+        """Close what it reads by, and the connections of its clients, which make new ones when they are asked again."""
+        self.readings.clear()
+        for client in self.base.values():
+            client.close()
 
 
-def _set_aside() -> _Clients:
-    """Take away the clients of the process that acted; what reads is assumed anew by whoever acts next."""
-    found = dict(aws._base), list(aws._boto)
+_processes: dict[tuple[Any, ...], _Held] = {}
+# Where the local AWS of this process was last, and its users' keys: with both as they were, clients are good for the next one.
+_last: tuple[int, dict[str, dict[str, str]]] = (0, {})
+
+
+@contextmanager
+def local_aws(facts: DemoWorldFacts) -> Iterator[LocalAws]:
+    """A local AWS that settles quickly."""
+    global _last  # noqa: PLW0603 - what one test's leaves to the next
+    port, keys = _last
+    try:
+        started = LocalAws(facts, keys=keys, port=port, settle_seconds=0.1).start()
+    except OSError:  # somebody else has taken the port meanwhile
+        started = LocalAws(facts, keys=keys, settle_seconds=0.1).start()
+    _last = (urlsplit(started.endpoint_url).port or 0, {**keys, **started.keys})
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+_make_client = aws.client
+
+
+def _who() -> tuple[Any, ...]:
+    """Who acts now: by what clients are made of."""
+    variables = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HTTP_PROXY", "http_proxy", "AWS_CA_BUNDLE")
+    configs = (repr(sorted(vars(one)["_user_provided_options"].items())) for one in (aws._AGAIN, aws._ONCE))
+    return (*(os.environ.get(name) for name in variables), *configs, None if aws.client is _make_client else object())
+
+
+def _nothing() -> _Held:
+    return _Held({}, [], Kept(aws.Session.close, most=aws.MOST_READINGS))
+
+
+def _set_aside() -> _Held:
+    """Take away what the process that acted keeps."""
+    found = _Held(dict(aws._base), list(aws._boto), aws._readings)
     aws._base.clear()
-    aws.forget()
+    aws._boto.clear()
+    aws._readings = _nothing().readings
     return found
+
+
+def _take_up(held: _Held) -> None:
+    aws._base.update(held.base)
+    aws._boto.extend(held.boto)
+    aws._readings = held.readings
 
 
 def forget_all() -> None:
     """As if every process of a stage had ended: no connection of theirs is left."""
     aws.forget()
     hang_up()
-    while _processes:
-        _, (base, _boto) = _processes.popitem()
-        for client in base.values():
-            client.close()
+    kept = {f"http://127.0.0.1:{port}" for port in (_last[0], Wire.last) if port}
+    for who, held in list(_processes.items()):
+        held.close()
+        if who[0] not in kept:
+            del _processes[who]
 
 
 _left_alone: list[Any] = []
@@ -334,7 +390,7 @@ def leave_alone() -> None:
     _connections.clear()
     _processes.clear()
     aws._base.clear()
-    aws._readings = Kept(aws.Session.close, most=aws.MOST_READINGS)
+    aws._readings = _nothing().readings
 
 
 @contextmanager
