@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -59,7 +60,8 @@ def broken(stage: Stage, operation: str, fault: str, *, after: str = "", swept: 
             stage.lapse()
             if swept:
                 with stage.acting("execution"):
-                    reconcile.sweep()
+                    # Whatever is not settled when it comes has taken too long.
+                    reconcile.sweep(patience=replace(target.PATIENCE, bound=0.0, to_the_end=0.0))
         stage.endpoint = ""
     return wire
 
