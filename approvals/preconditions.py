@@ -322,7 +322,7 @@ def status_of(step: Step, now: Reading) -> str:
 
 
 def besides(step: Step, was: Reading, now: Reading, *, most: int = 12) -> tuple[Difference, ...]:
-    """Every other difference between two readings, to be shown: an item count, a size, a tag."""
+    """Every other difference between two readings, to be shown: an item count, a size, a tag. What is more is said in number."""
     if was.state is None or now.state is None:
         return ()
     old, new = dict(_flat("", was.state)), dict(_flat("", now.state))
@@ -331,12 +331,13 @@ def besides(step: Step, was: Reading, now: Reading, *, most: int = 12) -> tuple[
         path.replace("[", ".").replace("]", "")
         for path in (*_identity(operation, step, now.state), *_fields(operation, step, now.state))
     }
-    found = (
+    found = [
         Difference(path, _words(old.get(path)), _words(new.get(path)))
-        for path in sorted(old.keys() | new.keys())
+        for path in sorted(old.keys() | new.keys(), key=lambda path: (path.count("."), path))
         if not _is_same(old.get(path, _NOTHING), new.get(path, _NOTHING)) and path not in told
-    )
-    return tuple(one for one, _ in zip(found, range(most), strict=False))
+    ]
+    rest = len(found) - most
+    return (*found[:most], *([Difference(f"and {rest} more", "", "")] if rest > 0 else []))
 
 
 def _is_same(was: object, now: object) -> bool:

@@ -15,7 +15,7 @@ from approvals import watch
 from approvals.caller import Caller
 from approvals.explanation import Explanation
 from approvals.lint.findings import Surroundings
-from approvals.operations import protection
+from approvals.operations import protection, risk
 from approvals.operations.catalog import Operation
 from approvals.policies import Mode, Rules, reach
 from approvals.trail_event import TrailEvent
@@ -132,7 +132,7 @@ class Replay:
     def _gate(self, rules: Rules, operation: Operation, requester: str) -> Gate:
         # Where the guardrail demands a backup step, no plan without one comes to be signed.
         demanded = rules.protective_step and bool(protection.protectors(operation.full_name))
-        irreversible = operation.facts.irreversible and not demanded
+        irreversible = risk.of(operation).irreversible and not demanded
         need = rules.approvals_needed(irreversible=irreversible)
         holders = self._around.holders_of(rules.name)
         if holders is None:

@@ -41,6 +41,8 @@ DEEPEST: Final = 64
 _BROKE: Final = re.compile(
     r"(?i)^server\.|^(kms)?internal|internal(server|service|error)|^server(internal)?(error|exception)|time(d)?-?out"
     r"|(^|service)unavailable|badgateway|^service(exception|failure)|^unknown(error|exception)?$"
+    # CodePipeline's for whatever it does not know; Cognito's for a function that runs after the change was made.
+    r"|^requestfailed|lambda(validation)?exception$"
 )
 _ACCOUNT: Final = re.compile(r"\d{12}")
 # A number of 1e16 and above, as orjson writes it; a text that looks like it costs only the strict reading.

@@ -146,7 +146,7 @@ def _judge(
     elif not attempts:
         notices.must_have_gone_out(execution, verified)
     clearance.must_be_in_time(verified, now=now, told_at=_told_at(execution) if verified.hold else None)
-    if ready:
+    if ready or limits.gave_up_its_place(attempts):
         # First: what was read is kept with the trail, and not at every look of one that waits its turn.
         limits.must_have_a_place(execution, verified, now)
     drift.must_be_as_signed(trail, execution, verified, seen, done, now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -42,7 +43,7 @@ from executor import aws, backups, endings, evidence, looks, protecting, target
 from executor.calling import LONGEST_LIST
 from executor.claim import LEASE
 from executor.endings import SIGNED_FOR, Claim
-from executor.errors import AwsError, Superseded, WillNotSettle
+from executor.errors import AwsError, AwsRefused, Superseded, WillNotSettle
 from executor.target import Patience
 
 log = logging.getLogger(__name__)
@@ -273,7 +274,15 @@ def _seen(execution: Execution, attempt: Attempt, how: Callable[[aws.Reads, Step
 def _complete(attempt: Attempt, execution: Execution, made: list[str], patience: Patience, session: aws.Reads, step: Step) -> str:
     """Two looks at whether the call has settled, by AWS's answer as it was recorded; what it made is put into `made`."""
     answer = backups.stored(attempt.answer)
-    if trouble := target.look_twice(session, step, patience, answer):
+    try:
+        trouble = target.look_twice(session, step, patience, answer)
+    except AwsRefused as error:
+        if error.passing:
+            raise
+        # What AWS knows of rights and of things comes to all of its places with time: it is asked again before it counts.
+        time.sleep(patience.longest)
+        trouble = target.look_twice(session, step, patience, answer)
+    if trouble:
         return trouble
     made.append(protecting.name_of(session, step, target.where(execution.revision.plan), answer))
     return ""

@@ -8,7 +8,7 @@ hundred approvals of one person do not stand before another's only one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Exists, F, OuterRef, Q, When
 
 from approvals.clearance import Verified
 from approvals.errors import NotYet
@@ -61,7 +61,8 @@ def must_have_a_place(execution: Execution, verified: Verified, now: datetime) -
 
     Called with the request and the execution locked and verified, right before the claim. Whoever asks for the same account waits
     until the transaction ends, so that no two are given one place; so does whoever asks for the same requester elsewhere. Who
-    breaks the glass acts at once: he takes a place and waits for none.
+    breaks the glass acts at once: he takes a place and waits for none. What gave its place up (`gave_up_its_place`) needs one
+    again for its next step, and was begun once already.
     """
     if verified.broken_by is not None:
         return
@@ -70,14 +71,22 @@ def must_have_a_place(execution: Execution, verified: Verified, now: datetime) -
     # Everybody takes these two after the rows and before the trail, in this order.
     _one_at_a_time(f"account/{account}")
     _one_at_a_time(f"requester/{me.requester}")
-    places, mine = _places(account, me.requester, now)
-    if (again := _asked_too_often(mine, now)) is not None:
+    places, mine = _places(account, me.requester, now, without=execution.pk)
+    begun = execution.execution_state is not ExecutionState.READY
+    if not begun and (again := _asked_too_often(mine, now)) is not None:
         most = settings.EXECUTIONS_PER_REQUESTER
         why = f"{WAITS}{most} executions of this requester have begun within the last hour, and more may not."
         raise NotYet(why, until=again)
     place = place_of(me, _queue(account, me, now), places)
     if place:
         raise NotYet(f"{WAITS}{_why(me, places, account)}", until=now + min(SOON * place, LATER))
+
+
+def gave_up_its_place(attempts: Collection[Attempt]) -> bool:
+    """Whether the last step that was made took so long to settle that others were given its place."""
+    made = [one for one in attempts if one.state == AttemptState.SUCCEEDED]
+    last = max(made, key=lambda one: one.step, default=None)
+    return last is not None and bool(last.settled_at and last.answered_at and last.settled_at - last.answered_at >= ATTENDED)
 
 
 def place_of(me: Waiting, others: Sequence[Waiting], places: Places) -> int:
@@ -119,25 +128,33 @@ def _asked_too_often(begun: Sequence[datetime], now: datetime) -> datetime | Non
     return None if oldest is None else max(min(oldest + HOUR, now + SELDOM), now + SOON)
 
 
-def _places(account: str, requester: UUID | None, now: datetime) -> tuple[Places, list[datetime]]:
-    """What is taken, and when this requester's own of the hour were begun, newest first."""
+def _places(account: str, requester: UUID | None, now: datetime, *, without: UUID) -> tuple[Places, list[datetime]]:
+    """What others have taken, and when this requester's own of the hour were begun, newest first."""
     hour, under_way = Q(claimed_at__gt=now - HOUR), Q(state__in=_UNDER_WAY)
     # A database goes for hours after AWS has said yes: nothing is done by us meanwhile, and no other has to wait for it.
-    settles = Attempt.objects.filter(execution=OuterRef("pk"), state=AttemptState.ACCEPTED, answered_at__lte=now - ATTENDED)
+    calls = Attempt.objects.filter(execution=OuterRef("pk"))
+    settles = Exists(calls.filter(state=AttemptState.ACCEPTED, answered_at__lte=now - ATTENDED))
+    # Nor for one that has settled since and needs a place again, as long as nobody has it.
+    settled = Exists(calls.filter(state=AttemptState.SUCCEEDED, settled_at__gte=F("answered_at") + ATTENDED))
     told = (
         Execution.objects.filter(hour | under_way)
         .order_by("-claimed_at")
         .values_list(
-            "revision__request__requester", "claimed_at", "revision__request__account", "revision__request__operation", "state"
+            "pk",
+            "revision__request__requester",
+            "claimed_at",
+            "revision__request__account",
+            "revision__request__operation",
+            "state",
         )
-        .annotate(settles=Exists(settles))
+        .annotate(alone=Case(When(settles | (settled & Q(lease_until__lte=now)), then=True), default=False))
     )
     begun, mine, by_service = Counter[UUID | None](), list[datetime](), Counter[str]()
-    for who, at, where, operation, state, alone in told:
+    for pk, who, at, where, operation, state, alone in told:
         if at is not None and at > now - HOUR:
             begun[who] += 1
             mine += [at] if who == requester else []
-        if where == account and state in _UNDER_WAY and not alone:
+        if where == account and state in _UNDER_WAY and not alone and pk != without:
             by_service[_service(operation)] += 1
     return Places(by_service.total(), by_service, begun), mine
 

@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 
 from approvals import policies
 from approvals.models import Account, GuardrailVersion
-from approvals.operations import catalog, services, sources, words
+from approvals.operations import catalog, risk, services, sources, words
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import rows
 from approvals.policies import Call, Mode, Rules
@@ -142,7 +142,7 @@ def _choice(operation: Operation, way: Way, guards: Sequence[Rules], place: Plac
         url=way.to(operation=operation.full_name),
         name=operation.name,
         does=words.kind_of(operation) if facts.curated else "",
-        final=facts.irreversible,
+        final=risk.of(operation).irreversible,
         protected=_is_protected(operation.full_name, guards, place),
     )
 

@@ -64,10 +64,14 @@ class Looks:
 
 
 def newest(revision: Revision, operations: list[Operation]) -> list[Looks]:
-    """For each step the newest observation of each moment; one query."""
+    """For each step the newest observation of each moment; one query. Of those for the review, what reviewers could have seen."""
     taken: dict[tuple[int, str], Observation] = {}
+    execution = getattr(revision, "execution", None)
     for observation in revision.observations.order_by("taken_at", "id"):
-        taken[observation.step, observation.moment] = observation
+        place = (observation.step, observation.moment)
+        late = execution is not None and observation.taken_at > execution.created_at
+        if not (late and observation.moment == Observation.Moment.REVIEW and place in taken):
+            taken[place] = observation
     return [
         Looks(
             _live(taken.get((index, Observation.Moment.REVIEW)), [operation]),

@@ -230,7 +230,7 @@ def _when_read(status: Status) -> str:
 def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, where: Where, place: str, asked: str) -> ShownStep:
     step = steps[index]
     operation = catalog.get(step.name)
-    facts = operation.facts
+    facts, worst = operation.facts, risk.worst(operation)
     identifying = facts.identifies
     live, after = looks.before, looks.after
     kept = protection.covered(steps).get(index, ())
@@ -254,10 +254,10 @@ def _step(steps: list[Step], index: int, looks: Looks, pinned: Pinned, where: Wh
         sentence=words.sentence(step, place),
         operation=step.name,
         resource=", ".join(words.named(step.parameters, name) for name in identifying),
-        destroys=facts.destroys,
+        destroys=worst.destroys,
         irreversible=protection.is_loss(step.name, step.parameters),
-        undo=facts.undo,
-        lost=facts.lost,
+        undo=worst.undo,
+        lost=worst.lost,
         curated=facts.curated,
         rows=rows,
         defaulted=tuple(

@@ -48,7 +48,7 @@ from approvals.states import (
 LONGEST_REASON = 2000
 # A call that AWS has accepted and whose effect is not complete yet is decided all the same: it is made, and by nobody again.
 _SAID_YES = (AttemptState.ACCEPTED, AttemptState.SUCCEEDED)
-_BEGUN = "The call is being made or was made already; it can no longer be stopped here."
+_BEGUN = "A call of it is being made, was made already or may have been made; it can no longer be stopped here."
 
 
 def must_be_somebodys(request: ApprovalRequest) -> None:

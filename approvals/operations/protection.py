@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Final
 
-from approvals.operations import catalog, counterparts, ready, resources
+from approvals.operations import catalog, counterparts, ready, resources, sources
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Protects, rows
 from approvals.operations.ready import Offered
@@ -30,7 +30,14 @@ def protecting(step: Step) -> Protects | None:
 
 
 def is_loss(name: str, parameters: Mapping[str, Any] | None) -> bool:
-    """Whether the call cannot be undone: it is of an operation that cannot, and does not itself switch a protection on."""
+    """Whether the call cannot be undone: it is of an operation that cannot, and does not itself switch a protection on.
+
+    By any of its names: services that share an API send the very same request, and AWS looks at nothing else.
+    """
+    return any(_is_loss(one, parameters) for one in (name, *sources.other_names(name)))
+
+
+def _is_loss(name: str, parameters: Mapping[str, Any] | None) -> bool:
     facts = catalog.get(name).facts
     if not facts.irreversible:
         return False
@@ -88,8 +95,11 @@ def _protectors() -> dict[str, frozenset[str]]:
 
 
 def protectors(name: str) -> frozenset[str]:
-    """The operations that protect from the loss that this one is; itself where its own parameters make a last snapshot."""
-    return _protectors().get(name, frozenset())
+    """The operations that protect from the loss that this one is; itself where its own parameters make a last snapshot.
+
+    By any of its names: what is known for one of them cannot be left out under another.
+    """
+    return frozenset().union(*(_protectors().get(one, ()) for one in (name, *sources.other_names(name))))
 
 
 def protected() -> frozenset[str]:
@@ -109,6 +119,9 @@ def asked_for(steps: Sequence[Step], index: int) -> str:
     ways = [f"put {one.ready.operation} in front of it ({_small(one.ready.title)})" for one in offered(step)]
     if step.name in protectors(step.name):
         ways.append("let the call itself make a last snapshot")
+    if not ways:  # the backup is known for what another service calls the same request
+        names = [one for one in sources.other_names(step.name) if _protectors().get(one)]
+        ways.append(f"ask for it as {' or '.join(names)}, of which one is known")
     return f"step {index + 1}, {step.name}, cannot be undone without a backup: {', or '.join(ways)}"
 
 

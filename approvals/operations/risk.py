@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from approvals.operations import iam
+from approvals.operations import catalog, iam, sources
 from approvals.operations.catalog import Operation
+from approvals.operations.facts import Facts
 
 # The class that the end of a family's name stands for.
 _OF_FAMILY: Final = {
@@ -36,9 +37,15 @@ class Risk:
 
 def of(operation: Operation) -> Risk:
     """The risk of one operation, from the table."""
-    facts = operation.facts
-    why = {name: danger.why for name, danger in facts.dangerous.items()}
+    facts = worst(operation)
+    why = {name: danger.why for name, danger in operation.facts.dangerous.items()}
     return Risk(facts.destroys, facts.irreversible, facts.undo, why)
+
+
+def worst(operation: Operation) -> Facts:
+    """What the table says of the call: where it cannot be undone by another of its names, what it says of that one."""
+    others = (catalog.get(name).facts for name in sources.other_names(operation.full_name))
+    return next((one for one in (operation.facts, *others) if one.irreversible), operation.facts)
 
 
 def classes(operation: Operation) -> frozenset[str]:

@@ -37,7 +37,7 @@ from tests.executor.proxy import Wire
 
 log = logging.getLogger(__name__)
 PROJECT = Path(__file__).resolve().parents[2]
-QUICK = Patience(first=0.03, longest=0.1, bound=3.0, to_the_end=3.0, again_after=0.03)
+QUICK = Patience(first=0.03, longest=0.1, bound=3.0, to_the_end=3.0, again_after=0.03, shows=0.3)
 USERS = {"feed": DEMO.feed_user, "delivery": DEMO.delivery_user, "execution": DEMO.execution_user}
 
 

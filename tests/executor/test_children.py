@@ -129,6 +129,7 @@ STORIES = {
     "another service": Story(NO_TABLE, "DeleteTable", {"tableName": "prod"}, "cloudformation", ROGUE),
     "one that is called alike": Story(NO_TABLE, "DeleteTable", {"tableName": "prod"}, "notdynamodb", ROGUE),
     "another database's secret": Story(ROTATES, "RotateSecret", {"secretId": "rds!db-OTHER"}, "cloudformation", ROGUE),
+    "another database's secret, by the service": Story(ROTATES, "RotateSecret", {"secretId": "rds!db-OTHER"}, "rds", ROGUE),
     "long after it was done": Story(
         NO_TABLE, "DeleteTable", {"tableName": "prod"}, "dynamodb", ROGUE, settled=timedelta(minutes=20)
     ),

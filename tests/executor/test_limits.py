@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,8 +23,10 @@ from approvals.states import ExecutionState
 from executor import claim, limits, tasks
 from executor.claim import Cleared, Later, Stopped
 from executor.limits import Places, Waiting
+from executor.sandbox.world import DEMO
 from tests.cast import Cast, seal
 from tests.executor.stage import Stage, fresh
+from tests.executor.test_steps import CHANGE, DELETE, approved
 
 NOW = timezone.now()
 ALICE, BOB = UUID(int=1), UUID(int=2)
@@ -142,6 +144,58 @@ def test_what_goes_on_for_hours_keeps_no_other_from_its_place(stage: Stage, sett
     assert isinstance(taken(stage, second), Cleared)
 
 
+def test_what_gave_its_place_up_takes_one_for_its_next_step(stage: Stage, settings: Any) -> None:
+    """Two backups took their time and have settled while another is under way: their losses wait, each for a place, and for none
+    of the two; however many their requester has begun within the hour."""
+    settings.EXECUTIONS_PER_ACCOUNT = settings.EXECUTIONS_PER_SERVICE = 1
+    first, second = (
+        approved(stage, replace(CHANGE, parameters={**CHANGE.parameters, "TableName": name}), DELETE) for name in TABLES
+    )
+    other = stage.cast.approved(TableName="prod-customers")
+    settings.EXECUTIONS_PER_REQUESTER = 3
+    for one in (first, second):
+        assert isinstance(taken(stage, one), Cleared)
+        long = timezone.now() - 2 * limits.ATTENDED
+        Execution.objects.filter(pk=one.pk).update(state="running")
+        made = running_call(one, long)
+        Attempt.objects.filter(pk=made.pk).update(state="accepted", answered_at=long)
+    assert isinstance(taken(stage, other), Cleared)
+    Attempt.objects.update(state="succeeded", settled_at=timezone.now())
+    stage.lapse()
+    Execution.objects.filter(pk=other.pk).update(lease_until=timezone.now() + timedelta(minutes=2))
+    for one in (first, second):
+        later = taken(stage, one)
+        assert isinstance(later, Later)
+        assert "under way" in later.why
+    ended_alone(stage, other)
+    assert isinstance(taken(stage, first), Cleared)
+    assert isinstance(taken(stage, second), Later)
+    ended_alone(stage, first)
+    assert isinstance(taken(stage, second), Cleared)
+
+
+TABLES = ("prod-orders", "prod-customers")
+
+
+def running_call(execution: Execution, at: datetime) -> Attempt:
+    """The call of the first step, as the worker announced it."""
+    return Attempt.objects.create(
+        execution=execution,
+        step=0,
+        number=1,
+        token=1,
+        operation=CHANGE.name,
+        region=DEMO.region,
+        access_key_id="ASIA",
+        sent_at=at,
+    )
+
+
+def ended_alone(stage: Stage, execution: Execution) -> None:
+    for before, after in (("claimed", "running"), ("running", "succeeded")):
+        stage.sql("UPDATE approvals_execution SET state = %s WHERE state = %s AND id = %s", after, before, execution.pk)
+
+
 def test_one_requester_begins_so_many_within_an_hour(stage: Stage, settings: Any) -> None:
     """The next waits until the oldest is an hour old, although there are places; nobody else waits for it."""
     settings.EXECUTIONS_PER_REQUESTER = 2
@@ -171,8 +225,8 @@ def test_two_accounts_at_once_are_no_way_past_what_a_requester_may(
     known, moment, together, came_to = authority.walk(settings.GENESIS), timezone.now(), threading.Barrier(2), []
     really = limits._places
 
-    def slowly(*asked: Any) -> Any:
-        found = really(*asked)
+    def slowly(*asked: Any, **more: Any) -> Any:
+        found = really(*asked, **more)
         time.sleep(0.5)
         return found
 

@@ -129,8 +129,8 @@ def test_a_call_that_takes_long_to_settle_is_waited_for_by_the_sweep(stage: Stag
 def test_one_look_that_decides_nothing_ends_no_long_wait(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, fault: str, state: str
 ) -> None:
-    """AWS is away, or asks us to wait, when a call is looked at that takes hours: it is looked at again. Where AWS will not tell,
-    it is unknown after as long as a worker waits."""
+    """AWS is away, or asks us to wait, when a call is looked at that takes hours: it is looked at again. Where AWS will not tell
+    when it is asked twice, it is unknown after as long as a worker waits."""
     from executor import target
 
     monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
@@ -145,6 +145,41 @@ def test_one_look_that_decides_nothing_ends_no_long_wait(
         stage.endpoint = ""
         assert wire.received
     assert (fresh(execution).state, attempts(execution)) == (state, ["accepted"])
+
+
+def test_what_is_refused_once_is_asked_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights come to all of AWS's places with time: one look that is refused ends no wait."""
+    from executor import target
+
+    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
+    stage.aws.settle_in(3600)
+    execution = approved(stage, DELETE, CHANGE)
+    stage.execute()
+    stage.lapse()
+    with Wire(stage.aws.endpoint_url, "DescribeTable", "refuse before", times=1) as wire:
+        stage.endpoint = wire.url
+        with stage.acting("execution"):
+            reconcile.sweep()
+        stage.endpoint = ""
+        assert wire.received > 1
+    assert (fresh(execution).state, attempts(execution)) == ("running", ["accepted"])
+
+
+def test_a_change_that_does_not_show_yet_is_looked_at_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is at rest as it was, for AWS begins late: only once it shows the change, or after a while, has it settled."""
+    from executor import target
+
+    shown = iter([True] * 4)
+    really = target._shows_nothing_yet
+    monkeypatch.setattr(target, "_shows_nothing_yet", lambda session, step: next(shown, False) or really(session, step))
+    execution = approved(stage, CHANGE)
+    stage.execute()
+    assert (fresh(execution).state, next(shown, None)) == ("succeeded", None)
+    nobody: Any = None
+    before = json.dumps({"TableName": "prod-orders", "TableStatus": "ACTIVE", "TableClassSummary": {"TableClass": "STANDARD"}})
+    monkeypatch.setattr(target, "read_plain", lambda session, step: json.loads(before))
+    assert really(nobody, CHANGE)
+    assert not really(nobody, DELETE)
 
 
 def test_what_aws_says_will_never_settle_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
