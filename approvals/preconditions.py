@@ -452,7 +452,7 @@ def at_rest(value: Any, counted: re.Pattern[str] = _COUNTED) -> Any:
     if isinstance(value, dict):
         return {name: at_rest(item, counted) for name, item in value.items() if not counted.search(name)}
     if isinstance(value, list):
-        return sorted((at_rest(item, counted) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
+        return sorted((at_rest(item, counted) for item in value), key=lambda item: json.dumps(_plain(item), sort_keys=True))
     return value
 
 

@@ -580,6 +580,7 @@ _NAMES = st.sampled_from(
 
 @given(step=_STEPS, state=_JSON | st.dictionaries(_NAMES, _JSON, max_size=6))
 @example(step=DELETE, state=float("nan"))
+@example(step=DELETE, state={"TableId": [0, float("inf")]})
 def test_whatever_aws_answers_is_the_same_as_itself_once_it_was_signed(step, state):
     """Any JSON at all becomes a precondition that a plan can carry, is read back from its bytes, and has not drifted."""
     reading = Reading(json.dumps(state))
