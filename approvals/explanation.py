@@ -246,8 +246,11 @@ def _explained(event: TrailEvent, value: Any, setting: Setting) -> Explanation:
         why = f"{why} {meant.conversion.why}"
     # What AWS might also take an ARN for concerns guardrails, not whoever reads; what is in doubt concerns both.
     touched = meant.resources or resources.arns(meant.operation, meant.conversion.parameters, where)
-    plain = tuple(arn for arn in touched if not (arn.endswith("-??????") and arn.removesuffix("-??????") in touched))
-    shown = plain or _recorded_arns(value) or ((said.resource,) if said and said.resource.startswith("arn:") else ())
+    shown = (
+        resources.said_once(touched)
+        or _recorded_arns(value)
+        or ((said.resource,) if said and said.resource.startswith("arn:") else ())
+    )
     named = action or meant.operation.facts.iam_action
     return Explanation(event, meant.operation, meant.conversion, named, shown, becomes, why, touched=meant.resources)
 

@@ -121,7 +121,7 @@ def _doubted(meant: Meant, found: Sequence[Meant], event: TrailEvent) -> Meant:
     if meant.conversion.completeness not in _WHOLE:
         return meant
     for other in found:
-        same = other.operation.full_name in (meant.operation.full_name, *sources.other_names(meant.operation.full_name))
+        same = other.operation.full_name in sources.all_names(meant.operation.full_name)
         whole = other.conversion.completeness in _WHOLE
         told = bool(other.conversion.parameters) if event.request_parameters is None else whole
         if told and not (same and (whole or event.request_parameters is not None)):
@@ -138,7 +138,7 @@ _WHOLE: Final = (Completeness.EXACT, Completeness.REBUILT)
 
 def _named(rules: Rules, name: str) -> bool:
     """Whether the guardrail names the operation to the letter, by any of its names."""
-    return any(one in rules.operations for one in (name, *sources.other_names(name)))
+    return any(one in rules.operations for one in sources.all_names(name))
 
 
 def _reads(event: TrailEvent, operation: Operation) -> bool:

@@ -38,8 +38,7 @@ def stored(answer: str) -> dict[str, Any]:
 
 def question(step: Step, backup: Backup, answer: Mapping[str, Any]) -> tuple[Operation, dict[str, Any]]:
     """The reading call that tells the backup's state. Members that nothing tells yet are left out."""
-    name = backup.operation
-    reader = catalog.get(name if ":" in name else f"{step.service}:{name}")
+    reader = catalog.of_row(backup.operation, step.service)
     given = {**step.parameters, "answer": answer}
     found = {member: _found(expression, given) for member, expression in backup.parameters.items()}
     return reader, {member: value for member, value in found.items() if value not in (None, [None], [])}

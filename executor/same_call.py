@@ -20,8 +20,6 @@ from approvals.states import Completeness
 from approvals.trail_event import Outcome
 from executor import additions
 
-# What Secrets Manager adds to a name, which no request tells.
-_LONGER: Final = "-??????"
 # Written by `canonical.encode` for what CloudTrail spells in ways of its own, or leaves out.
 _SPELT_OTHERWISE: Final = ('"$bytes"', '"$timestamp"', '"$sealed"')
 
@@ -79,18 +77,13 @@ def gave_the_right(attempt: Attempt, record: TrailRecord) -> bool:
     place = Where(record.account, record.region, where.partition)
     for operation in catalog.all_of_event(record.event_source, record.event_name, raw.get("requestParameters")):
         found = trail.convert(operation, raw.get("requestParameters"), raw.get("errorMessage") or "", place)
-        touched = _said_once(resources.arns(operation, found.parameters, place))
+        touched = resources.said_once(resources.arns(operation, found.parameters, place))
         arns = [arn for one in besides if one.action == operation.facts.iam_action for arn in one.arns]
         given = [arn for arn in arns if "*" not in arn]
         others = [arn for arn in touched if not any(reach.covers(pattern, arn) for pattern in given)]
         if len(others) < len(touched) and all(any(reach.covers(one, arn) for one in itself.arns) for arn in others):
             return True
     return False
-
-
-def _said_once(arns: tuple[str, ...]) -> list[str]:
-    """Without what a whole ARN of a secret would be, were it taken for a name that AWS makes longer."""
-    return [arn for arn in arns if not (arn.endswith(_LONGER) and arn.removesuffix(_LONGER) in arns)]
 
 
 def _recorded_in(operation: Operation, attempt: Attempt) -> str:

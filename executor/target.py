@@ -110,13 +110,13 @@ def _readings(
     """The reading operations that tell the target's state, with their parameters; each once."""
     describe, settled = operation.facts.describe, operation.facts.settled
     asked = (
-        [(reader_of(operation, describe.operation), describe.parameters, one) for one in (step, renamed(step))]
+        [(catalog.of_row(describe.operation, operation.service), describe.parameters, one) for one in (step, renamed(step))]
         if describe
         else []
     )
     if settled.waiter:
         waiter = settling.waiter_of(operation.service, settled.waiter)
-        asked.append((reader_of(operation, waiter.operation), settled.parameters, step))
+        asked.append((catalog.of_row(waiter.operation, operation.service), settled.parameters, step))
     found = [(reading, _evaluated(expressions, one, answer)) for reading, expressions, one in asked]
     backup = backups.of(step)
     seen = set()
@@ -124,11 +124,6 @@ def _readings(
         if (reading.full_name, repr(parameters)) not in seen:
             seen.add((reading.full_name, repr(parameters)))
             yield reading, parameters
-
-
-def reader_of(operation: Operation, name: str) -> Operation:
-    """The reading operation that a row names, of the same service or as `service:Operation`."""
-    return catalog.get(name if ":" in name else f"{operation.service}:{name}")
 
 
 def _evaluated(expressions: Mapping[str, str], step: Step, answer: Mapping[str, Any] = NO_ANSWER) -> dict[str, Any]:
@@ -149,7 +144,7 @@ def _answer(session: Reads, step: Step) -> tuple[Describe, Operation, dict[str, 
     describe = operation.facts.describe
     if describe is None:
         raise NotDescribed(f"It is not known how the target of {operation.full_name} is read.")
-    reading = reader_of(operation, describe.operation)
+    reading = catalog.of_row(describe.operation, operation.service)
     return describe, reading, session.read(reading.service, reading.name, _evaluated(describe.parameters, step))
 
 
@@ -248,9 +243,7 @@ def shows_effect(session: Reads, step: Step, before: Any) -> bool:
         return error.code in settled.gone
     if not is_same_target(step, before, state) or (not is_renamed and _is_untouched_in(untouched, state, step)):
         return False
-    changed = [path for name, path in untouched.unless.items() if name in step.parameters]
-    wanted = {path: step.parameters[name] for name, path in untouched.unless.items() if name in step.parameters}
-    return all(_holds(jmespath.search(path, state), wanted[path]) for path in changed)
+    return all(_holds(jmespath.search(path, state), wanted) for path, wanted in _set_by(untouched, step))
 
 
 def look_effect(session: Reads, step: Step, before: Any, patience: Patience) -> str:
@@ -297,8 +290,7 @@ def _is_as_it_was(step: Step, before: Any, now: Any) -> bool:
     untouched = catalog.get(step.name).facts.untouched
     if untouched is None:
         return False
-    given = [(path, step.parameters[name]) for name, path in untouched.unless.items() if name in step.parameters]
-    expected = [*given, *((path, None) for path in untouched.same)]
+    expected = [*_set_by(untouched, step), *((path, None) for path in untouched.same)]
     return all(_unchanged(jmespath.search(path, before), jmespath.search(path, now), wanted) for path, wanted in expected)
 
 
@@ -318,8 +310,13 @@ def _is_untouched_in(untouched: Untouched, state: Any, step: Step) -> bool:
         return False
     if not untouched.unless:
         return True
-    found = {name: jmespath.search(path, state) for name, path in untouched.unless.items() if name in step.parameters}
-    return any(value is not None and not _holds(value, step.parameters[name]) for name, value in found.items())
+    told = [(jmespath.search(path, state), wanted) for path, wanted in _set_by(untouched, step)]
+    return any(value is not None and not _holds(value, wanted) for value, wanted in told)
+
+
+def _set_by(untouched: Untouched, step: Step) -> list[tuple[str, Any]]:
+    """What the call sets, as the table can tell it: each expression over the state, with what the call wants there."""
+    return [(path, step.parameters[name]) for name, path in untouched.unless.items() if name in step.parameters]
 
 
 def _holds(found: Any, wanted: Any) -> bool:
@@ -366,11 +363,10 @@ def wait_until_settled(
 def _shows_nothing_yet(session: Reads, step: Step) -> bool:
     """Whether the target is at rest without any of the members that the call sets. Raises AwsError."""
     untouched = catalog.get(step.name).facts.untouched
-    if untouched is None or not untouched.unless.keys() & step.parameters.keys() or has_new_name(step):
+    if untouched is None or not (wants := _set_by(untouched, step)) or has_new_name(step):
         return False
     state = read_plain(session, step)
-    found = {path: step.parameters[name] for name, path in untouched.unless.items() if name in step.parameters}
-    told = [(jmespath.search(path, state), wanted) for path, wanted in found.items()]
+    told = [(jmespath.search(path, state), wanted) for path, wanted in wants]
     return any(value is not None for value, _ in told) and not any(_holds(value, wanted) for value, wanted in told)
 
 

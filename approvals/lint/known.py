@@ -129,7 +129,7 @@ def _templates(rules: Rules) -> frozenset[str]:
         names = operations_named(pattern)
         if len(names) != 1:
             return frozenset()
-        for name in (names[0], *sources.other_names(names[0])):
+        for name in sources.all_names(names[0]):
             templates = catalog.get(name).facts.resources
             if not templates or any(not one.startswith("arn:") for one in templates):
                 return frozenset()

@@ -112,6 +112,11 @@ def service_model(service: str) -> ServiceModel:
     return _service(service).model
 
 
+def of_row(name: str, service: str) -> Operation:
+    """The operation that a row names: of the row's own service, or as `service:Operation`. Raises UnknownOperation."""
+    return get(name if ":" in name else f"{service}:{name}")
+
+
 def get(full_name: str) -> Operation:
     """The operation of this full name (`dynamodb:DeleteTable`), of any service. Raises UnknownOperation."""
     service, colon, name = full_name.partition(":")

@@ -88,8 +88,7 @@ def described(operation: Operation) -> dict[str, Any]:
     describe = operation.facts.describe
     if describe is None:
         return {}
-    name = describe.operation if ":" in describe.operation else f"{operation.service}:{describe.operation}"
-    shape: Any = catalog.get(name).model.output_shape
+    shape: Any = catalog.of_row(describe.operation, operation.service).model.output_shape
     for part in _PART.findall(describe.result) if not describe.result.startswith("{") else ("{",):
         if part == "@":
             continue

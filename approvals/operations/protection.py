@@ -34,7 +34,7 @@ def is_loss(name: str, parameters: Mapping[str, Any] | None) -> bool:
 
     By any of its names: services that share an API send the very same request, and AWS looks at nothing else.
     """
-    return any(_is_loss(one, parameters) for one in (name, *sources.other_names(name)))
+    return any(_is_loss(one, parameters) for one in sources.all_names(name))
 
 
 def _is_loss(name: str, parameters: Mapping[str, Any] | None) -> bool:
@@ -99,7 +99,7 @@ def protectors(name: str) -> frozenset[str]:
 
     By any of its names: what is known for one of them cannot be left out under another.
     """
-    return frozenset().union(*(_protectors().get(one, ()) for one in (name, *sources.other_names(name))))
+    return frozenset().union(*(_protectors().get(one, ()) for one in sources.all_names(name)))
 
 
 def protected() -> frozenset[str]:
@@ -153,7 +153,7 @@ def _goes_again(steps: Sequence[Step], at: int, made: Protects) -> bool:
         return False
     if _lies_in_its_target(made):
         return any(step.name == backup.name and _says(step, names) for step in later)
-    arns = _resources(catalog.get(_reader(backup, made)), asked)
+    arns = _resources(catalog.of_row(made.backup.operation, backup.service), asked)
     others = made.losses.keys() | ({backup.name} if made.itself else set())
     for step in later:
         theirs = _resources(catalog.get(step.name), step.parameters)
@@ -164,11 +164,6 @@ def _goes_again(steps: Sequence[Step], at: int, made: Protects) -> bool:
         if gone or (step.service == "backup" and _says(step, names)):
             return True
     return False
-
-
-def _reader(backup: Step, made: Protects) -> str:
-    name = made.backup.operation
-    return name if ":" in name else f"{backup.service}:{name}"
 
 
 def _lies_in_its_target(made: Protects) -> bool:

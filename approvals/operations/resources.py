@@ -19,6 +19,8 @@ from approvals.operations.facts import AlsoNeeds
 from approvals.operations.templates import FILTERS, PLACE, Slot, Template
 
 ARN: Final = re.compile(r"arn:(?P<partition>[^:]+):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)")
+# What Secrets Manager adds to a name, which no request tells.
+_LONGER: Final = "-??????"
 # An ARN that stands for one thing: no masks, no white space, nothing that an eye cannot see.
 _ONE_ARN: Final = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:(?:\d{12}|aws)?:[!-)+->@-~]+")
 _QUEUE: Final = re.compile(r"https?://(?P<host>[^/]+)/(?P<account>\d{12})/[^/]+")
@@ -72,6 +74,11 @@ def arns(operation: Operation, parameters: dict[str, Any], where: Where) -> tupl
         return ()
     also = (*named_whole(operation, parameters, where), *_also_acted_on(operation, parameters, where))
     return tuple(dict.fromkeys((*found, *also, *_taken_for(operation, (*found, *also), where))))
+
+
+def said_once(found: Sequence[str]) -> tuple[str, ...]:
+    """Without what AWS might also take a whole ARN of a secret for: a name that it makes longer (`arns` has both)."""
+    return tuple(arn for arn in found if not (arn.endswith(_LONGER) and arn.removesuffix(_LONGER) in found))
 
 
 def _is_named(operation: Operation, parameters: dict[str, Any]) -> bool:

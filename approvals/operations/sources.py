@@ -64,6 +64,11 @@ def other_names(full_name: str) -> tuple[str, ...]:
     return _same().get(full_name, ())
 
 
+def all_names(full_name: str) -> tuple[str, ...]:
+    """Everything that boto3 calls the same request to AWS, this name first."""
+    return (full_name, *other_names(full_name))
+
+
 @lru_cache(maxsize=8192)
 def candidates(event_source: str, event_name: str) -> tuple[str, ...]:
     """The `service:Operation` that a record of this source and name may mean, best first; empty where no public API is meant.

@@ -129,7 +129,7 @@ def _readings(operation: Operation) -> Iterator[Operation]:
         known = {xform_name(name): waiter["operation"] for name, waiter in waiters.items()}
         names.append(known[xform_name(settled.waiter)])
     for name in dict.fromkeys(names):
-        yield catalog.get(name if ":" in name else f"{operation.service}:{name}")
+        yield catalog.of_row(name, operation.service)
 
 
 def _reach(templates: Iterable[str], guardrail: ProtectedOperations) -> tuple[str, ...]:

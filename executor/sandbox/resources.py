@@ -140,9 +140,10 @@ def _state(call: Call, tell: Tell) -> Any:
     describe = operation.facts.describe
     if call.service in _BY_SERVICE or describe is None or not reach.expressions(operation, call.parameters):
         return None
-    name = describe.operation if ":" in describe.operation else f"{call.service}:{describe.operation}"
     found = {member: counterparts.searched(one, call.parameters) for member, one in describe.parameters.items()}
-    answer = tell(catalog.get(name), {member: value for member, value in found.items() if value is not None})
+    answer = tell(
+        catalog.of_row(describe.operation, call.service), {member: value for member, value in found.items() if value is not None}
+    )
     return None if answer is None else counterparts.searched(describe.result, answer)
 
 
