@@ -22,6 +22,7 @@ UNMARKED: Final = frozenset(
         "ClientToken",
         "CreatorRequestId",
         "IdempotencyToken",
+        "UniqueRequestToken",
         "clientRequestToken",
         "clientToken",
         "idempotencyToken",

@@ -180,14 +180,15 @@ class Reverse:
 
     `steps` are its calls: each an operation with expressions for its members. They and `when` are over `call` (the parameters
     of the call), `answer` (what AWS answered), `made` (the ARN of the backup that protected it, where there is one) and `before`
-    (the target's state as it was read before the call, where it was). What an expression finds nothing for a person enters.
-    `lost` is what it does not bring back.
+    (the target's state as it was read before the call, where it was). What an expression finds nothing for a person enters,
+    and so the members `enters` of the first step, which nothing here knows. `lost` is what it does not bring back.
     """
 
     title: str
     steps: tuple[tuple[str, Mapping[str, str]], ...]
     lost: str
     when: str = ""
+    enters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +313,14 @@ def _protects(value: dict[str, Any]) -> Protects:
 
 def _reverse(value: list[dict[str, Any]]) -> tuple[Reverse, ...]:
     return tuple(
-        Reverse(**{**said, "steps": tuple((step["operation"], step["parameters"]) for step in said["steps"])}) for said in value
+        Reverse(
+            title=said["title"],
+            steps=tuple((step["operation"], step["parameters"]) for step in said["steps"]),
+            lost=said["lost"],
+            when=said.get("when", ""),
+            enters=tuple(said.get("enters", ())),
+        )
+        for said in value
     )
 
 

@@ -58,7 +58,7 @@ def _way(number: int, reverse: Reverse, given: Mapping[str, Any]) -> Way:
         told = {member: value for member, value in found.items() if value not in (None, "", [], {})}
         steps.append(Step(operation.service, operation.name, told))
         if index == 0:
-            missing = sorted(operation.required - told.keys())
+            missing = sorted((operation.required | set(reverse.enters)) - told.keys())
     return Way(number, reverse.title, tuple(steps), tuple(missing), (reverse.lost,))
 
 

@@ -74,6 +74,30 @@ def test_what_is_not_marked_is_called_a_token_by_its_documentation(operations: l
     assert wrong == []
 
 
+def test_what_the_documentation_calls_safe_to_repeat_has_its_token(operations: list[Operation]) -> None:
+    """A text that may be left out, and by which AWS knows a repeat of the call, is sent; what does more than that is not."""
+    means_more = {
+        "gamelift:CreateGameSession": "GameSessionId",  # its IdempotencyToken is sent
+        "kms:CreateGrant": "Name",  # the grant's name
+        "sns:Publish": "MessageDeduplicationId",  # refused by standard topics
+        "sqs:SendMessage": "MessageDeduplicationId",  # refused by standard queues
+        "sqs:ReceiveMessage": "ReceiveRequestAttemptId",  # the same
+        "lambda:Invoke": "DurableExecutionName",  # the execution's name
+    }
+    wrong = []
+    for one in operations:
+        required = one.required | {additions.token_member(one)}
+        for name, shape in one.members.items():
+            if name in required or shape.type_name != "string" or means_more.get(one.full_name) == name:
+                continue
+            said = re.sub("<[^>]+>", "", shape.documentation)
+            if re.search(
+                r"idempotency token|retry the call|identifies a request|used for dedup|duplicate grants", said, re.IGNORECASE
+            ):
+                wrong.append((one.full_name, name, said[:160]))
+    assert wrong == []
+
+
 def test_a_token_is_the_same_for_the_same_step_and_of_no_other() -> None:
     """Derived from the execution and the step: a second attempt sends the same, another step, execution or rehearsal another."""
     operation = catalog.get("ec2:RunInstances")

@@ -11,6 +11,7 @@ from django.utils import timezone
 from approvals.models import Attempt, AuditEntry, Execution
 from approvals.plan import Step
 from executor import backups
+from executor.errors import WillNotSettle
 from executor.sandbox.world import DEMO
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import approved
@@ -152,8 +153,8 @@ class TestABackupThatTakesLong:
 class _Told:
     """What AWS says of a backup."""
 
-    def __init__(self, **source: str) -> None:
-        self._said = {"BackupDescription": {"BackupDetails": {"BackupStatus": "AVAILABLE"}, "SourceTableDetails": source}}
+    def __init__(self, said: dict[str, Any]) -> None:
+        self._said = said
 
     def read(self, service: str, operation: str, parameters: Any) -> dict[str, Any]:
         return self._said
@@ -171,5 +172,27 @@ def test_a_backup_protects_the_target_that_it_is_of(source: dict[str, str], why:
     """A table that was made anew under the name has another id than the one that the backup holds."""
     step = Step("dynamodb", "CreateBackup", {"TableName": "t", "BackupName": "b"})
     answer = {"BackupDetails": {"BackupArn": "arn:aws:dynamodb:eu-west-1:111122223333:table/t/backup/1"}}
-    found = backups.why_no_use(_Told(**source), step, answer, {"TableId": "one"})
+    said = {"BackupDescription": {"BackupDetails": {"BackupStatus": "AVAILABLE"}, "SourceTableDetails": source}}
+    found = backups.why_no_use(_Told(said), step, answer, {"TableId": "one"})
     assert why in found if why else found == ""
+
+
+@pytest.mark.parametrize(("days", "usable"), [(None, True), (-1, True), (1, False), (3653, False)])
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step("redshift", "CreateClusterSnapshot", {"ClusterIdentifier": "c", "SnapshotIdentifier": "s"}),
+        Step("redshift", "DeleteCluster", {"ClusterIdentifier": "c", "FinalClusterSnapshotIdentifier": "s"}),
+    ],
+    ids=lambda step: step.operation,
+)
+def test_a_snapshot_that_its_cluster_keeps_for_some_days_is_no_backup(step: Step, days: int | None, *, usable: bool) -> None:
+    """The call asks for no end, and the cluster's own default (ModifyCluster) may set one: AWS tells it of the snapshot."""
+    told = _Told({"Snapshots": [{"Status": "available", "ManualSnapshotRetentionPeriod": days}]})
+    if usable:
+        assert backups.is_usable(told, step, {})
+        assert backups.why_no_use(told, step, {}, {}) == ""
+        return
+    with pytest.raises(WillNotSettle, match="kept only for a number of days"):
+        backups.is_usable(told, step, {})
+    assert "kept only for a number of days" in backups.why_no_use(told, step, {}, {})

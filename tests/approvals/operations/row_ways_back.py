@@ -97,12 +97,15 @@ def _reverses(facts: Facts, model: OperationModel) -> Iterator[str]:
             yield from over("reverse: when", reverse.when, given)
         if not reverse.steps:
             yield "reverse: no step"
-        for operation, parameters in reverse.steps:
+        for index, (operation, parameters) in enumerate(reverse.steps):
             made = model_of(*full_name("", operation))
             if made is None:
                 yield f"reverse: there is no operation {operation}"
             else:
                 yield from _parameters(f"reverse: {operation}", parameters, made, given, whole=False)
+                entered = set(reverse.enters) if index == 0 else set()
+                for name in sorted(entered & parameters.keys() | entered - _input(made).keys()):
+                    yield f"reverse: {name} is entered, and is filled already or no member"
 
 
 def _input(model: OperationModel) -> Mapping[str, Shape]:

@@ -92,17 +92,126 @@ def test_a_way_back_is_a_call_that_could_be_filed(call, steps):
         made("route53:ChangeResourceRecordSets", {"HostedZoneId": "Z", "ChangeBatch": {"Changes": [{"Action": "UPSERT"}]}}),
         made("s3:DeleteObject", {"Bucket": "prod-b", "Key": "k", "VersionId": "v"}, answer={"VersionId": "v"}),
         made("sqs:PurgeQueue", {"QueueUrl": "q"}),
+        made("ec2:DeleteVolume", {"VolumeId": "v"}, before={"AvailabilityZone": "a"}),
+        made("memorydb:DeleteCluster", {"ClusterName": "c"}, before={"NodeType": "n", "ACLName": "a"}),
     ],
 )
 def test_what_nothing_brings_back_has_no_way_back(call):
-    """Deleted for good, or changed to what the call does not tell the former of."""
+    """Deleted for good, changed to what the call does not tell the former of, or to be made from a backup that nobody took."""
     assert undoing.ways(call) == []
 
 
-def test_what_is_not_known_is_left_to_a_person():
-    """Without a backup that the plan took its ARN is entered in the form, never guessed."""
-    (way,) = undoing.ways(made("dynamodb:DeleteTable", {"TableName": "ttt"}))
-    assert (way.missing, way.steps[0].parameters) == (("BackupArn",), {"TargetTableName": "ttt"})
+@pytest.mark.parametrize(
+    "call",
+    [
+        made("kms:DisableKey", {"KeyId": "k"}, before={"KeyState": "Disabled"}),
+        made("kms:DisableKeyRotation", {"KeyId": "k"}, before={"KeyRotationEnabled": False}),
+        made("events:DisableRule", {"Name": "r"}, before={"State": "DISABLED"}),
+        made("cloudtrail:StopLogging", {"Name": "t"}, before={"IsLogging": False}),
+        made("config:StopConfigurationRecorder", {"ConfigurationRecorderName": "d"}, before={"recording": False}),
+        made(
+            "dynamodb:UpdateTable",
+            {"TableName": "ttt", "DeletionProtectionEnabled": False},
+            before={"DeletionProtectionEnabled": False},
+        ),
+        made(
+            "rds:ModifyDBInstance",
+            {"DBInstanceIdentifier": "d", "DeletionProtection": False},
+            before={"DeletionProtection": False},
+        ),
+        made(
+            "s3:PutBucketVersioning",
+            {"Bucket": "b", "VersioningConfiguration": {"Status": "Suspended"}},
+            before={"Status": "Suspended"},
+        ),
+        made(
+            "cloudformation:UpdateTerminationProtection",
+            {"StackName": "s", "EnableTerminationProtection": False},
+            before={"EnableTerminationProtection": False},
+        ),
+        made(
+            "cloudwatch:DisableAlarmActions",
+            {"AlarmNames": ["a"]},
+            before={"Alarms": [{"AlarmName": "a", "ActionsEnabled": False}]},
+        ),
+        made(
+            "ec2:StopInstances",
+            {"InstanceIds": ["i-1"]},
+            answer={"StoppingInstances": [{"InstanceId": "i-1", "PreviousState": {"Name": "stopped"}}]},
+        ),
+    ],
+)
+def test_what_changed_nothing_has_no_way_back(call):
+    """What was off before a call that switches it off is not switched on by the reverse."""
+    assert undoing.ways(call) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "steps"),
+    [
+        (
+            made(
+                "cloudwatch:DisableAlarmActions",
+                {"AlarmNames": ["a", "b"]},
+                before={"Alarms": [{"AlarmName": "a", "ActionsEnabled": False}, {"AlarmName": "b", "ActionsEnabled": True}]},
+            ),
+            [("cloudwatch:EnableAlarmActions", {"AlarmNames": ["b"]})],
+        ),
+        (
+            made(
+                "ec2:StopInstances",
+                {"InstanceIds": ["i-1", "i-2"]},
+                answer={
+                    "StoppingInstances": [
+                        {"InstanceId": "i-1", "PreviousState": {"Name": "stopped"}},
+                        {"InstanceId": "i-2", "PreviousState": {"Name": "running"}},
+                    ]
+                },
+            ),
+            [("ec2:StartInstances", {"InstanceIds": ["i-2"]})],
+        ),
+        (
+            made("kms:ScheduleKeyDeletion", {"KeyId": "k"}, before={"KeyState": "Disabled"}),
+            [("kms:CancelKeyDeletion", {"KeyId": "k"})],
+        ),
+        (
+            made("kms:ScheduleKeyDeletion", {"KeyId": "k"}, before={"KeyState": "Enabled"}),
+            [("kms:CancelKeyDeletion", {"KeyId": "k"}), ("kms:EnableKey", {"KeyId": "k"})],
+        ),
+        (
+            made(
+                "lambda:PutFunctionConcurrency",
+                {"FunctionName": "f", "ReservedConcurrentExecutions": 5},
+                before={"ReservedConcurrentExecutions": 0},
+            ),
+            [("lambda:PutFunctionConcurrency", {"FunctionName": "f", "ReservedConcurrentExecutions": 0})],
+        ),
+        (
+            made("lambda:PutFunctionConcurrency", {"FunctionName": "f", "ReservedConcurrentExecutions": 0}),
+            [("lambda:DeleteFunctionConcurrency", {"FunctionName": "f"})],
+        ),
+    ],
+)
+def test_a_way_back_brings_back_what_was(call, steps):
+    """Only what the call changed is changed back, to what was read before it."""
+    (way,) = undoing.ways(call)
+    assert ([(step.name, step.parameters) for step in way.steps], way.missing) == (steps, ())
+
+
+@pytest.mark.parametrize(
+    ("call", "enters"),
+    [
+        (made("dynamodb:DeleteTable", {"TableName": "ttt"}), "BackupArn"),
+        (made("rds:DeleteDBInstance", {"DBInstanceIdentifier": "d", "SkipFinalSnapshot": True}), "DBSnapshotIdentifier"),
+        (made("redshift:DeleteCluster", {"ClusterIdentifier": "c", "SkipFinalClusterSnapshot": True}), "SnapshotArn"),
+    ],
+)
+def test_a_backup_that_nobody_took_is_named_by_a_person(call, enters):
+    """It is entered in the form, never guessed, and the offer does not speak of one that was taken."""
+    (way,) = undoing.ways(call)
+    assert (way.missing, enters in way.steps[0].parameters) == ((enters,), False)
+    assert way.title.endswith(" that you name")
+    assert "this request is not known to have taken one" in way.lost[0]
 
 
 def test_every_way_back_says_what_stays_lost():
