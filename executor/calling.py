@@ -114,11 +114,15 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held,
 
 
 def _must_be_wanted(cleared: Cleared) -> None:
-    """Nobody has ended the request, and nobody does until this is committed. Raises NotYet: whoever comes next ends it."""
+    """Nobody has ended the request, and nobody does until this is committed; and what was judged still counts.
+
+    Raises NotYet: whoever comes next ends it, or judges everything again.
+    """
     asked = ApprovalRequest.objects.select_for_update(no_key=True).filter(pk=cleared.claim.request_id)
     now = asked.values_list("state", "revision_number").first()
     if now != (RequestState.APPROVED, cleared.plan.revision):
         raise NotYet("The request was ended meanwhile.")
+    holding.must_not_be_held_up(cleared.claim)
 
 
 def _announced(cleared: Cleared, index: int, step: Step, session: Session, held: Held, *, rehearsal: bool) -> Attempt:

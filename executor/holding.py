@@ -35,9 +35,10 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
     None: somebody else's was found, so that the outcome is unknown and nothing is sent.
     """
     claim = cleared.claim
-    # Who was taken over meanwhile leaves no claim behind that nobody could account for; nor, mostly, does who was paused.
+    # Who was taken over meanwhile leaves no claim behind that nobody could account for; nor, mostly, does who was paused or held up.
     try:
         statements.must_go_on(cleared.resumed)
+        must_not_be_held_up(claim)
     except NotYet as reason:
         endings.move(claim, lease_until=timezone.now())
         return Later(timezone.now() + PAUSED_FOR, str(reason))
@@ -50,6 +51,13 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
     except AwsError as error:
         # Nothing was sent, and nothing is by this worker. Whoever comes next may find what we wrote, and calls it unknown.
         return _put_off(claim, error, "The claim outside the database could not be written, so nothing was sent.")
+
+
+def must_not_be_held_up(claim: Claim) -> None:
+    """What was judged counts as long as the lease that was taken with it, also where nobody took the execution over: every worker
+    may have stood still at once. Raises NotYet: whoever comes next judges everything again."""
+    if Execution.objects.filter(pk=claim.execution_id, token=claim.token, lease_until__lte=timezone.now()).exists():
+        raise NotYet("The worker was held up for longer than its lease, so everything is judged again.")
 
 
 def stopped(found: Stopped) -> Later | None:

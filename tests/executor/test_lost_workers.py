@@ -297,6 +297,47 @@ def test_row_38_a_worker_frozen_in_a_rehearsal_makes_no_call_afterwards(stage: S
     must_hold(stage, execution, operation)
 
 
+def switched_off(stage: Stage, execution: Execution) -> None:
+    stage.sql("UPDATE portal_user SET is_active = false WHERE username = 'bob'")
+
+
+def too_late(stage: Stage, execution: Execution) -> None:
+    stage.forge(("UPDATE approvals_execution SET valid_until = now() - interval '1 hour'", ()))
+
+
+def right_taken_away(stage: Stage, execution: Execution) -> None:
+    stage.cast.changed({"edit": "revoke", "guardrail": "dynamodb-production", "login": "bob"})
+
+
+@pytest.mark.parametrize("change", [switched_off, too_late, right_taken_away])
+@pytest.mark.parametrize("point", ["claimed", "opened", "claimed-outside"])
+def test_a_worker_that_outslept_its_lease_judges_again(stage: Stage, point: str, change: Any) -> None:
+    """Every worker stood still and nobody took it over: thawed, it makes no call on what it had judged, but judges anew."""
+    stage.cast.changed({"edit": "grant", "guardrail": "dynamodb-production", "login": "carol"})
+    execution = stage.cast.approved()
+    with stage.frozen_at(point) as thaw:
+        stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 hour'")
+        change(stage, execution)
+        thaw()
+    assert stage.calls() == []
+    stage.sweep()
+    assert (fresh(execution).state, stage.calls()) in (("aborted", []), ("failed", []))
+    assert set(attempts(execution)) <= {"rejected"}
+
+
+@pytest.mark.parametrize("point", ["claimed", "opened", "claimed-outside"])
+def test_a_worker_that_outslept_its_lease_makes_the_call_once_it_has_judged_again(stage: Stage, point: str) -> None:
+    """Nothing has changed meanwhile: the next round makes the call, once, and a claim outside that was written is accounted for."""
+    execution = stage.cast.approved()
+    with stage.frozen_at(point) as thaw:
+        stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 hour'")
+        thaw()
+    assert stage.calls() == []
+    stage.sweep()
+    assert (fresh(execution).state, len(stage.calls())) == ("succeeded", 1)
+    assert attempts(execution) == (["rejected"] if point == "claimed-outside" else []) + ["succeeded"]
+
+
 def test_a_worker_frozen_after_sent_does_not_call_once_its_lease_is_over(stage: Stage) -> None:
     """Nobody has given it up yet, and somebody may in this very moment: thawed, it makes no call."""
     execution = stage.cast.approved()
