@@ -35,7 +35,7 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
     None: somebody else's was found, so that the outcome is unknown and nothing is sent.
     """
     claim = cleared.claim
-    # Who was taken over meanwhile leaves no claim behind that nobody could account for; nor, mostly, does who was paused or held up.
+    # Who was taken over meanwhile leaves no claim behind that nobody could account for; nor, mostly, does who was paused.
     try:
         statements.must_go_on(cleared.resumed)
         must_not_be_held_up(claim)

@@ -40,7 +40,7 @@ def searched(expression: str, state: Any) -> Any:
     """A row's expression over a state; None where the state is not of the form that the row expects."""
     try:
         return jmespath.search(expression, state)
-    except JMESPathError:
+    except (JMESPathError, TypeError):  # a text is compared with a number
         return None
 
 

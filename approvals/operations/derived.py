@@ -65,6 +65,29 @@ DESTRUCTIVE: Final = (
     "Withdraw",
     "Write",
 )
+# The same inside a name: `AdminDeleteUser`, `StartRemoteDelete`, `CreateDataDeletionJob`. What guards against it takes nothing.
+_DESTROYS_WITHIN: Final = re.compile(
+    r"(?:^|(?<=[a-z0-9]))(?:"
+    r"Cancel(?:lation)?|Decommission|Delet(?:e|ion)|Deprovision|Deregist(?:er|ration)|Destroy|Detach"
+    r"|Disable|Disassociate|Discard|Drop|Erase|Expire|Flush|Forget|Overwrite|Purge|Rebuild|Remov(?:e|al)"
+    r"|Replace|Reset|Retire|Revo(?:ke|cation)|Rollback|Terminat(?:e|ion)"
+    r")(?![a-z]|Protection)"
+)
+# What takes something away by botocore's documentation, and does not say so in its name: in place of what is there stands
+# something else afterwards, or what is older than a new rule goes.
+DESTROYS_UNSAID: Final = frozenset(
+    {
+        "cloudformation:UpdateStackSet",
+        "cloudtrail:UpdateEventDataStore",
+        "ds:RestoreFromSnapshot",
+        "ecr:PutLifecyclePolicy",
+        "efs:CreateReplicationConfiguration",
+        "emr:ModifyInstanceGroups",
+        "fsx:RestoreVolumeFromSnapshot",
+        "s3control:PutBucketLifecycleConfiguration",
+        "workspaces:RestoreWorkspace",
+    }
+)
 _WORD: Final = re.compile(r"OpenID(?=Connect)|OAuth2?|IoT|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 # Words that AWS writes as names in some services and with small letters in others.
 _NAMES: Final = (
@@ -83,7 +106,8 @@ def facts(service: str, model: OperationModel) -> Facts:
         does=f"{_predicate(model.name)} {', '.join(f'{{{name}}}' for name in found.identifies)}".strip(),
         family="",
         destroys="",
-        irreversible=_irreversible(model.name, iam.level(iam_action)),
+        irreversible=_irreversible(service, model.name, iam.level(iam_action)),
+        loses="",
         undo="",
         lost="",
         iam_action=iam_action,
@@ -116,9 +140,11 @@ def _only_changes(model: OperationModel, identifies: tuple[str, ...]) -> bool:
     return bool(identifies) and model.name.startswith(("Authorize", "Modify", "Revoke")) and bool(set(further) - set(identifies))
 
 
-def _irreversible(name: str, level: Level) -> bool:
+def _irreversible(service: str, name: str, level: Level) -> bool:
     """Whether nothing undoes the call, as far as its name and its access level tell: what reads cannot do harm."""
-    return not level.reads and name.removeprefix("Batch").startswith(DESTRUCTIVE)
+    if f"{service}:{name}" in DESTROYS_UNSAID:
+        return True
+    return not level.reads and (name.removeprefix("Batch").startswith(DESTRUCTIVE) or bool(_DESTROYS_WITHIN.search(name)))
 
 
 def _predicate(name: str) -> str:

@@ -196,10 +196,12 @@ class Facts:
     """One operation's facts.
 
     `does` is the sentence's predicate with members in braces; `family` joins equivalent ways to the same loss; `destroys`,
-    `undo` and `lost` (what no undo brings back) are for people. `resources` are ARN templates over {partition}, {region},
-    {account} and members. `told` says what the call acts on where it does not name it whole: ARN templates with `{}` for what an
-    expression over the target's state gives (`{}` alone for ARNs). `identifies` are the members that name the target,
-    `patterns` what AWS accepts in them. `partial` is an expression over AWS's answer that is truthy when only a part was done.
+    `undo` and `lost` (what no undo brings back) are for people. `irreversible` says that no call of the operation can be undone,
+    `loses` (an expression over the call's parameters) when one of another operation cannot be all the same. `resources` are ARN
+    templates over {partition}, {region}, {account} and members. `told` says what the call acts on where it does not name it
+    whole: ARN templates with `{}` for what an expression over the target's state gives (`{}` alone for ARNs). `identifies` are
+    the members that name the target, `patterns` what AWS accepts in them. `partial` is an expression over AWS's answer that is
+    truthy when only a part was done.
     `secret` are members that are secrets although botocore does not say so; `demands` members that AWS takes as optional and we
     do not, with the reason. `changes` says that a call with nothing but its target changes nothing. `protects` is what the call
     keeps from being lost, `reverse` the requests that take it back. `held` are locks under which AWS refuses it, whoever asks.
@@ -209,6 +211,7 @@ class Facts:
     family: str
     destroys: str
     irreversible: bool
+    loses: str
     undo: str
     lost: str
     iam_action: str

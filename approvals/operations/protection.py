@@ -13,6 +13,9 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Final
 
+import jmespath
+from jmespath.exceptions import JMESPathError
+
 from approvals.operations import catalog, counterparts, ready, resources, sources
 from approvals.operations.catalog import Operation
 from approvals.operations.facts import Protects, rows
@@ -30,7 +33,8 @@ def protecting(step: Step) -> Protects | None:
 
 
 def is_loss(name: str, parameters: Mapping[str, Any] | None) -> bool:
-    """Whether the call cannot be undone: it is of an operation that cannot, and does not itself switch a protection on.
+    """Whether the call cannot be undone: it is of an operation that cannot, and does not itself switch a protection on; or it has
+    members by which another operation takes something away for good.
 
     By any of its names: services that share an API send the very same request, and AWS looks at nothing else.
     """
@@ -40,7 +44,7 @@ def is_loss(name: str, parameters: Mapping[str, Any] | None) -> bool:
 def _is_loss(name: str, parameters: Mapping[str, Any] | None) -> bool:
     facts = catalog.get(name).facts
     if not facts.irreversible:
-        return False
+        return bool(facts.loses) and (parameters is None or _loses(facts.loses, parameters))
     found = facts.protects
     return found is None or found.itself or not found.when or parameters is None or not _holds(found.when, parameters)
 
@@ -200,6 +204,13 @@ def _is_offered(step: Step, later: Sequence[Step]) -> bool:
         if is_loss(other.name, other.parameters)
         for one in ready.offers(catalog.get(other.name), other.parameters, None)
     )
+
+
+def _loses(expression: str, parameters: Mapping[str, Any]) -> bool:
+    try:
+        return bool(jmespath.search(expression, parameters))
+    except (JMESPathError, TypeError):
+        return True  # what cannot be judged could be anything
 
 
 def _holds(when: str, parameters: Mapping[str, Any]) -> bool:

@@ -51,7 +51,7 @@ def worst(operation: Operation) -> Facts:
 def classes(operation: Operation) -> frozenset[str]:
     """The classes (`facts.RISK_CLASSES`) that the operation is of. One without a row is judged by its name, as everywhere."""
     facts = operation.facts
-    found = {"irreversible"} if facts.irreversible else set()
+    found = {"irreversible"} if facts.irreversible or facts.loses else set()
     if not facts.curated:
         return frozenset(
             found | ({"destructive"} if found else set()) | (set() if iam.only_reads(operation) else {"undescribed"})

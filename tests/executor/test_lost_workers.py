@@ -327,7 +327,7 @@ def test_a_worker_that_outslept_its_lease_judges_again(stage: Stage, point: str,
 
 @pytest.mark.parametrize("point", ["claimed", "opened", "claimed-outside"])
 def test_a_worker_that_outslept_its_lease_makes_the_call_once_it_has_judged_again(stage: Stage, point: str) -> None:
-    """Nothing has changed meanwhile: the next round makes the call, once, and a claim outside that was written is accounted for."""
+    """Nothing has changed meanwhile: the next round makes the call, once; a claim outside that was written is accounted for."""
     execution = stage.cast.approved()
     with stage.frozen_at(point) as thaw:
         stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 hour'")

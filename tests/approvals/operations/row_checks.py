@@ -247,8 +247,19 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
         for expression in facts.untouched.same:
             yield from over("untouched", expression, state)
     yield from _told_by(facts, state)
+    yield from _lost_by(facts, model)
     if facts.partial:
         yield from over("partial", facts.partial, model.output_shape)
+
+
+def _lost_by(facts: Facts, model: OperationModel) -> Iterator[str]:
+    if facts.loses and facts.irreversible:
+        yield "loses: no call of it can be undone anyway"
+    if facts.loses:
+        yield from over("loses", facts.loses, model.input_shape)
+    for name, danger in facts.dangerous.items() if not facts.irreversible else ():
+        if re.search(r"deletes? (?:the|those) |removes a volume", danger.why) and name not in facts.loses:
+            yield f"loses: {name} takes something away for good, and nothing says so"
 
 
 def _identity(expressions: tuple[str, ...], model: OperationModel, state: Any) -> Iterator[str]:

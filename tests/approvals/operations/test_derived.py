@@ -43,10 +43,20 @@ def test_the_name_reads_as_english(name, does):
         ("s3:GetObject", False),
         ("ec2:DescribeInstances", False),
         ("ec2:CreateTags", False),
+        ("cognito-idp:AdminDeleteUser", True),
+        ("cognito-idp:AdminRemoveUserFromGroup", True),
+        ("transfer:StartRemoteDelete", True),
+        ("personalize:CreateDataDeletionJob", True),
+        ("elasticbeanstalk:RebuildEnvironment", True),
+        ("ec2:CreateReplaceRootVolumeTask", True),
+        ("elbv2:SetRulePriorities", False),
+        ("network-firewall:UpdateFirewallDeleteProtection", False),
+        ("cloudformation:UpdateTerminationProtection", False),
+        ("ecs:UpdateTaskProtection", False),
     ],
 )
 def test_what_takes_away_is_beyond_undoing_until_somebody_describes_it(name, irreversible):
-    """By its verb, unless its access level says that it only reads."""
+    """By its verb, wherever it stands in the name, unless its access level says that it only reads."""
     assert bare(name).irreversible is irreversible
 
 

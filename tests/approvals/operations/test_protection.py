@@ -161,6 +161,38 @@ def test_whatever_takes_a_backup_away_cannot_be_undone_and_is_protected_by_nothi
         assert name not in protection.protected(), name
 
 
+CHANGED = {"DBInstanceIdentifier": "d", "ApplyImmediately": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "lost"),
+    [
+        ("rds:ModifyDBInstance", CHANGED | {"BackupRetentionPeriod": 0}, True),
+        ("rds:ModifyDBInstance", CHANGED | {"BackupRetentionPeriod": 7}, True),
+        ("rds:ModifyDBInstance", CHANGED | {"BackupRetentionPeriod": "35"}, True),
+        ("rds:ModifyDBInstance", CHANGED | {"BackupRetentionPeriod": 35}, False),
+        ("rds:ModifyDBInstance", CHANGED | {"DeletionProtection": False}, False),
+        ("rds:ModifyDBInstance", CHANGED | {"AdditionalStorageVolumes": [{"VolumeName": "v", "SetForDelete": True}]}, True),
+        ("rds:ModifyDBInstance", CHANGED | {"AdditionalStorageVolumes": [{"VolumeName": "v", "SetForDelete": False}]}, False),
+        ("rds:ModifyDBCluster", {"DBClusterIdentifier": "c", "BacktrackWindow": 0}, True),
+        ("docdb:ModifyDBInstance", CHANGED | {"PreferredMaintenanceWindow": "sun:05:00-sun:06:00"}, False),
+        ("neptune:ModifyDBInstance", CHANGED | {"BackupRetentionPeriod": 1}, True),
+        ("docdb:ModifyDBCluster", {"DBClusterIdentifier": "c", "BackupRetentionPeriod": 1}, True),
+        ("redshift:ModifyCluster", {"ClusterIdentifier": "c", "AutomatedSnapshotRetentionPeriod": 0}, True),
+        ("redshift:ModifyCluster", {"ClusterIdentifier": "c", "NumberOfNodes": 4}, False),
+        ("elasticache:ModifyReplicationGroup", {"ReplicationGroupId": "g", "SnapshotRetentionLimit": 0}, True),
+        ("elasticache:ModifyServerlessCache", {"ServerlessCacheName": "g", "SnapshotRetentionLimit": 1}, True),
+        ("memorydb:UpdateCluster", {"ClusterName": "c", "SnapshotRetentionLimit": 1}, True),
+        ("eks:DeleteNodegroup", {"clusterName": "c", "nodegroupName": "n"}, True),
+        ("cloudformation:UpdateStackSet", {"StackSetName": "s"}, True),
+        ("s3control:PutBucketLifecycleConfiguration", {"AccountId": "111122223333", "Bucket": "b"}, True),
+    ],
+)
+def test_what_deletes_backups_under_the_name_of_a_change_cannot_be_undone(name, parameters, lost):
+    """A shorter retention deletes what `Delete…` would: only one that is the longest of all, or another change, loses nothing."""
+    assert protection.is_loss(name, parameters) is lost
+
+
 def test_switching_recovery_on_is_no_loss():
     """It is of an operation that can lose points in time; with it on and nothing shortened none is lost."""
     on = point_in_time()
