@@ -19,7 +19,7 @@ from approvals import audit, statements
 from approvals.audit import Trail
 from approvals.errors import AuditUnavailable, NotYet
 from approvals.models import ApprovalRequest, Attempt, AuditKind, Execution
-from approvals.operations import catalog
+from approvals.operations import catalog, partial
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState, RequestState
 from approvals.unseen import unseen
@@ -206,7 +206,7 @@ def answered(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) -> 
 def _recorded(cleared: Cleared, attempt: Attempt, step: Step, answer: Answer) -> Later | bool:
     claim = cleared.claim
     with audit.recorded() as trail:
-        answer = _unless_given_before(attempt, answer)
+        answer = _unless_in_part(attempt, step, _unless_given_before(attempt, answer))
         if isinstance(answer, Rejected):
             return _refused(trail, claim, attempt, step, answer)
         if attempt.rehearsal:
@@ -226,6 +226,14 @@ def _unless_given_before(attempt: Attempt, answer: Answer) -> Answer:
     if not answer.request_id or not Attempt.objects.filter(aws_request_id=answer.request_id).exclude(pk=attempt.pk).exists():
         return answer
     return Unknown(f"The answer has the request id of an earlier call's ({answer.request_id}).")
+
+
+def _unless_in_part(attempt: Attempt, step: Step, answer: Answer) -> Answer:
+    """The answer, unless it is a refusal of a call that AWS may have carried out in part before it refused the rest."""
+    if attempt.rehearsal or not isinstance(answer, Rejected) or not partial.may_be_done(step, answer.code):
+        return answer
+    what = f"AWS refused it ({answer.code}: {answer.message}), which by its documentation may come after a part of it was done."
+    return Unknown(what, answer.request_id)
 
 
 def _accepted(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: Accepted) -> bool:

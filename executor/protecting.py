@@ -60,10 +60,8 @@ def _trouble(cleared: Cleared, at: int, step: Step) -> str | Later:
 
 
 def name_of(reading: aws.Reads, step: Step, place: Where, answer: Mapping[str, Any]) -> str:
-    """The ARN of the backup that the step made and that is usable; empty where it made none, or AWS does not say it now."""
-    if backups.of(step) is None:
-        return ""
-    try:
-        return backups.name_of(step, place, backups.state(reading, step, answer))
-    except AwsError:
-        return ""
+    """The ARN of the backup that the step made and that is usable; empty where it made none, or one that has no name of its own.
+
+    Raises AwsError where AWS does not say it now: the step has not settled before it is known.
+    """
+    return backups.name_of(step, place, backups.state(reading, step, answer)) if backups.of(step) is not None else ""

@@ -36,7 +36,7 @@ from executor import aws, backups, calling, endings, holding, points, protecting
 from executor.aws import Session
 from executor.claim import Cleared, Later, Stopped, take
 from executor.endings import Claim
-from executor.errors import Superseded, WillNotSettle
+from executor.errors import AwsError, Superseded, WillNotSettle
 from executor.opening import Opened
 from executor.points import Point
 from executor.target import Patience
@@ -137,6 +137,8 @@ def _settled(cleared: Cleared, attempt: Attempt, step: Step, patience: Patience)
         with audit.recorded() as trail:
             endings.fall_short(trail, claim, attempt, str(error))
         return False
+    except AwsError as error:
+        trouble, made = f"What it made could not be asked for. {error}", ""
     if trouble:
         # It takes as long as it takes. The sweep looks on, and hands the rest to whoever is free once it has settled.
         log.info("not settled yet: %s", trouble)

@@ -118,6 +118,7 @@ def facts(service: str, model: OperationModel) -> Facts:
         settled=Settled(at_once=True),
         untouched=None,
         partial="",
+        refused_in_part={},
         also_needs=also_needs(iam.exceptions()["also_needs"].get(f"{service}:{model.name}", [])),
         told={},
         before=(),

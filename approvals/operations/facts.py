@@ -201,7 +201,8 @@ class Facts:
     templates over {partition}, {region}, {account} and members. `told` says what the call acts on where it does not name it
     whole: ARN templates with `{}` for what an expression over the target's state gives (`{}` alone for ARNs). `identifies` are
     the members that name the target, `patterns` what AWS accepts in them. `partial` is an expression over AWS's answer that is
-    truthy when only a part was done.
+    truthy when only a part was done; `refused_in_part` maps codes under which AWS refuses what it has done in part to expressions
+    over the call that are truthy where that can be.
     `secret` are members that are secrets although botocore does not say so; `demands` members that AWS takes as optional and we
     do not, with the reason. `changes` says that a call with nothing but its target changes nothing. `protects` is what the call
     keeps from being lost, `reverse` the requests that take it back. `held` are locks under which AWS refuses it, whoever asks.
@@ -223,6 +224,7 @@ class Facts:
     settled: Settled
     untouched: Untouched | None
     partial: str
+    refused_in_part: Mapping[str, str]
     also_needs: tuple[AlsoNeeds, ...]
     before: tuple[Ready, ...]
     held: tuple[Held, ...]

@@ -9,7 +9,9 @@ from typing import Any, Final
 import jmespath
 from botocore.model import Shape
 
+from approvals.operations import catalog, counterparts
 from approvals.operations.catalog import Operation
+from approvals.plan import Step
 
 # What members of answers are called that list what was not done, over all of botocore's models.
 _NOT_DONE: Final = re.compile(
@@ -32,6 +34,12 @@ def not_done(operation: Operation, answer: Mapping[str, Any]) -> Any:
         return None
     found = {name: value for name, value in answer.items() if _NOT_DONE.match(name) and _says_something(value)}
     return found or None
+
+
+def may_be_done(step: Step, code: str) -> bool:
+    """Whether AWS may have carried out a part of the call before it refused the rest under this code."""
+    when = catalog.get(step.name).facts.refused_in_part.get(code, "")
+    return bool(when) and bool(counterparts.searched(when, step.parameters))
 
 
 def as_answered(operation: Operation, recorded: Any) -> dict[str, Any]:

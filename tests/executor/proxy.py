@@ -64,8 +64,8 @@ Answered = tuple[int, dict[str, str], bytes]
 class Wire:
     """`received` counts the requests of the chosen operation that came over the wire, `bodies` are theirs, `seen` counts all.
 
-    The first `times` of them are broken, all where it is 0; where `after` names an operation, only those that come after one
-    of it. An operation is chosen by its name; `DryRun` beside it
+    The first `times` of them are broken, all where it is 0, but for the first `spared`; where `after` names an operation, only
+    those that come after one of it. An operation is chosen by its name; `DryRun` beside it
     ("TerminateInstances/DryRun") chooses EC2's rehearsals, and the bare name then means the calls that are none. So does
     `AssumeRole/Read` for the sessions that only read, and the bare name then means those that act. A star at the end stands for
     any rest. Once a request came whose name begins with `until`, nobody listens there any more.
@@ -75,8 +75,9 @@ class Wire:
     # The port of the last one in this process, which the next one takes again where it is free.
     last: ClassVar[int] = 0
 
-    def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0, after: str = "") -> None:
+    def __init__(self, behind: str, operation: str, fault: str, *, times: int = 0, spared: int = 0, after: str = "") -> None:
         self.received = 0
+        self._spared = spared
         self._connections: set[socket.socket] = set()
         self.seen: Counter[str] = Counter()
         self.bodies: list[bytes] = []
@@ -147,7 +148,8 @@ class Wire:
         named = name.startswith(self._operation[:-1]) if self._operation.endswith("*") else name == self._operation
         chosen = begun and named
         self.bodies += [body] if chosen else []
-        if not chosen or (self._times and self.received >= self._times):
+        past = self._times and self.received >= self._spared + self._times
+        if not chosen or self.received < self._spared or past:
             self.received += chosen
             self._send(handler, *self._forward(handler, body))
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from approvals.models import Alert, Attempt
 from approvals.operations import catalog, partial
 from approvals.plan import Step
+from executor import concluding
 from executor.sandbox.world import DemoWorldFacts
 from tests.cast import ACCOUNT, REGION, Cast, seal
 from tests.executor import test_services
+from tests.executor.own_guardrails import client
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_evidence import learn, sweep
 from tests.executor.test_steps import approved
@@ -46,6 +49,26 @@ def test_what_was_left_is_said_and_alerted_and_stops_the_rest(stage: Stage) -> N
     assert "ImageNotFound" in alert.detail
     assert "ImageNotFound" in Attempt.objects.get().answer
     assert stage.calls() == []
+
+
+@pytest.mark.parametrize("first_goes", [True, False], ids=["a part was done", "nothing was done"])
+def test_a_refusal_that_may_come_after_a_part_is_believed_once_the_target_agrees(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, first_goes: bool
+) -> None:
+    """EC2 terminates those of one zone and refuses those of another, in one answer: what became of them is unknown."""
+    with client(stage, "ec2") as ec2:
+        made = ec2.run_instances(ImageId="ami-12c6146b", InstanceType="t3.micro", MinCount=2, MaxCount=2)["Instances"]
+        ids = [one["InstanceId"] for one in made]
+        for one in ids[1:] if first_goes else ids:
+            ec2.modify_instance_attribute(InstanceId=one, DisableApiTermination={"Value": True})
+    execution = approved(stage, Step("ec2", "TerminateInstances", {"InstanceIds": ids}))
+    stage.execute()
+    assert (fresh(execution).state, attempts(execution)) == ("unknown", ["rejected", "unknown"])
+    assert "after a part of it was done" in fresh(execution).outcome
+    learn(stage)
+    monkeypatch.setattr(concluding, "SIGNED_FOR", timedelta(0))
+    sweep(stage)
+    assert fresh(execution).state == ("unknown" if first_goes else "failed")
 
 
 def test_what_the_record_of_a_lost_answer_names_is_partial_too(stage: Stage) -> None:

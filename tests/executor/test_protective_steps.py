@@ -6,13 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from django.utils import timezone
 
 from approvals.models import Attempt, AuditEntry, Execution
 from approvals.plan import Step
-from executor import backups
+from executor import aws, backups
 from executor.errors import WillNotSettle
 from executor.sandbox.world import DEMO
+from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_steps import approved
 
@@ -46,6 +48,22 @@ def test_the_backup_is_usable_and_named_before_the_loss_goes_out(stage: Stage) -
     looks = [one["eventTime"] for one in stage.calls("DescribeBackup")]
     assert len(looks) >= 4, "until it is usable, twice; for its name; and once more before the loss"
     assert max(looks) <= stage.calls("DeleteTable")[0]["eventTime"]
+
+
+@pytest.mark.parametrize("spared", range(6))
+def test_no_loss_goes_out_before_the_backup_s_name_is_known(stage: Stage, spared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS tells nothing of it for a while, whichever look that hits: its ARN is recorded all the same, and before the call."""
+    execution = approved(stage, BACKUP, DELETE)
+    monkeypatch.setattr(aws, "_AGAIN", aws._AGAIN.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"})))
+    with Wire(stage.aws.endpoint_url, "DescribeBackup", "close before", spared=spared, times=1) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        named = Attempt.objects.get(step=0).made
+        assert named in tables().backups or stage.calls("DeleteTable") == []
+        stage.sweep(4)
+        stage.endpoint = ""
+    assert ended(execution) == ("succeeded", ["succeeded", "succeeded"])
+    assert Attempt.objects.get(step=0).made in tables().backups
 
 
 def test_point_in_time_recovery_is_verified(stage: Stage) -> None:

@@ -250,6 +250,8 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
     yield from _lost_by(facts, model)
     if facts.partial:
         yield from over("partial", facts.partial, model.output_shape)
+    for expression in facts.refused_in_part.values():
+        yield from over("refused_in_part", expression, model.input_shape)
 
 
 def _lost_by(facts: Facts, model: OperationModel) -> Iterator[str]:
