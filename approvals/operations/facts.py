@@ -92,7 +92,8 @@ class Untouched:
 class AlsoNeeds:
     """Another IAM action that the call needs, on these ARN templates (as `resource`); `why` in words.
 
-    `when` is an expression over the call's parameters: the action is needed when it is empty or truthy. `made` says that the
+    `when` is an expression over the call's parameters: the action is needed when it is empty or truthy. `given` is one that
+    leaves of them what counts for the action (the entries of a list that name a version). `made` says that the
     call makes these resources, so that none of those which are there already is touched. `told` is as in Facts, for these
     templates. `only` are condition keys of IAM's with the values one of which a use of the action must have: in `{partition}`,
     `{region}`, `{account}`, `{call.Member}` and `{suffix}` (of AWS's addresses), or `{target}` for the ARNs of the call itself.
@@ -102,6 +103,7 @@ class AlsoNeeds:
     resources: tuple[str, ...]
     why: str
     when: str = ""
+    given: str = ""
     made: bool = False
     told: Mapping[str, str] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

