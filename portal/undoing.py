@@ -55,7 +55,7 @@ class Reversed:
         named = words.visible(self.request.target or self.request.operation)
         back = f"{self.way.title}: takes back request {self.request.pk} ({self.request.operation} {named})."
         # Whoever reviews it reads the reason, and not the page of the former request.
-        lost = f" It does not bring back: {'; '.join(self.way.lost)}" if self.way.lost else ""
+        lost = f" It does not bring back: {' '.join(self.way.lost)}" if self.way.lost else ""
         return f"{back}{lost}"[:2000]
 
     @property

@@ -183,7 +183,8 @@ class Reverse:
     `steps` are its calls: each an operation with expressions for its members. They and `when` are over `call` (the parameters
     of the call), `answer` (what AWS answered), `made` (the ARN of the backup that protected it, where there is one) and `before`
     (the target's state as it was read before the call, where it was). What an expression finds nothing for a person enters,
-    and so the members `enters` of the first step, which nothing here knows. `lost` is what it does not bring back.
+    and so the members `enters` of the first step, which nothing here knows. `lost` is what it does not bring back, and so is
+    what the call sets besides, where `of` names the members that are taken back.
     """
 
     title: str
@@ -191,6 +192,7 @@ class Reverse:
     lost: str
     when: str = ""
     enters: tuple[str, ...] = ()
+    of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +328,7 @@ def _reverse(value: list[dict[str, Any]]) -> tuple[Reverse, ...]:
             lost=said["lost"],
             when=said.get("when", ""),
             enters=tuple(said.get("enters", ())),
+            of=tuple(said.get("of", ())),
         )
         for said in value
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 
 from approvals.operations import catalog
-from approvals.operations.facts import Reverse
+from approvals.operations.facts import Facts, Reverse
 from approvals.plan import Step
+
+# Members that say how a call is to be made, and change nothing themselves.
+_MANNER: Final = frozenset({"ApplyImmediately", "ClientToken", "DryRun"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,12 @@ def ways(made: Made) -> list[Way]:
         "made": made.made or None,
         "backup": made.backup,
     }
-    return [_way(number, one, given) for number, one in enumerate(facts.reverse) if not one.when or _found(one.when, given)]
+    return [
+        _way(number, one, facts, given) for number, one in enumerate(facts.reverse) if not one.when or _found(one.when, given)
+    ]
 
 
-def _way(number: int, reverse: Reverse, given: Mapping[str, Any]) -> Way:
+def _way(number: int, reverse: Reverse, facts: Facts, given: Mapping[str, Any]) -> Way:
     steps, missing = [], []
     for index, (name, expressions) in enumerate(reverse.steps):
         operation = catalog.get(name)
@@ -59,7 +64,14 @@ def _way(number: int, reverse: Reverse, given: Mapping[str, Any]) -> Way:
         steps.append(Step(operation.service, operation.name, told))
         if index == 0:
             missing = sorted((operation.required | set(reverse.enters)) - told.keys())
-    return Way(number, reverse.title, tuple(steps), tuple(missing), (reverse.lost,))
+    return Way(number, reverse.title, tuple(steps), tuple(missing), (*_besides(reverse, facts, given["call"]), reverse.lost))
+
+
+def _besides(reverse: Reverse, facts: Facts, call: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the call sets and the way does not take back, in one sentence."""
+    told = {*reverse.of, *facts.identifies, *_MANNER} if reverse.of else set(call)
+    besides = sorted(call.keys() - told)
+    return (f"What the call sets besides: {', '.join(besides)}.",) if besides else ()
 
 
 def _kept(value: Any) -> Any:

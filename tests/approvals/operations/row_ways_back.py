@@ -97,6 +97,8 @@ def _reverses(facts: Facts, model: OperationModel) -> Iterator[str]:
             yield from over("reverse: when", reverse.when, given)
         if not reverse.steps:
             yield "reverse: no step"
+        for name in sorted(set(reverse.of) - _input(model).keys()):
+            yield f"reverse: of: no member {name}"
         for index, (operation, parameters) in enumerate(reverse.steps):
             made = model_of(*full_name("", operation))
             if made is None:

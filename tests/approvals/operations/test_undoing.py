@@ -91,6 +91,12 @@ def test_a_way_back_is_a_call_that_could_be_filed(call, steps):
         made("dynamodb:UpdateTable", {"TableName": "ttt", "BillingMode": "PAY_PER_REQUEST"}),
         made("route53:ChangeResourceRecordSets", {"HostedZoneId": "Z", "ChangeBatch": {"Changes": [{"Action": "UPSERT"}]}}),
         made("s3:DeleteObject", {"Bucket": "prod-b", "Key": "k", "VersionId": "v"}, answer={"VersionId": "v"}),
+        made("s3:DeleteObject", {"Bucket": "prod-b", "Key": "k"}, answer={"DeleteMarker": True, "VersionId": "null"}),
+        made(
+            "rds:ModifyDBInstance",
+            {"DBInstanceIdentifier": "d", "DeletionProtection": False, "NewDBInstanceIdentifier": "e"},
+            before={"DeletionProtection": True},
+        ),
         made("sqs:PurgeQueue", {"QueueUrl": "q"}),
         made("ec2:DeleteVolume", {"VolumeId": "v"}, before={"AvailabilityZone": "a"}),
         made("memorydb:DeleteCluster", {"ClusterName": "c"}, before={"NodeType": "n", "ACLName": "a"}),
@@ -139,6 +145,11 @@ def test_what_nothing_brings_back_has_no_way_back(call):
             {"InstanceIds": ["i-1"]},
             answer={"StoppingInstances": [{"InstanceId": "i-1", "PreviousState": {"Name": "stopped"}}]},
         ),
+        made(
+            "ec2:StopInstances",
+            {"InstanceIds": ["i-1"]},
+            before={"Instances": [{"InstanceId": "i-1", "State": {"Name": "stopped"}}]},
+        ),
     ],
 )
 def test_what_changed_nothing_has_no_way_back(call):
@@ -171,6 +182,43 @@ def test_what_changed_nothing_has_no_way_back(call):
             [("ec2:StartInstances", {"InstanceIds": ["i-2"]})],
         ),
         (
+            made(
+                "ec2:StopInstances",
+                {"InstanceIds": ["i-1", "i-2"]},
+                before={
+                    "Instances": [
+                        {"InstanceId": "i-1", "State": {"Name": "running"}},
+                        {"InstanceId": "i-2", "State": {"Name": "stopped"}},
+                    ]
+                },
+            ),
+            [("ec2:StartInstances", {"InstanceIds": ["i-1"]})],
+        ),
+        (
+            made(
+                "ec2:DetachVolume",
+                {"VolumeId": "v"},
+                before={"Attachments": [{"InstanceId": "i-1", "Device": "/dev/sdf"}]},
+            ),
+            [("ec2:AttachVolume", {"VolumeId": "v", "InstanceId": "i-1", "Device": "/dev/sdf"})],
+        ),
+        (
+            made(
+                "dynamodb:UpdateContinuousBackups",
+                {"TableName": "ttt", "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": False}},
+                before={"PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "ENABLED", "RecoveryPeriodInDays": 7}},
+            ),
+            [
+                (
+                    "dynamodb:UpdateContinuousBackups",
+                    {
+                        "TableName": "ttt",
+                        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 7},
+                    },
+                )
+            ],
+        ),
+        (
             made("kms:ScheduleKeyDeletion", {"KeyId": "k"}, before={"KeyState": "Disabled"}),
             [("kms:CancelKeyDeletion", {"KeyId": "k"})],
         ),
@@ -196,6 +244,24 @@ def test_a_way_back_brings_back_what_was(call, steps):
     """Only what the call changed is changed back, to what was read before it."""
     (way,) = undoing.ways(call)
     assert ([(step.name, step.parameters) for step in way.steps], way.missing) == (steps, ())
+
+
+def test_what_a_way_leaves_as_it_is_is_said():
+    """A call that changed more than the way takes back: the rest is named, and nothing waiting is brought forward."""
+    call = {"DBInstanceIdentifier": "d", "DeletionProtection": False, "BackupRetentionPeriod": 0, "ApplyImmediately": False}
+    (way,) = undoing.ways(made("rds:ModifyDBInstance", call, before={"DeletionProtection": True}))
+    assert way.lost == ("What the call sets besides: BackupRetentionPeriod.", "What failed or was missed meanwhile stays so.")
+    assert way.steps[0].parameters == {"DBInstanceIdentifier": "d", "DeletionProtection": True}
+    service = {"service": "s", "cluster": "c", "desiredCount": 0, "taskDefinition": "t:2"}
+    (way,) = undoing.ways(made("ecs:UpdateService", service, before={"desiredCount": 2}))
+    assert way.lost[0] == "What the call sets besides: taskDefinition."
+
+
+def test_a_volume_of_several_instances_is_attached_where_a_person_says():
+    """Which of them it was detached from is not told by the state alone."""
+    both = [{"InstanceId": "i-1", "Device": "/dev/sdf"}, {"InstanceId": "i-2", "Device": "/dev/sdg"}]
+    (way,) = undoing.ways(made("ec2:DetachVolume", {"VolumeId": "v", "InstanceId": "i-2"}, before={"Attachments": both}))
+    assert (way.missing, way.steps[0].parameters) == (("Device",), {"VolumeId": "v", "InstanceId": "i-2"})
 
 
 @pytest.mark.parametrize(
