@@ -94,6 +94,24 @@ def test_two_persons_close_it_however_the_request_had_ended(stage: Stage, ended:
     assert request.status() is Status.DONE
 
 
+def test_who_turns_out_to_stand_behind_the_request_closes_nothing(stage: Stage) -> None:
+    """Carol had edited the plan: signed or not, the executor counts her out, and one person is left."""
+    execution = unknown(stage)
+    statement = closing(stage, execution, Outcome.SUCCEEDED)
+    for handle in ("bob", "carol"):
+        stage.cast.sign_statement(statement, handle)
+    revision = execution.revision
+    columns = "draft, completeness, why, recorded, created_at"
+    copied = (
+        f"INSERT INTO approvals_revision (request_id, number, text, digest, author_id, {columns}) "
+        f"SELECT request_id, 99, '', '', %s, {columns} FROM approvals_revision WHERE id = %s"
+    )
+    stage.forge((copied, (stage.cast.person("carol").pk, revision.pk)))
+    long_ago(stage)
+    stage.execute()
+    assert (Statement.objects.get(pk=statement.pk).state, fresh(execution).state) == ("open", "unknown")
+
+
 def test_one_person_closes_nothing(stage: Stage) -> None:
     """One signature, whoever promises the closing, leaves the outcome unknown."""
     execution = unknown(stage)

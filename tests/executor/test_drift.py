@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -209,6 +210,27 @@ def test_a_forged_observation_does_not_hide_a_swap(stage: Stage) -> None:
     swapped()
     forged = json.dumps(tables()["prod-orders"].describe("Table")["Table"], default=lambda moment: moment.isoformat())
     stage.forge(("UPDATE approvals_observation SET text = %s", (forged,)))
+    stage.execute()
+    assert "TableId was" in stopped(stage, execution)
+
+
+def test_what_the_executor_saw_counts_beside_a_precondition_that_was_made_up(stage: Stage) -> None:
+    """A web process taken over puts the table that stands there now into the plan; the executor had seen another before."""
+    request, before = stage.cast.filed(), stage.cast.before_signing
+    before(request)
+    swapped()
+    other = stage.cast.filed(TableName="prod-orders", operation="dynamodb:DeleteTable")
+    before(other)
+    now = ApprovalRequest.objects.get(pk=other.pk).current_revision().plan.preconditions
+    stage.cast.before_signing = lambda request: None
+    revision = ApprovalRequest.objects.get(pk=request.pk).current_revision()
+    assert now[0]["identity"] != revision.plan.preconditions[0]["identity"]
+    text = replace(revision.plan, preconditions=now).text()
+    stage.forge(
+        ("UPDATE approvals_revision SET text = %s, digest = %s WHERE id = %s", (text, canonical.digest(text), revision.pk)),
+    )
+    stage.cast.sign_review(stage.cast.sign_confirm(ApprovalRequest.objects.get(pk=request.pk)))
+    execution = Execution.objects.get()
     stage.execute()
     assert "TableId was" in stopped(stage, execution)
 

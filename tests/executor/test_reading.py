@@ -49,6 +49,26 @@ def test_looks_share_one_session(stage: Stage) -> None:
     assert (len(assumed(stage)), len(keys), len(stage.calls("DescribeTable"))) == (2, 2, 9)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ACCOUNT, id="999988887777"),
+        replace(ACCOUNT, partition="aws-cn"),
+        replace(ACCOUNT, executor_role_arn=f"{DEMO.executor_role_arn}-other"),
+        replace(ACCOUNT, external_id="another"),
+    ],
+    ids=["account", "partition", "role", "external id"],
+)
+def test_a_session_is_shared_within_one_account_alone(stage: Stage, other: KnownAccount) -> None:
+    """Whoever reads elsewhere under the same policy never gets the session that is there: AWS is asked for one of its own."""
+    with stage.acting("execution"):
+        look()
+        with pytest.raises(AwsError):
+            target.read(aws.reading(other, POLICY, region=DEMO.region), STEP)
+        with pytest.raises(AwsError):
+            target.read(aws.reading(ACCOUNT, POLICY, region="us-west-2"), STEP)
+
+
 def test_a_session_is_renewed_before_it_runs_out(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute before its expiry it is used no more: the next look assumes the role anew, and no sooner."""
     with stage.acting("execution"):

@@ -83,6 +83,19 @@ def test_a_table_comes_back_from_the_backup_that_was_taken(stage: Stage) -> None
     assert "prod-customers" in tables().tables
 
 
+def test_what_a_later_step_took_away_has_no_way_back(stage: Stage) -> None:
+    """Protection was switched off and the table deleted: only the table comes back, there is nothing to protect before."""
+    unprotect = Step("dynamodb", "UpdateTable", {"TableName": "prod-orders", "DeletionProtectionEnabled": False})
+    backup = Step("dynamodb", "CreateBackup", {"TableName": "prod-orders", "BackupName": "before"})
+    tables().tables["prod-orders"].deletion_protection_enabled = True
+    execution = approved(stage, backup, unprotect, Step("dynamodb", "DeleteTable", {"TableName": "prod-orders"}))
+    stage.execute()
+    stage.sweep()
+    assert fresh(execution).state == "succeeded"
+    (address,) = offers_on(page_of(stage, execution))
+    assert "RestoreTableFromBackup" in address
+
+
 def test_the_deletion_of_a_key_is_cancelled_and_the_key_enabled(stage: Stage) -> None:
     """Two calls, because a cancelled deletion leaves the key disabled; both are in the plan that is signed."""
     execution = approved(stage, Step("kms", "ScheduleKeyDeletion", {"KeyId": KEY, "PendingWindowInDays": 7}))

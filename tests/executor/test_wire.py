@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -229,12 +230,16 @@ def test_a_slow_look_does_not_make_what_has_settled_unknown(stage: Stage, monkey
     """The patience is used up by the first look, which found the target settled: the second look is taken all the same."""
     from executor import target
 
-    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.01, bound=0, again_after=0.01))
+    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.01, bound=0, again_after=0.5))
     execution = stage.cast.approved(
         operation="dynamodb:UpdateTable", TableName="prod-orders", TableClass="STANDARD_INFREQUENT_ACCESS"
     )
     stage.execute()
     assert fresh(execution).state == "succeeded"
+    told, settled = Attempt.objects.get().answered_at, Attempt.objects.get().settled_at
+    assert told is not None
+    assert settled is not None
+    assert settled - told >= timedelta(seconds=0.5), "looked at twice"
 
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
