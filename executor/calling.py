@@ -23,7 +23,7 @@ from approvals.operations import catalog, partial
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState, RequestState
 from approvals.unseen import unseen
-from executor import additions, again, aws, endings, holding, outside, points, stuck, target
+from executor import additions, again, aws, endings, holding, outside, plain, points, stuck
 from executor.answers import NOT_CONNECTED, NOT_SENT, Accepted, Answer, Rejected, Unknown
 from executor.aws import Session
 from executor.claim import LEASE, Cleared, Later
@@ -237,8 +237,8 @@ def _unless_in_part(attempt: Attempt, step: Step, answer: Answer) -> Answer:
 
 
 def _accepted(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: Accepted) -> bool:
-    text = target.answer_text(catalog.get(step.name), answer.answer)
-    if left := target.not_done(step, answer.answer):
+    text = plain.answer_text(catalog.get(step.name), answer.answer)
+    if left := plain.not_done(step, answer.answer):
         endings.answered(trail, claim, attempt, AttemptState.PARTIAL, request_id=answer.request_id, answer=text)
         what = f"AWS carried out only a part of {step.operation}, and names the rest: {_short(left)} No later step was made."
         endings.end(trail, claim, ExecutionState.FAILED, what, in_part=True)
@@ -284,7 +284,7 @@ def _refused(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: R
 def _odd_rehearsal(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: Accepted | Unknown) -> Later | bool:
     """A rehearsal without an answer had no effect by AWS's contract and is made again; a yes to one breaks that contract."""
     if isinstance(answer, Accepted):
-        text = target.answer_text(catalog.get(step.name), answer.answer)
+        text = plain.answer_text(catalog.get(step.name), answer.answer)
         endings.answered(trail, claim, attempt, AttemptState.ACCEPTED, request_id=answer.request_id, answer=text)
         what = f"AWS took the rehearsal (DryRun) of {step.operation} for the call itself. What it did is not known."
         endings.end(trail, claim, ExecutionState.UNKNOWN, what)

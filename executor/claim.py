@@ -24,7 +24,7 @@ from approvals.errors import BadAuthority, CountersignError, NotYet, Refused, Wr
 from approvals.models import Alert, AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, Notice
 from approvals.plan import Plan
 from approvals.states import AttemptState, ExecutionState, RequestState
-from executor import drift, endings, limits, notices, points, switch, target
+from executor import drift, endings, limits, notices, points, switch
 from executor.endings import ACTOR, Claim
 from executor.errors import Superseded
 from executor.points import Point
@@ -99,7 +99,7 @@ def take(execution_id: UUID) -> Cleared | Stopped | Later | None:
         if was is ExecutionState.RUNNING and checks.is_made(execution, attempts):
             # Nothing is left to permit: an approval that ran out meanwhile does not make a failure of what succeeded.
             claim = endings.claim_of(execution)
-            endings.end(trail, claim, ExecutionState.SUCCEEDED, target.end_in_words(execution.revision.plan.steps))
+            endings.end(trail, claim, ExecutionState.SUCCEEDED, endings.end_in_words(execution.revision.plan.steps))
             return None
         done = frozenset(attempt.step for attempt in attempts if attempt.state == AttemptState.SUCCEEDED)
         judged: _Judged | Later

@@ -39,12 +39,12 @@ from approvals.operations import partial as partial_answers
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from approvals.trail_event import Outcome, decides_nothing
-from executor import aws, backups, endings, evidence, looks, protecting, target
+from executor import aws, backups, endings, evidence, looks, plain, protecting, rights, target, waiting
 from executor.calling import LONGEST_LIST
 from executor.claim import LEASE
 from executor.endings import SIGNED_FOR, Claim
 from executor.errors import AwsError, AwsRefused, Superseded, WillNotSettle
-from executor.target import Patience
+from executor.waiting import Patience
 
 log = logging.getLogger(__name__)
 LOOK_AGAIN: Final = timedelta(seconds=20)
@@ -101,10 +101,10 @@ def _done_in_part(execution: Execution, claim: Claim, attempt: Attempt, record: 
     step = execution.revision.plan.steps[attempt.step]
     operation = catalog.get(step.name)
     answer = partial_answers.as_answered(operation, json.loads(record.raw).get("responseElements"))
-    if not (left := target.not_done(step, answer)):
+    if not (left := plain.not_done(step, answer)):
         return False
     with audit.recorded() as trail:
-        text = target.answer_text(operation, answer)
+        text = plain.answer_text(operation, answer)
         endings.answered(trail, claim, attempt, AttemptState.PARTIAL, request_id=record.aws_request_id, answer=text)
         what = f"AWS carried out only a part of {step.operation}, by CloudTrail event {record.event_id}, which names the rest: "
         endings.end(trail, claim, ExecutionState.FAILED, f"{what}{left[:LONGEST_LIST]} No later step was made.", in_part=True)
@@ -159,11 +159,11 @@ def _without_record(
     if before is None:
         looks.note(execution.pk, Look.Source.TARGET, "It was not read at the claim, so what it shows now proves nothing.")
         return
-    if not (trouble := _look(execution, attempt, partial(target.look_effect, before=before, patience=patience))):
+    if not (trouble := _look(execution, attempt, partial(waiting.look_effect, before=before, patience=patience))):
         looks.note(execution.pk, Look.Source.TARGET, "It shows what the call was to bring about, and did not at the claim.")
         _took_effect(execution, claim, attempt, "the target's state")
         return
-    if not (why := _look(execution, attempt, partial(target.look_no_effect, before=before, patience=patience))):
+    if not (why := _look(execution, attempt, partial(waiting.look_no_effect, before=before, patience=patience))):
         looks.note(execution.pk, Look.Source.TARGET, "It is untouched: the very target that was there at the claim.")
         _had_no_effect(claim, attempt)
         return
@@ -202,7 +202,7 @@ def _took_effect(execution: Execution, claim: Claim, attempt: Attempt, how: str,
     with audit.recorded() as trail:
         endings.settle(trail, claim, attempt, how=how, made=made)
         if attempt.step + 1 == len(steps) or execution.execution_state is ExecutionState.UNKNOWN:
-            whole = f"It took effect, by {how}. {target.end_in_words(steps)}"
+            whole = f"It took effect, by {how}. {endings.end_in_words(steps)}"
             endings.end_after(trail, claim, attempt, len(steps), how=how, whole=whole)
         else:
             _let_go(claim, timedelta(0))  # the next sweep hands the steps that are left to whoever is free
@@ -238,7 +238,7 @@ def _refused(execution: Execution, claim: Claim, attempt: Attempt, record: Trail
     trouble = "the call may still be on its way"
     if attempt.sent_at + SIGNED_FOR <= timezone.now():
         before = _at_the_claim(execution, attempt)
-        how = partial(target.look_no_effect, before=before) if before is not None else target.look_untouched
+        how = partial(waiting.look_no_effect, before=before) if before is not None else waiting.look_untouched
         trouble = _look(execution, attempt, partial(how, patience=patience))
     if trouble:
         log.warning("a record says %s, and it is not believed yet: %s", record.error_code, trouble)
@@ -267,7 +267,7 @@ def _seen(execution: Execution, attempt: Attempt, how: Callable[[aws.Reads, Step
     plan = execution.revision.plan
     step = plan.steps[attempt.step]
     account = authority.walk(settings.GENESIS).accounts[plan.account]
-    policy = target.reading_policy(step, target.where(plan), backups.stored(attempt.answer))
+    policy = rights.reading_policy(step, target.where(plan), backups.stored(attempt.answer))
     return how(aws.reading(account, policy, region=plan.region), step)
 
 
@@ -275,13 +275,13 @@ def _complete(attempt: Attempt, execution: Execution, made: list[str], patience:
     """Two looks at whether the call has settled, by AWS's answer as it was recorded; what it made is put into `made`."""
     answer = backups.stored(attempt.answer)
     try:
-        trouble = target.look_twice(session, step, patience, answer)
+        trouble = waiting.look_twice(session, step, patience, answer)
     except AwsRefused as error:
         if error.passing:
             raise
         # What AWS knows of rights and of things comes to all of its places with time: it is asked again before it counts.
         time.sleep(patience.longest)
-        trouble = target.look_twice(session, step, patience, answer)
+        trouble = waiting.look_twice(session, step, patience, answer)
     if trouble:
         return trouble
     made.append(protecting.name_of(session, step, target.where(execution.revision.plan), answer))

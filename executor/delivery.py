@@ -21,7 +21,7 @@ from approvals.errors import AuditUnavailable
 from approvals.models import ApprovalRequest, AuditKind, Execution, Notice, OutboxKind, OutboxMessage
 from approvals.operations import catalog
 from approvals.states import ExecutionState, Verdict
-from executor import errands, evidence, stuck, target
+from executor import errands, evidence, plain, stuck
 from executor.errors import AwsError, AwsUnavailable
 
 log = logging.getLogger(__name__)
@@ -152,6 +152,6 @@ def _parameters(steps: list[dict[str, Any]]) -> str:
     shown = []
     for step in steps:
         operation = catalog.get(f"{step['service']}:{step['operation']}")
-        shown.append(target.without_secrets(operation.model.input_shape, step["parameters"]))
+        shown.append(plain.without_secrets(operation.model.input_shape, step["parameters"]))
     text = json.dumps(shown[0] if len(shown) == 1 else shown, sort_keys=True)
     return text if len(text) <= LONGEST_PARAMETERS else json.dumps("too large for the mirror; see the request's page")

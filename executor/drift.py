@@ -28,7 +28,7 @@ from approvals.models import AuditKind, Execution, Observation, Revision
 from approvals.plan import Plan, Step
 from approvals.preconditions import Comparison, Reading
 from approvals.states import AttemptState, ExecutionState
-from executor import aws, target
+from executor import aws, rights, target
 from executor.endings import ACTOR
 from executor.errors import AwsRefused, AwsUnavailable
 
@@ -64,7 +64,7 @@ def account_of(plan: Plan) -> KnownAccount:
 
 def read(plan: Plan, account: KnownAccount, step: Step) -> Reading:
     """What AWS says of the step's target now, under the executor's role, which here may only read. Raises AwsUnavailable."""
-    policy = target.policy(step, target.where(plan), acting=False)
+    policy = rights.policy(step, target.where(plan), acting=False)
     try:
         return Reading(target.read_text(aws.reading(account, policy, region=plan.region), step))
     except AwsRefused as error:

@@ -7,7 +7,7 @@ other such lock and lets foreign keys through.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,8 @@ from approvals.alerts import raise_alert
 from approvals.audit import Trail
 from approvals.errors import WrongState
 from approvals.models import AlertKind, ApprovalRequest, Attempt, AuditKind, Execution, OutboxKind, Statement
+from approvals.operations import catalog
+from approvals.plan import Step
 from approvals.states import EXECUTION_MOVES, SETTLED_EXECUTIONS, AttemptState, ExecutionState, StatementState
 from executor.errors import Superseded
 
@@ -220,3 +222,21 @@ def move(claim: Claim, **fields: object) -> None:
     moved = Execution.objects.filter(pk=claim.execution_id, token=claim.token, state__in=open_states).update(**fields)
     if not moved:
         raise Superseded("The claim was taken over or ended meanwhile.")
+
+
+def how_it_settled(step: Step) -> str:
+    """What shows that the call's effect is complete, for the trail."""
+    facts = catalog.get(step.name).facts
+    if facts.protects is not None or not facts.settled.at_once:
+        return "described"
+    return "AWS's answer" if facts.curated else "AWS's answer alone: the operations table does not know the call"
+
+
+def end_in_words(steps: Sequence[Step]) -> str:
+    """How an execution ended all of whose steps did."""
+    unknown = [step.operation for step in steps if not catalog.get(step.name).facts.curated]
+    done = f"AWS carried out {steps[-1].operation}"
+    if not unknown:
+        return f"{done}, and the target has settled."
+    names = ", ".join(dict.fromkeys(unknown))
+    return f"{done}. Of {names} only AWS's answer says so: whether its effect is complete is looked at by nobody here."

@@ -23,11 +23,11 @@ from approvals.errors import NotYet
 from approvals.models import Attempt, Execution, OutboxKind, OutboxMessage
 from approvals.states import AttemptState, ExecutionState
 from approvals.terms import WAITS
-from executor import target
+from executor import waiting
 
 HOUR: Final = timedelta(hours=1)
 # As long as a worker waits for a call to settle.
-ATTENDED: Final = timedelta(seconds=target.PATIENCE.bound)
+ATTENDED: Final = timedelta(seconds=waiting.PATIENCE.bound)
 # How soon to look for a place again: who stands first, who stands last, and whose requester has to wait for the hour.
 SOON: Final = timedelta(seconds=2)
 LATER: Final = timedelta(seconds=30)

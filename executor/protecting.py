@@ -13,7 +13,7 @@ from approvals.operations import protection
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
-from executor import again, aws, backups, endings, target
+from executor import again, aws, backups, endings, rights, target
 from executor.claim import Cleared, Later
 from executor.errors import AwsError
 
@@ -44,10 +44,10 @@ def _trouble(cleared: Cleared, at: int, step: Step) -> str | Later:
         return "nothing is recorded of it"
     answer, place = backups.stored(made.answer), target.where(cleared.plan)
     try:
-        reading = aws.reading(cleared.account, target.reading_policy(backup, place, answer), region=cleared.plan.region)
+        reading = aws.reading(cleared.account, rights.reading_policy(backup, place, answer), region=cleared.plan.region)
         there = None
         if (known := backups.of(backup)) is not None and known.same:
-            lost = aws.reading(cleared.account, target.policy(step, place, acting=False), region=cleared.plan.region)
+            lost = aws.reading(cleared.account, rights.policy(step, place, acting=False), region=cleared.plan.region)
             there = target.read(lost, step)
         return backups.why_no_use(reading, backup, answer, there)
     except AwsError as error:

@@ -16,7 +16,7 @@ from approvals import audit
 from approvals.errors import Refused
 from approvals.plan import Step
 from approvals.states import ExecutionState
-from executor import again, aws, endings, holding, opening, points, target
+from executor import again, aws, endings, holding, opening, points, rights, target
 from executor.aws import Session
 from executor.claim import Cleared, Later, give_back
 from executor.endings import Claim
@@ -37,7 +37,7 @@ def assume(cleared: Cleared, index: int, step: Step) -> Session | Later | None:
         session = aws.assume(
             cleared.account,
             str(claim.execution_id),
-            target.policy(step, place, acting=True, state=cleared.states.get(index)),
+            rights.policy(step, place, acting=True, state=cleared.states.get(index)),
             region=place.region,
             name=f"countersign-step-{index + 1}",
             tags=session_tags(cleared),
@@ -82,7 +82,7 @@ def all_can_be_made(cleared: Cleared) -> Later | bool:
     """Whether every step could be made, as far as can be told beforehand: a plan is not begun that could not be ended."""
     for index, step in enumerate(cleared.plan.steps):
         try:
-            aws.must_fit(target.policy(step, target.where(cleared.plan), acting=True, state=cleared.states.get(index)))
+            aws.must_fit(rights.policy(step, target.where(cleared.plan), acting=True, state=cleared.states.get(index)))
         except AwsError as error:
             return _not_begun(cleared.claim, error, f"There is no session for {step.operation}") or False
         if not index:

@@ -31,9 +31,9 @@ from approvals.models import (
     OutboxMessage,
 )
 from approvals.states import AttemptState, ExecutionState
-from executor import additions, concluding, endings, stuck, target
+from executor import additions, concluding, endings, stuck, waiting
 from executor.errors import Superseded
-from executor.target import Patience
+from executor.waiting import Patience
 
 log = logging.getLogger(__name__)
 # Seconds after which a sweep leaves the rest to the next.
@@ -55,7 +55,7 @@ def sweep(*, patience: Patience | None = None) -> None:
             break
         with correlation.bound(execution_id=str(pk)):
             try:
-                _one(pk, now, patience or target.PATIENCE)
+                _one(pk, now, patience or waiting.PATIENCE)
             except Superseded as error:
                 log.info("left alone: %s", error)
             except Exception as error:  # noqa: BLE001 - logged there; the next row may be a call whose outcome somebody waits for

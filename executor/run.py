@@ -32,14 +32,14 @@ from approvals.errors import AuditUnavailable
 from approvals.models import Attempt, OutboxMessage
 from approvals.plan import Step
 from approvals.states import ExecutionState
-from executor import aws, backups, calling, endings, holding, points, protecting, readying, target
+from executor import aws, backups, calling, endings, holding, points, protecting, readying, rights, target, waiting
 from executor.aws import Session
 from executor.claim import Cleared, Later, Stopped, take
 from executor.endings import Claim
 from executor.errors import AwsError, Superseded, WillNotSettle
 from executor.opening import Opened
 from executor.points import Point
-from executor.target import Patience
+from executor.waiting import Patience
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def carry_out(execution_id: UUID, *, patience: Patience | None = None) -> Later 
     try:
         if isinstance(found, Stopped):
             return holding.stopped(found)
-        return _next_step(found, patience or target.PATIENCE)
+        return _next_step(found, patience or waiting.PATIENCE)
     except Superseded as error:
         log.warning("stopped: %s", error)
         return None
@@ -96,7 +96,7 @@ def _next_step(cleared: Cleared, patience: Patience) -> Later | None:
     points.reached(Point.SETTLED)
     if after:
         return _let_go(claim)
-    endings.end_alone(claim, ExecutionState.SUCCEEDED, target.end_in_words(cleared.plan.steps))
+    endings.end_alone(claim, ExecutionState.SUCCEEDED, endings.end_in_words(cleared.plan.steps))
     return None
 
 
@@ -129,9 +129,9 @@ def _settled(cleared: Cleared, attempt: Attempt, step: Step, patience: Patience)
     """Look until the call's effect is complete and commit that. False: that is not known, and nothing after it is made now."""
     claim, place = cleared.claim, target.where(cleared.plan)
     answer = backups.stored(Attempt.objects.values_list("answer", flat=True).get(pk=attempt.pk))
-    reading = aws.reading(cleared.account, target.reading_policy(step, place, answer), region=cleared.plan.region)
+    reading = aws.reading(cleared.account, rights.reading_policy(step, place, answer), region=cleared.plan.region)
     try:
-        trouble = target.wait_until_settled(reading, step, patience, still_mine=partial(_looking, claim), answer=answer)
+        trouble = waiting.wait_until_settled(reading, step, patience, still_mine=partial(_looking, claim), answer=answer)
         made = "" if trouble else protecting.name_of(reading, step, place, answer)
     except WillNotSettle as error:
         with audit.recorded() as trail:
@@ -145,7 +145,7 @@ def _settled(cleared: Cleared, attempt: Attempt, step: Step, patience: Patience)
         endings.move(claim, lease_until=timezone.now())
         return False
     points.reached(Point.SEEN)
-    return _settled_and_wanted(cleared, attempt, target.how_it_settled(step), made)
+    return _settled_and_wanted(cleared, attempt, endings.how_it_settled(step), made)
 
 
 def _settled_and_wanted(cleared: Cleared, attempt: Attempt, how: str, made: str) -> bool:
@@ -156,7 +156,7 @@ def _settled_and_wanted(cleared: Cleared, attempt: Attempt, how: str, made: str)
         endings.settle(trail, claim, attempt, how=how, made=made)
         if execution is None or execution.execution_state is not ExecutionState.UNKNOWN:
             return True
-        endings.end_after(trail, claim, attempt, len(steps), how="AWS's answer", whole=target.end_in_words(steps))
+        endings.end_after(trail, claim, attempt, len(steps), how="AWS's answer", whole=endings.end_in_words(steps))
     return False
 
 

@@ -10,7 +10,7 @@ from celery import shared_task
 
 from approvals import changes, decisions, outbox, statements, weakened
 from approvals.models import OutboxKind, OutboxMessage
-from executor import aws, closing, delivery, drift, endings, feed, inspect, reconcile, run, stuck, target, trail_logs
+from executor import aws, closing, delivery, drift, endings, feed, inspect, reconcile, run, stuck, trail_logs, waiting
 from executor.claim import LEASE
 
 _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
@@ -23,7 +23,7 @@ _HANDS: Final[Mapping[OutboxKind, Callable[[OutboxMessage], None]]] = {
 # a call, its recording and the looks until it has settled. No time limit of Celery's: it cuts a call in two.
 ROUND: Final = 60.0
 _LONGEST_LOOK: Final = drift.LONGEST_LOOK.total_seconds() + 2 * aws.LONGEST_READ
-_LONGEST_STEP: Final = 2 * LEASE.total_seconds() + target.PATIENCE.bound + 2 * aws.LONGEST_READ
+_LONGEST_STEP: Final = 2 * LEASE.total_seconds() + waiting.PATIENCE.bound + 2 * aws.LONGEST_READ
 LONGEST_TASK: Final = ROUND + _LONGEST_LOOK + _LONGEST_STEP
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from approvals.canonical import Sealed
 from approvals.plan import Step
-from executor import target
+from executor import waiting
 from tests.executor.stage import QUICK
 
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/5a0c6bd6-0d7f-4a1b-9d0e-0123456789ab"
@@ -150,7 +150,7 @@ def volume(instance: str) -> dict[str, Any]:
 def test_what_changed_is_not_untouched(step: Step, around: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """The call took effect: that AWS spells it otherwise, or has it pending, must not make it a call without one."""
     shown = Shows({around: [now] if around.endswith("s") and around != "Attributes" else now} if around else now)
-    assert target.look_no_effect(shown, step, before, QUICK)
+    assert waiting.look_no_effect(shown, step, before, QUICK)
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,14 @@ def test_what_changed_is_not_untouched(step: Step, around: str, before: dict[str
 )
 def test_what_was_undone_since_is_not_untouched(step: Step, answer: dict[str, Any], before: dict[str, Any]) -> None:
     """Somebody undid it before the executor looked: it took effect all the same."""
-    assert target.look_no_effect(Shows(answer), step, before, QUICK)
+    assert waiting.look_no_effect(Shows(answer), step, before, QUICK)
 
 
 def test_what_is_as_it_was_is_untouched() -> None:
     """Nothing of what the call was to change has changed: it had no effect."""
     step = Step("cloudtrail", "UpdateTrail", {"Name": "main", "S3BucketName": "new"})
     old = {**TRAIL, "S3BucketName": "old"}
-    assert target.look_no_effect(Shows({"Trail": old}), step, old, QUICK) == ""
+    assert waiting.look_no_effect(Shows({"Trail": old}), step, old, QUICK) == ""
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_what_is_busy_and_still_there_was_not_taken_away(
 ) -> None:
     """The very same target is there, whatever it did meanwhile: nothing that a deletion takes away can be put back."""
     shown = now if around == "Attributes" else [now]
-    assert target.look_no_effect(Shows({around: shown}), step, before, QUICK) == ""
+    assert waiting.look_no_effect(Shows({around: shown}), step, before, QUICK) == ""
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_what_is_busy_and_still_there_was_not_taken_away(
 )
 def test_a_new_secret_shows_nowhere(step: Step, around: str, state: dict[str, Any]) -> None:
     """What AWS spells otherwise was so before, and whether the password is the new one it tells nobody: nothing is decided."""
-    assert "secret" in target.look_no_effect(Shows({around: [state]}), step, state, QUICK)
+    assert "secret" in waiting.look_no_effect(Shows({around: [state]}), step, state, QUICK)
 
 
 @pytest.mark.parametrize(
@@ -252,4 +252,4 @@ def test_a_new_secret_shows_nowhere(step: Step, around: str, state: dict[str, An
 )
 def test_what_a_target_does_by_itself_is_no_change(step: Step, around: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """It is counted, and may be restored to a later moment, whoever calls or does not."""
-    assert target.look_no_effect(Shows({around: [now] if around.endswith("s") else now}), step, before, QUICK) == ""
+    assert waiting.look_no_effect(Shows({around: [now] if around.endswith("s") else now}), step, before, QUICK) == ""

@@ -82,7 +82,7 @@ def test_what_two_persons_say_of_another_call_closes_nothing(stage: Stage, said:
 def test_two_persons_close_what_aws_accepted_and_never_did(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS said yes and its worker was lost; a sweep took over and gave up. Two persons say that it had no effect: it is over."""
     execution = stage.cast.approved()
-    monkeypatch.setattr("executor.target.look_twice", lambda *_: "it is still there")
+    monkeypatch.setattr("executor.waiting.look_twice", lambda *_: "it is still there")
     stage.killed_at("answered")
     stage.sweep(1)
     stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 second'")

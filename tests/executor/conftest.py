@@ -34,7 +34,7 @@ def stage(
     settings.TOPIC_ARN = DEMO.topic_arn
     settings.CLAIMS_BUCKET = DEMO.claims_bucket
     settings.CLAIMS_DAYS = DEMO.claims_days
-    monkeypatch.setattr("executor.target.PATIENCE", QUICK)
+    monkeypatch.setattr("executor.waiting.PATIENCE", QUICK)
     # How long botocore waits before it asks again is drawn by lot, and up to seconds.
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda backoff, context: 0.01)
     with local_aws(facts) as started:

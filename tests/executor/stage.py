@@ -31,7 +31,7 @@ from executor import aws, closing, errands, feed, inspect, reconcile, tasks
 from executor.kept import Kept
 from executor.sandbox.server import LocalAws
 from executor.sandbox.world import DEMO, DemoWorldFacts
-from executor.target import Patience
+from executor.waiting import Patience
 from tests.cast import Cast
 from tests.executor.proxy import Wire
 

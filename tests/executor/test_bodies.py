@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSResponse
 from approvals.operations import catalog
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import bodies, target
+from executor import bodies, rights
 from executor.answers import Accepted, Rejected, Unknown
 from executor.aws import Keys, Session
 from executor.bodies import GarbledAnswer, must_be_whole
@@ -260,7 +260,7 @@ def test_a_reading_is_not_sent_elsewhere_for_ever(monkeypatch: pytest.MonkeyPatc
 )
 def test_a_session_may_ask_for_the_endpoint(step: Step, *, acting: bool) -> None:
     """Whether it changes or reads: without that no call of these services can be sent."""
-    policy = json.loads(target.policy(step, Where("111122223333", "us-east-1", "aws"), acting=acting))
+    policy = json.loads(rights.policy(step, Where("111122223333", "us-east-1", "aws"), acting=acting))
     asking = [one for one in policy["Statement"] if one["Action"] == ["timestream:DescribeEndpoints"]]
     assert [one["Resource"] for one in asking] == [["*"]]
 

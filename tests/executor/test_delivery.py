@@ -123,7 +123,7 @@ def test_secrets_stay_out_of_the_mirror() -> None:
     from botocore.loaders import Loader
     from botocore.model import ServiceModel
 
-    from executor.target import without_secrets
+    from executor.plain import without_secrets
 
     rds = ServiceModel(Loader().load_service_model("rds", "service-2"))
     shape = rds.operation_model("CreateDBInstance").input_shape

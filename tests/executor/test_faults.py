@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from approvals.models import Attempt, Execution
 from approvals.plan import Step
-from executor import again, aws, reconcile, target
+from executor import again, aws, reconcile, waiting
 from executor.sandbox.world import DEMO
 from tests.cast import Cast, seal
 from tests.executor.proxy import FAULTS, PASSING, REJECTED, WITHOUT_EFFECT, Wire
@@ -42,7 +42,9 @@ def impatient(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr(again, "delay", lambda tries: timedelta(minutes=2))
     monkeypatch.setattr(aws, "_AGAIN", aws._AGAIN.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"})))
-    monkeypatch.setattr(target, "PATIENCE", target.Patience(first=0.03, longest=0.1, bound=0.4, to_the_end=0.4, again_after=0.03))
+    monkeypatch.setattr(
+        waiting, "PATIENCE", waiting.Patience(first=0.03, longest=0.1, bound=0.4, to_the_end=0.4, again_after=0.03)
+    )
 
 
 def broken(stage: Stage, operation: str, fault: str, *, after: str = "", swept: bool = False) -> Wire:
@@ -61,7 +63,7 @@ def broken(stage: Stage, operation: str, fault: str, *, after: str = "", swept: 
             if swept:
                 with stage.acting("execution"):
                     # Whatever is not settled when it comes has taken too long.
-                    reconcile.sweep(patience=replace(target.PATIENCE, bound=0.0, to_the_end=0.0))
+                    reconcile.sweep(patience=replace(waiting.PATIENCE, bound=0.0, to_the_end=0.0))
         stage.endpoint = ""
     return wire
 

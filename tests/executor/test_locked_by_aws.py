@@ -17,7 +17,7 @@ from approvals.operations import catalog, held
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from approvals.states import Verdict
-from executor import target
+from executor import rights
 from executor.sandbox.world import DEMO
 from tests.cast import Cast, seal
 from tests.executor.own_guardrails import cast, client, facts  # noqa: F401 - fixtures
@@ -195,6 +195,6 @@ def test_what_holds_a_target(name: str, parameters: dict[str, Any], state: Any, 
 
 def test_whoever_reads_an_object_may_read_its_locks() -> None:
     """S3 leaves locks out of its answer, and refuses to tell of a version, without rights of their own."""
-    policy = json.loads(target.policy(Step("s3", "DeleteObject", VERSION), Where(DEMO.account, DEMO.region), acting=False))
+    policy = json.loads(rights.policy(Step("s3", "DeleteObject", VERSION), Where(DEMO.account, DEMO.region), acting=False))
     (statement,) = policy["Statement"]
     assert {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectRetention", "s3:GetObjectLegalHold"} == set(statement["Action"])

@@ -10,7 +10,7 @@ import pytest
 from approvals.operations import catalog, inside
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import answers, aws, claim, readying, target
+from executor import answers, aws, claim, readying, rights
 from executor.sandbox.world import DEMO
 from tests.executor.own_guardrails import cast, facts  # noqa: F401 - fixtures
 from tests.executor.stage import Stage
@@ -91,7 +91,7 @@ def test_what_is_named_inside(name: str, parameters: dict[str, Any], arns: list[
 def test_what_a_template_names_stays() -> None:
     """Only what stands for everything of a kind gives way."""
     step = Step("dynamodb", "DeleteTable", {"TableName": "a"})
-    assert f'"{TABLE}a"' in target.policy(step, PLACE, acting=True)
+    assert f'"{TABLE}a"' in rights.policy(step, PLACE, acting=True)
     assert inside.named(catalog.get(step.name), step.parameters, PLACE, [f"{TABLE}b"]) == (f"{TABLE}b",)
     assert DEMO.account == PLACE.account
 
@@ -105,7 +105,7 @@ ROLE, OTHER = (f"arn:aws:iam::111122223333:role/{name}" for name in ("paths/too/
 def allowed(name: str, **parameters: Any) -> dict[str, list[str]]:
     """What the session for a call allows, by action."""
     service, _, operation = name.partition(":")
-    policy = json.loads(target.policy(Step(service, operation, parameters), PLACE, acting=True))
+    policy = json.loads(rights.policy(Step(service, operation, parameters), PLACE, acting=True))
     found: dict[str, list[str]] = {}
     for statement in policy["Statement"]:
         for action in statement["Action"]:

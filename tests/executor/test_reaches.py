@@ -14,7 +14,7 @@ from approvals.models import ApprovalRequest
 from approvals.operations import catalog, resources
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import answers, aws, run, target
+from executor import answers, aws, rights, run
 from executor.claim import Later
 from executor.errors import NotNamed
 from executor.sandbox.world import DEMO
@@ -154,7 +154,7 @@ def test_a_session_acts_on_what_aws_told_and_nothing_else(stage: Stage, made: Ca
     execution = approved(stage, case.step)
     with stage.acting("execution"):
         cleared, session = session_of(stage, execution)
-        policy = target.policy(case.step, PLACE, acting=True, state=cleared.states[0])
+        policy = rights.policy(case.step, PLACE, acting=True, state=cleared.states[0])
         found = {arn for one in json.loads(policy)["Statement"] for arn in one["Resource"]}
         with session:
             for service, name, parameters in case.others:
@@ -265,4 +265,4 @@ def test_a_secret_made_anew_under_the_name_is_beyond_the_session(stage: Stage) -
 def test_what_aws_does_not_tell_gets_no_session(step: Step) -> None:
     """The call does not name what IAM judges it by, and nobody told: there is no session for all of that kind."""
     with pytest.raises(NotNamed, match="AWS did not tell"):
-        target.policy(step, PLACE, acting=True)
+        rights.policy(step, PLACE, acting=True)

@@ -12,7 +12,7 @@ from botocore.config import Config
 from approvals.authority import KnownAccount
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import aws, target
+from executor import aws, rights, target
 from executor.errors import AwsError, AwsRefused
 from executor.sandbox.world import DEMO
 from tests.executor.own_guardrails import BUCKET
@@ -22,7 +22,7 @@ from tests.executor.test_evidence import learn
 
 ACCOUNT = KnownAccount(DEMO.account, DEMO.partition, (DEMO.region,), DEMO.executor_role_arn, DEMO.external_id)
 STEP = Step("dynamodb", "DeleteTable", {"TableName": "prod-orders"})
-POLICY = target.policy(STEP, Where(DEMO.account, DEMO.region), acting=False)
+POLICY = rights.policy(STEP, Where(DEMO.account, DEMO.region), acting=False)
 
 
 def assumed(stage: Stage) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def assumed(stage: Stage) -> list[dict[str, Any]]:
 def look(name: str = "prod-orders") -> Any:
     step = replace(STEP, parameters={"TableName": name})
     return target.read(
-        aws.reading(ACCOUNT, target.policy(step, Where(DEMO.account, DEMO.region), acting=False), region=DEMO.region), step
+        aws.reading(ACCOUNT, rights.policy(step, Where(DEMO.account, DEMO.region), acting=False), region=DEMO.region), step
     )
 
 
@@ -144,6 +144,6 @@ def test_whatever_breaks_while_a_target_is_read_is_an_error_of_ours(stage: Stage
             with Wire(stage.aws.endpoint_url, question, fault) as wire:
                 stage.endpoint = wire.url
                 with stage.acting("execution"), pytest.raises(AwsError):
-                    target.read_text(aws.reading(ACCOUNT, target.policy(step, where, acting=False), region=DEMO.region), step)
+                    target.read_text(aws.reading(ACCOUNT, rights.policy(step, where, acting=False), region=DEMO.region), step)
                 assert wire.received, fault
                 stage.endpoint = ""

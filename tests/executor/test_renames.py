@@ -7,7 +7,7 @@ import pytest
 from approvals.models import Look
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import target
+from executor import rights, target
 from tests.executor.own_guardrails import cast, client, facts  # noqa: F401 - fixtures
 from tests.executor.stage import Stage, attempts, fresh
 from tests.executor.test_closing import looked
@@ -91,5 +91,5 @@ def test_what_is_renamed_later_is_looked_at_under_its_name(at_once: bool) -> Non
         "rds", "ModifyDBInstance", {"DBInstanceIdentifier": "a", "NewDBInstanceIdentifier": "b", "ApplyImmediately": at_once}
     )
     assert target.renamed(step).parameters["DBInstanceIdentifier"] == ("b" if at_once else "a")
-    policy = target.policy(step, Where("111122223333", "eu-west-1", "aws"), acting=False)
+    policy = rights.policy(step, Where("111122223333", "eu-west-1", "aws"), acting=False)
     assert ("db:b" in policy, "db:a" in policy) == (at_once, True)

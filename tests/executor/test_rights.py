@@ -9,7 +9,7 @@ import pytest
 
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import target
+from executor import rights
 from executor.errors import NotNamed
 
 WHERE = Where("111122223333", "eu-west-1")
@@ -17,7 +17,7 @@ WHERE = Where("111122223333", "eu-west-1")
 
 def actions(name: str, parameters: dict[str, Any]) -> set[str]:
     service, _, operation = name.partition(":")
-    found = json.loads(target.policy(Step(service, operation, parameters), WHERE, acting=True))
+    found = json.loads(rights.policy(Step(service, operation, parameters), WHERE, acting=True))
     return {action for statement in found["Statement"] for action in statement["Action"]}
 
 

@@ -172,9 +172,9 @@ def test_row_29_a_session_does_its_step_and_nothing_else(stage: Stage) -> None:
 
 
 def _policy_of(cleared: claim.Cleared) -> str:
-    from executor import target
+    from executor import rights, target
 
-    return target.policy(cleared.plan.steps[0], target.where(cleared.plan), acting=True)
+    return rights.policy(cleared.plan.steps[0], target.where(cleared.plan), acting=True)
 
 
 def test_row_29_every_session_is_announced_past_the_worker(stage: Stage) -> None:

@@ -23,7 +23,7 @@ from approvals.models import ApprovalRequest, Attempt, Execution, Proof, TrailRe
 from approvals.operations.facts import rows
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import answers, aws, claim, readying, same_call, target
+from executor import answers, aws, claim, readying, rights, same_call, target
 from executor.errors import PolicyTooLarge, WrongAccount
 from executor.sandbox.world import DEMO, DemoWorldFacts
 from tests.cast import Cast, seal
@@ -137,7 +137,7 @@ def test_tags_are_in_the_characters_and_length_that_aws_takes(stage: Stage, hand
         assert isinstance(cleared, claim.Cleared)
         tags = readying.session_tags(replace(cleared, approved_by=handles))
         assert tags == readying.session_tags(replace(cleared, approved_by=handles))
-        policy = target.policy(cleared.plan.steps[0], target.where(cleared.plan), acting=True)
+        policy = rights.policy(cleared.plan.steps[0], target.where(cleared.plan), acting=True)
         aws.assume(ACCOUNT, "x-1", policy, region=DEMO.region, name="step-1", tags=tags).close()
     value = tags["countersign:approvers"]
     assert len(value) <= 256
@@ -415,7 +415,7 @@ class TestDependentActions:
     def test_the_other_actions_are_on_exactly_what_the_call_names(self, step: Step, action: str, arns: list[str]) -> None:
         """As the session policy says it; each region, and each key, that the call names and no other."""
         place = Where(DEMO.account, DEMO.region, DEMO.partition)
-        said = json.loads(target.policy(step, place, acting=True))["Statement"]
+        said = json.loads(rights.policy(step, place, acting=True))["Statement"]
         assert [one["Resource"] for one in said if action in one["Action"]] == [arns]
 
 

@@ -10,7 +10,7 @@ from approvals.models import Observation
 from approvals.operations import catalog
 from approvals.plan import Step
 from approvals.preconditions import Reading
-from executor import target
+from executor import plain
 from portal.review_page import page_of
 from tests.executor.stage import Stage
 
@@ -19,7 +19,7 @@ def test_a_secret_that_only_its_name_betrays_is_hidden_in_a_state():
     """User data, passwords and keys in an answer are hidden, also where botocore's model does not call them sensitive."""
     shape = catalog.get("autoscaling:DescribeLaunchConfigurations").model.output_shape
     answer = {"LaunchConfigurations": [{"LaunchConfigurationName": "web", "UserData": "c2VjcmV0"}], "NextToken": "x"}
-    text = target.as_text(shape, answer)
+    text = plain.as_text(shape, answer)
     assert "c2VjcmV0" not in text
     assert '"LaunchConfigurationName": "web"' in text
 

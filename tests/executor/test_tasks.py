@@ -13,7 +13,7 @@ from django.db import transaction
 from approvals import outbox
 from approvals.models import ApprovalRequest, OutboxKind, OutboxMessage
 from config.celery import ROUTES, SWEEPS, VISIBILITY_TIMEOUT, app
-from executor import aws, calling, claim, delivery, drift, feed, inspect, reconcile, target, tasks, trail_logs
+from executor import aws, calling, claim, delivery, drift, feed, inspect, reconcile, tasks, trail_logs, waiting
 from tests.executor.stage import Stage
 
 
@@ -33,7 +33,7 @@ def test_no_task_lives_half_as_long_as_the_broker_waits() -> None:
     parts = (
         tasks.ROUND,
         look,
-        target.PATIENCE.bound,
+        waiting.PATIENCE.bound,
         2 * claim.LEASE.total_seconds(),
         2 * aws.LONGEST_READ,
     )

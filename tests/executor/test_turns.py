@@ -16,7 +16,7 @@ from approvals.errors import NotYet
 from approvals.models import Attempt, Execution
 from executor import concluding, endings, limits, reconcile
 from executor.errors import Superseded
-from executor.target import Patience
+from executor.waiting import Patience
 from tests.executor.stage import QUICK, Stage, fresh
 from tests.executor.test_evidence import learn
 from tests.executor.test_stuck import running

@@ -91,9 +91,9 @@ def test_secrets_are_in_no_text_of_a_session(stage: Stage) -> None:
 
 def test_a_call_that_does_not_settle_in_time_is_unknown(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS said yes and the table is still being deleted hours later: unknown, and an alert."""
-    from executor import target
+    from executor import waiting
 
-    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, to_the_end=0.05, again_after=0.05))
+    monkeypatch.setattr(waiting, "PATIENCE", waiting.Patience(0.01, 0.02, bound=0.05, to_the_end=0.05, again_after=0.05))
     stage.aws.settle_in(3600)
     execution = stage.cast.approved()
     stage.execute()
@@ -106,9 +106,9 @@ def test_a_call_that_does_not_settle_in_time_is_unknown(stage: Stage, monkeypatc
 
 def test_a_call_that_takes_long_to_settle_is_waited_for_by_the_sweep(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than a worker waits: nobody calls it unknown, and the plan goes on once it has settled."""
-    from executor import target
+    from executor import waiting
 
-    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
+    monkeypatch.setattr(waiting, "PATIENCE", waiting.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
     stage.aws.settle_in(3600)
     execution = approved(stage, DELETE, CHANGE)
     for _ in range(3):
@@ -132,9 +132,9 @@ def test_one_look_that_decides_nothing_ends_no_long_wait(
 ) -> None:
     """AWS is away, or asks us to wait, when a call is looked at that takes hours: it is looked at again. Where AWS will not tell
     when it is asked twice, it is unknown after as long as a worker waits."""
-    from executor import target
+    from executor import waiting
 
-    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
+    monkeypatch.setattr(waiting, "PATIENCE", waiting.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
     stage.aws.settle_in(3600)
     execution = approved(stage, DELETE, CHANGE)
     stage.execute()
@@ -150,9 +150,9 @@ def test_one_look_that_decides_nothing_ends_no_long_wait(
 
 def test_what_is_refused_once_is_asked_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rights come to all of AWS's places with time: one look that is refused ends no wait."""
-    from executor import target
+    from executor import waiting
 
-    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
+    monkeypatch.setattr(waiting, "PATIENCE", waiting.Patience(0.01, 0.02, bound=0.05, again_after=0.05))
     stage.aws.settle_in(3600)
     execution = approved(stage, DELETE, CHANGE)
     stage.execute()
@@ -168,11 +168,11 @@ def test_what_is_refused_once_is_asked_again(stage: Stage, monkeypatch: pytest.M
 
 def test_a_change_that_does_not_show_yet_is_looked_at_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table is at rest as it was, for AWS begins late: only once it shows the change, or after a while, has it settled."""
-    from executor import target
+    from executor import signs, target
 
     shown = iter([True] * 4)
-    really = target._shows_nothing_yet
-    monkeypatch.setattr(target, "_shows_nothing_yet", lambda session, step: next(shown, False) or really(session, step))
+    really = signs.shows_nothing_yet
+    monkeypatch.setattr(signs, "shows_nothing_yet", lambda session, step: next(shown, False) or really(session, step))
     execution = approved(stage, CHANGE)
     stage.execute()
     assert (fresh(execution).state, next(shown, None)) == ("succeeded", None)
@@ -185,13 +185,13 @@ def test_a_change_that_does_not_show_yet_is_looked_at_again(stage: Stage, monkey
 
 def test_what_aws_says_will_never_settle_is_not_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack whose deletion failed: after as long as a worker waits it is unknown, with an alert, and not after hours."""
-    from executor import target
+    from executor import target, waiting
     from executor.errors import WillNotSettle
 
     def never(*_: Any) -> bool:
         raise WillNotSettle("AWS says that it failed.")
 
-    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.02, bound=0, again_after=0.05))
+    monkeypatch.setattr(waiting, "PATIENCE", waiting.Patience(0.01, 0.02, bound=0, again_after=0.05))
     monkeypatch.setattr(target, "_is_complete", never)
     execution = stage.cast.approved()
     stage.execute()
@@ -228,9 +228,9 @@ def test_the_process_without_keys_says_so(stage: Stage, monkeypatch: pytest.Monk
 
 def test_a_slow_look_does_not_make_what_has_settled_unknown(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The patience is used up by the first look, which found the target settled: the second look is taken all the same."""
-    from executor import target
+    from executor import waiting
 
-    monkeypatch.setattr(target, "PATIENCE", target.Patience(0.01, 0.01, bound=0, again_after=0.5))
+    monkeypatch.setattr(waiting, "PATIENCE", waiting.Patience(0.01, 0.01, bound=0, again_after=0.5))
     execution = stage.cast.approved(
         operation="dynamodb:UpdateTable", TableName="prod-orders", TableClass="STANDARD_INFREQUENT_ACCESS"
     )

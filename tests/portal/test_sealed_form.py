@@ -307,7 +307,7 @@ class TestTheWholePath:
         settings.OUTBOX_NUDGE = ""
         settings.HOME_REGION = DEMO.region
         settings.TOPIC_ARN = DEMO.topic_arn
-        monkeypatch.setattr("executor.target.PATIENCE", QUICK)
+        monkeypatch.setattr("executor.waiting.PATIENCE", QUICK)
 
     def test_filed_approved_executed_and_nowhere_to_be_found(
         self, cast, cloned_database, role_url, settings, tmp_path, capsys, everything_logged

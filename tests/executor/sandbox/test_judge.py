@@ -17,7 +17,7 @@ from moto.sqs.models import sqs_backends
 from approvals.operations import catalog
 from approvals.operations.resources import Where
 from approvals.plan import Step
-from executor import target
+from executor import rights, target
 from executor.sandbox.identity import Caller, Session, Sessions, find_caller
 from executor.sandbox.judge import denial
 from executor.sandbox.models import operation_model
@@ -400,13 +400,13 @@ def test_a_steps_own_session_is_enough_for_it(judge: Judge, operation: str, para
     acting, reading = (_session_of(step, acting=acting) for acting in (True, False))
     assert judge(acting, operation, **parameters) is None
     assert judge(reading, operation, **parameters) is not None
-    for look, given in target._readings(catalog.get(operation), step):
+    for look, given in target.readings(catalog.get(operation), step):
         assert judge(reading, look.full_name, **given) is None
         assert judge(acting, look.full_name, **given) is not None
 
 
 def _session_of(step: Step, *, acting: bool) -> Caller:
-    document = json.loads(target.policy(step, Where(DEMO.account, DEMO.region, DEMO.partition), acting=acting))
+    document = json.loads(rights.policy(step, Where(DEMO.account, DEMO.region, DEMO.partition), acting=acting))
     caller = executor()
     assert caller.session
     return replace(caller, session=replace(caller.session, policies=(Policy(Kind.SESSION, document),)))
