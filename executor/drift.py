@@ -19,7 +19,7 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from approvals import authority, canonical, clearance, decisions, preconditions
+from approvals import authority, canonical, clearance, decisions, earlier_steps, preconditions
 from approvals.audit import Trail
 from approvals.authority import KnownAccount
 from approvals.clearance import Verified
@@ -180,7 +180,7 @@ def must_be_as_signed(
 def _is_to_come(plan: Plan, index: int, done: Collection[int]) -> bool:
     """Whether a step that is made before this one, and is not made yet, may change, make or take away its target."""
     before = (plan.steps[one] for one in range(index) if one not in done)
-    return any(preconditions.touches(one, plan.steps[index]) for one in before)
+    return any(earlier_steps.touches(one, plan.steps[index]) for one in before)
 
 
 def _compared(revision: Revision, verified: Verified, index: int, now: Reading, done: Collection[int]) -> Comparison | None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from approvals import permissions, policies, preconditions, terms
+from approvals import earlier_steps, permissions, policies, terms
 from approvals.decisions.quorum import Concerned, concerned_in, guardrails_of
 from approvals.decisions.writing import calls_of
 from approvals.errors import (
@@ -205,7 +205,7 @@ def why_held(revision: Revision, rules: Collection[Rules], now: datetime) -> str
     states = {step: reading.state for step, reading in readings if reading.says_something()}
     for index in locked:
         step = steps[index]
-        if any(preconditions.may_change(earlier, step) for earlier in steps[:index]):
+        if any(earlier_steps.may_change(earlier, step) for earlier in steps[:index]):
             continue  # which may take the lock off
         if why := held.why(catalog.get(step.name), step.parameters, states.get(index), earliest):
             of_step = f"step {index + 1}" if len(steps) > 1 else "it"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from approvals import plan, preconditions
+from approvals import earlier_steps, plan, preconditions
 from approvals.canonical import Sealed
 from approvals.operations import facts
 from approvals.plan import Step
@@ -398,8 +398,8 @@ def test_a_plan_makes_nothing_of_another_kind(maker: Step, *, is_excused: bool):
 )
 def test_members_that_may_name_one_thing(member: str, other: str, *, may: bool):
     """By the word that says of which kind it is, whatever stands before it; one that says none may be of any."""
-    assert preconditions._may_be_one(member, other) is may
-    assert preconditions._may_be_one(other, member) is may
+    assert earlier_steps._may_be_one(member, other) is may
+    assert earlier_steps._may_be_one(other, member) is may
 
 
 SQS = "https://sqs.eu-west-1.amazonaws.com/111122223333"
