@@ -15,7 +15,7 @@ from approvals import watch
 from approvals.caller import Caller
 from approvals.explanation import Explanation
 from approvals.lint.findings import Surroundings
-from approvals.operations import protection, risk
+from approvals.operations import protection
 from approvals.operations.catalog import Operation
 from approvals.policies import Mode, Rules, reach
 from approvals.trail_event import TrailEvent
@@ -119,7 +119,10 @@ class Replay:
         if not draft and not enforced:
             return None
         requester = self._who(event.caller)
-        gates = tuple(self._gate(rules, operation, requester) for rules in draft)
+        # What is not told may lose something.
+        told = found.conversion.parameters if found.has_parameters else None
+        final = protection.is_loss(operation.full_name, told)
+        gates = tuple(self._gate(rules, operation, requester, final=final) for rules in draft)
         return Judged(found.place, event, operation, found.resources, requester, gates, enforced)
 
     def _ours(self, event: TrailEvent) -> bool:
@@ -129,10 +132,10 @@ class Replay:
         role = self._roles.get(event.account)
         return role is not None and event.caller.session_issuer_arn != role
 
-    def _gate(self, rules: Rules, operation: Operation, requester: str) -> Gate:
+    def _gate(self, rules: Rules, operation: Operation, requester: str, *, final: bool) -> Gate:
         # Where the guardrail demands a backup step, no plan without one comes to be signed.
         demanded = rules.protective_step and bool(protection.protectors(operation.full_name))
-        irreversible = risk.of(operation).irreversible and not demanded
+        irreversible = final and not demanded
         need = rules.approvals_needed(irreversible=irreversible)
         holders = self._around.holders_of(rules.name)
         if holders is None:

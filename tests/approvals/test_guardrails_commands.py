@@ -17,7 +17,7 @@ from executor.demo import people
 from executor.demo.state import StateFolder
 from executor.sandbox.world import DEMO
 from tests import cast as the_cast
-from tests.cast import ACCOUNT, table_arn, trail_record
+from tests.cast import ACCOUNT, REGION, table_arn, trail_record
 
 PROJECT = Path(__file__).parents[2]
 SOUND = {
@@ -212,6 +212,24 @@ class TestReplay:
         done = without_database("guardrails_replay", draft, "--json", stdin="\n".join(map(json.dumps, events)))
         gated = [json.loads(line)["event_id"] for line in done.stdout.splitlines()]
         assert gated == [events[0]["eventID"], events[3]["eventID"]]
+
+    def test_what_a_change_loses_asks_for_its_approvals(self, tmp_path):
+        """A change that shortens how long backups are kept counts as one that cannot be undone, as when it is asked for."""
+        draft = written(
+            tmp_path,
+            SOUND
+            | {
+                "operations": ["rds:ModifyDBInstance"],
+                "resources": [f"arn:aws:rds:{REGION}:{ACCOUNT}:db:prod-*"],
+                "irreversible": {"extra_approvals": 1, "hold": 0},
+            },
+        )
+        changes = ({"dBInstanceClass": "db.t3.large"}, {"backupRetentionPeriod": 0}, {"backupRetentionPeriod": 35})
+        told = [{"dBInstanceIdentifier": "prod-db", **change} for change in changes]
+        source = "rds.amazonaws.com"
+        events = [trail_record("ModifyDBInstance", denied=False, eventSource=source, requestParameters=one) for one in told]
+        done = without_database("guardrails_replay", draft, "--json", stdin="\n".join(map(json.dumps, events)))
+        assert [line["draft"][0]["approvals"] for line in map(json.loads, done.stdout.splitlines())] == [1, 2, 1]
 
     @pytest.mark.parametrize(
         ("draft", "events", "status"),
