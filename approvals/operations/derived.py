@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from botocore.model import OperationModel
 
-from approvals.operations import iam, placeholders
+from approvals.operations import iam, placeholders, unsaid
 from approvals.operations.facts import Facts, Settled, also_needs
 from approvals.operations.iam import Level
 
@@ -44,6 +44,7 @@ DESTRUCTIVE: Final = (
     "Merge",
     "Overwrite",
     "Purge",
+    "Redact",
     "Reject",
     "Release",
     "Remove",
@@ -73,21 +74,6 @@ _DESTROYS_WITHIN: Final = re.compile(
     r"|Replace|Reset|Retire|Revo(?:ke|cation)|Rollback|Terminat(?:e|ion)"
     r")(?![a-z]|Protection)"
 )
-# What takes something away by botocore's documentation, and does not say so in its name: in place of what is there stands
-# something else afterwards, or what is older than a new rule goes.
-DESTROYS_UNSAID: Final = frozenset(
-    {
-        "cloudformation:UpdateStackSet",
-        "cloudtrail:UpdateEventDataStore",
-        "ds:RestoreFromSnapshot",
-        "ecr:PutLifecyclePolicy",
-        "efs:CreateReplicationConfiguration",
-        "emr:ModifyInstanceGroups",
-        "fsx:RestoreVolumeFromSnapshot",
-        "s3control:PutBucketLifecycleConfiguration",
-        "workspaces:RestoreWorkspace",
-    }
-)
 _WORD: Final = re.compile(r"OpenID(?=Connect)|OAuth2?|IoT|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 # Words that AWS writes as names in some services and with small letters in others.
 _NAMES: Final = (
@@ -102,12 +88,14 @@ def facts(service: str, model: OperationModel) -> Facts:
     """What can be said of an operation from its model: nothing is claimed of its effect, so nothing is called harmless."""
     found = placeholders.derived(service, model)
     iam_action = iam.action(service, model)
+    level = iam.level(iam_action)
+    final = _irreversible(service, model.name, level)
     return Facts(
         does=f"{_predicate(model.name)} {', '.join(f'{{{name}}}' for name in found.identifies)}".strip(),
         family="",
         destroys="",
-        irreversible=_irreversible(service, model.name, iam.level(iam_action)),
-        loses="",
+        irreversible=final,
+        loses="" if final or level.reads else unsaid.loses(service, model),
         undo="",
         lost="",
         iam_action=iam_action,
@@ -143,7 +131,7 @@ def _only_changes(model: OperationModel, identifies: tuple[str, ...]) -> bool:
 
 def _irreversible(service: str, name: str, level: Level) -> bool:
     """Whether nothing undoes the call, as far as its name and its access level tell: what reads cannot do harm."""
-    if f"{service}:{name}" in DESTROYS_UNSAID:
+    if unsaid.always(service, name):
         return True
     return not level.reads and (name.removeprefix("Batch").startswith(DESTRUCTIVE) or bool(_DESTROYS_WITHIN.search(name)))
 

