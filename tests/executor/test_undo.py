@@ -96,6 +96,19 @@ def test_what_a_later_step_took_away_has_no_way_back(stage: Stage) -> None:
     assert "RestoreTableFromBackup" in address
 
 
+def test_what_a_later_step_changed_has_a_way_back(stage: Stage) -> None:
+    """A shorter retention loses backups and takes no instance away: its protection can be switched on again."""
+    names = {"DBInstanceIdentifier": "prod-ledger", "ApplyImmediately": True}
+    unprotect = Step("rds", "ModifyDBInstance", {**names, "DeletionProtection": False})
+    execution = approved(stage, unprotect, Step("rds", "ModifyDBInstance", {**names, "BackupRetentionPeriod": 7}))
+    stage.execute()
+    stage.sweep()
+    assert fresh(execution).state == "succeeded", fresh(execution).outcome
+    (address,) = offers_on(page_of(stage, execution))
+    assert "ModifyDBInstance" in address
+    assert f"{execution.revision.request.pk}.1." in address
+
+
 def test_the_deletion_of_a_key_is_cancelled_and_the_key_enabled(stage: Stage) -> None:
     """Two calls, because a cancelled deletion leaves the key disabled; both are in the plan that is signed."""
     execution = approved(stage, Step("kms", "ScheduleKeyDeletion", {"KeyId": KEY, "PendingWindowInDays": 7}))
