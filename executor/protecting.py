@@ -15,7 +15,7 @@ from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from executor import again, aws, backups, endings, rights, target
 from executor.claim import Cleared, Later
-from executor.errors import AwsError
+from executor.errors import AwsError, NotDescribed
 
 
 def still_protected(cleared: Cleared, index: int, step: Step) -> bool | Later:
@@ -64,4 +64,10 @@ def name_of(reading: aws.Reads, step: Step, place: Where, answer: Mapping[str, A
 
     Raises AwsError where AWS does not say it now: the step has not settled before it is known.
     """
-    return backups.name_of(step, place, backups.state(reading, step, answer)) if backups.of(step) is not None else ""
+    backup = backups.of(step)
+    if backup is None:
+        return ""
+    name = backups.name_of(step, place, backups.state(reading, step, answer))
+    if backup.made and not name and target.makes_a_backup(step):
+        raise NotDescribed("AWS shows the backup, and not its ARN.")
+    return name

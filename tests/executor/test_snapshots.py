@@ -89,3 +89,19 @@ def test_a_volume_is_kept_as_a_snapshot(stage: Stage) -> None:
     with client(stage, "mallory", "ec2") as ec2:
         kept = ec2.describe_snapshots(SnapshotIds=[made.rpartition("/")[2]])["Snapshots"]
         assert [one["VolumeId"] for one in kept] == [volume["VolumeId"]]
+
+
+def test_no_loss_goes_out_while_aws_shows_a_snapshot_without_its_name(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is usable, and its ARN is not told: that is waited for like the snapshot itself, and then recorded."""
+    from moto.rds.models import DBSnapshot
+
+    backup = Step("rds", "CreateDBSnapshot", {**DATABASE, "DBSnapshotIdentifier": "prod-billing-last"})
+    execution = approved(stage, backup, Step("rds", "DeleteDBInstance", {**DATABASE, "SkipFinalSnapshot": True}))
+    with monkeypatch.context() as patch:
+        patch.setattr(DBSnapshot, "db_snapshot_arn", property(lambda _: None))
+        stage.execute()
+        stage.sweep()
+        assert (fresh(execution).state, stage.calls("DeleteDBInstance")) == ("running", [])
+    stage.sweep()
+    assert fresh(execution).state == "succeeded", fresh(execution).outcome
+    assert Attempt.objects.get(step=0).made == SNAPSHOTS["rds"]
