@@ -92,6 +92,7 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held,
             # The request first: whoever waits for it must not hold up a pause.
             _must_be_wanted(cleared)
             statements.must_still_run(cleared.resumed)
+            holding.kept_while_it_lasts(cleared.claim, state=ExecutionState.RUNNING)
             attempt = _announced(cleared, index, step, session, held, rehearsal=rehearsal)
             trail.add(
                 AuditKind.ATTEMPT_SENT,
@@ -122,12 +123,10 @@ def _must_be_wanted(cleared: Cleared) -> None:
     now = asked.values_list("state", "revision_number").first()
     if now != (RequestState.APPROVED, cleared.plan.revision):
         raise NotYet("The request was ended meanwhile.")
-    holding.must_not_be_held_up(cleared.claim)
 
 
 def _announced(cleared: Cleared, index: int, step: Step, session: Session, held: Held, *, rehearsal: bool) -> Attempt:
     claim, operation, now = cleared.claim, catalog.get(step.name), timezone.now()
-    endings.move(claim, state=ExecutionState.RUNNING, lease_until=now + LEASE)
     return Attempt.objects.create(
         execution_id=claim.execution_id,
         step=index,
@@ -151,6 +150,7 @@ def _not_sent(cleared: Cleared, index: int, step: Step, session: Session, held: 
     if held.key:
         try:
             with audit.recorded() as trail:
+                endings.move(cleared.claim, state=ExecutionState.RUNNING)
                 attempt = _announced(cleared, index, step, session, held, rehearsal=rehearsal)
                 said = f"Not sent. {why}"
                 endings.answered(
@@ -266,8 +266,7 @@ def _refused(trail: Trail, claim: Claim, attempt: Attempt, step: Step, answer: R
         may_repeat=until is not None,
     )
     if passed:
-        endings.move(claim, lease_until=timezone.now() + LEASE)
-        return True
+        return True  # the lease is begun anew with the claim outside of the call itself, while it lasts
     refused = f"AWS refused {step.operation}: {answer.code}: {answer.message}"
     said = answer.message if answer.code in {NOT_SENT, NOT_CONNECTED} else refused
     if until is not None:

@@ -19,7 +19,7 @@ from approvals.states import ExecutionState
 from executor import again, endings, outside, stuck
 from executor.claim import LEASE, Cleared, Later, Stopped, give_back, warn_of_forgery, win
 from executor.endings import ACTOR, Claim
-from executor.errors import AwsError, ClaimedElsewhere, NoPlaceForClaims
+from executor.errors import AwsError, ClaimedElsewhere, NoPlaceForClaims, Superseded
 from executor.outside import Held
 
 log = logging.getLogger(__name__)
@@ -38,11 +38,10 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
     # Who was taken over meanwhile leaves no claim behind that nobody could account for; nor, mostly, does who was paused.
     try:
         statements.must_go_on(cleared.resumed)
-        must_not_be_held_up(claim)
+        kept_while_it_lasts(claim)
     except NotYet as reason:
         endings.move(claim, lease_until=timezone.now())
         return Later(timezone.now() + PAUSED_FOR, str(reason))
-    endings.move(claim, lease_until=timezone.now() + LEASE)
     try:
         return outside.claim(claim, cleared.digest, index)
     except ClaimedElsewhere as found:
@@ -53,11 +52,21 @@ def claimed_outside(cleared: Cleared, index: int) -> Held | Later | None:
         return _put_off(claim, error, "The claim outside the database could not be written, so nothing was sent.")
 
 
-def must_not_be_held_up(claim: Claim) -> None:
-    """What was judged counts as long as the lease that was taken with it, also where nobody took the execution over: every worker
-    may have stood still at once. Raises NotYet: whoever comes next judges everything again."""
-    if Execution.objects.filter(pk=claim.execution_id, token=claim.token, lease_until__lte=timezone.now()).exists():
+def kept_while_it_lasts(claim: Claim, **fields: object) -> None:
+    """Begin the lease anew, with the look whether it lasts still in one statement: no worker can stand still between the two.
+
+    What was judged counts as long as the lease that was taken with it, also where nobody took the execution over: every worker
+    may have stood still at once. Raises NotYet: whoever comes next judges everything again; Superseded when it was taken over.
+    """
+    now = timezone.now()
+    mine = Execution.objects.filter(
+        pk=claim.execution_id, token=claim.token, state__in=[ExecutionState.CLAIMED, ExecutionState.RUNNING]
+    )
+    if mine.filter(lease_until__gt=now).update(lease_until=now + LEASE, **fields):
+        return
+    if mine.exists():
         raise NotYet("The worker was held up for longer than its lease, so everything is judged again.")
+    raise Superseded("The claim was taken over or ended meanwhile.")
 
 
 def stopped(found: Stopped) -> Later | None:

@@ -15,7 +15,7 @@ from approvals.plan import Step
 from approvals.states import AttemptState, ExecutionState
 from executor import again, aws, backups, endings, rights, target
 from executor.claim import Cleared, Later
-from executor.errors import AwsError, NotDescribed
+from executor.errors import AwsError, AwsUnavailable
 
 
 def still_protected(cleared: Cleared, index: int, step: Step) -> bool | Later:
@@ -69,5 +69,5 @@ def name_of(reading: aws.Reads, step: Step, place: Where, answer: Mapping[str, A
         return ""
     name = backups.name_of(step, place, backups.state(reading, step, answer))
     if backup.made and not name and target.makes_a_backup(step):
-        raise NotDescribed("AWS shows the backup, and not its ARN.")
+        raise AwsUnavailable("AWS shows the backup, and does not say what it is called.")
     return name

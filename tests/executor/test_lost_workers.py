@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from approvals import audit
+from approvals import audit, statements
 from approvals.models import Attempt, Execution
 from approvals.plan import Step
 from executor import aws, delivery, points
@@ -323,6 +324,42 @@ def test_a_worker_that_outslept_its_lease_judges_again(stage: Stage, point: str,
     stage.sweep()
     assert (fresh(execution).state, stage.calls()) in (("aborted", []), ("failed", []))
     assert set(attempts(execution)) <= {"rejected"}
+
+
+@pytest.mark.parametrize("change", [switched_off, too_late])
+@pytest.mark.parametrize("point", ["rehearsal-sent", "rehearsal-called", "rehearsed", "claiming:3", "claimed-outside:3"])
+def test_a_worker_that_outslept_its_lease_in_a_rehearsal_judges_again(stage: Stage, point: str, change: Any) -> None:
+    """AWS's yes to the rehearsal says nothing of who may still want the call: a lease that is over is not begun anew by it."""
+    execution, operation = two_steps(stage)
+    with stage.frozen_at(point) as thaw:
+        stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 hour'")
+        change(stage, execution)
+        thaw()
+    assert wire_calls(stage, execution, operation, with_effect=True) == 0
+    stage.sweep()
+    assert wire_calls(stage, execution, operation, with_effect=True) == 0
+    must_hold(stage, execution, operation)
+
+
+@pytest.mark.parametrize(("asked", "at"), [("must_go_on", "the claim outside"), ("must_still_run", "sent")])
+def test_nobody_stands_still_between_the_look_at_his_lease_and_its_renewal(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, asked: str, at: str
+) -> None:
+    """Frozen right before he begins it anew, and thawed when it is over: he judges again."""
+    execution = stage.cast.approved()
+    original, here = getattr(statements, asked), os.getpid()
+
+    def frozen(*arguments: Any) -> None:
+        original(*arguments)
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    monkeypatch.setattr(statements, asked, frozen)
+    with stage.frozen_at("never") as thaw:
+        stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 hour'")
+        switched_off(stage, execution)
+        thaw()
+    assert stage.calls() == [], at
 
 
 @pytest.mark.parametrize("point", ["claimed", "opened", "claimed-outside"])
