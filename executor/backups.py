@@ -16,7 +16,7 @@ from approvals.operations.facts import Backup
 from approvals.operations.resources import Where
 from approvals.plan import Step
 from executor.aws import Reads
-from executor.errors import AwsRefused, NotDescribed, WillNotSettle
+from executor.errors import AwsRefused, AwsUnavailable, NotDescribed, WillNotSettle
 
 # What AWS answers of a backup that was only just asked for, and of one that is gone.
 GONE: Final = re.compile(r"NotFound|DoesNotExist|Unknown|\bNoSuch")
@@ -53,7 +53,11 @@ def state(session: Reads, step: Step, answer: Mapping[str, Any]) -> Any:
     if parameters.keys() != backup.parameters.keys():
         # Without its name AWS would tell of any other.
         raise NotDescribed(f"AWS's answer to {step.operation} was lost, and with it the name of the backup.")
-    return _found(backup.result, session.read(reader.service, reader.name, parameters))
+    told = session.read(reader.service, reader.name, parameters)
+    if not told:
+        # Of a backup that is gone AWS gives an error, or an empty list under its name.
+        raise AwsUnavailable(f"AWS's answer to {reader.name} says nothing.")
+    return _found(backup.result, told)
 
 
 def is_usable(session: Reads, step: Step, answer: Mapping[str, Any]) -> bool:

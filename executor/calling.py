@@ -173,7 +173,8 @@ def call(cleared: Cleared, step: Step, session: Session, opened: Opened, attempt
     )
     paused = mine.values_list(Exists(statements.paused_since(cleared.resumed)), flat=True).first()
     if paused is None:
-        return Rejected(NOT_SENT, "The worker was held up and lost its claim before the call, so the call was not made.")
+        said = "The worker was held up and lost its claim before the call, so the call was not made."
+        return Rejected(NOT_SENT, said, passing=attempt.rehearsal)  # a rehearsal changes nothing, and is made again
     if paused:
         return Rejected(NOT_SENT, "Executions were paused before the call, so the call was not made.", passing=True)
     points.reached(Point.FENCED)

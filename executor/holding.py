@@ -62,7 +62,7 @@ def kept_while_it_lasts(claim: Claim, **fields: object) -> None:
     mine = Execution.objects.filter(
         pk=claim.execution_id, token=claim.token, state__in=[ExecutionState.CLAIMED, ExecutionState.RUNNING]
     )
-    if mine.filter(lease_until__gt=now).update(lease_until=now + LEASE, **fields):
+    if mine.exclude(lease_until__lte=now).update(lease_until=now + LEASE, **fields):
         return
     if mine.exists():
         raise NotYet("The worker was held up for longer than its lease, so everything is judged again.")

@@ -143,7 +143,7 @@ def unproven(now: datetime) -> None:
         ~Exists(warned),
         state=AttemptState.SUCCEEDED,
         proof=None,
-        execution__state=ExecutionState.SUCCEEDED,
+        execution__state__in=[ExecutionState.SUCCEEDED, ExecutionState.FAILED],
         settled_at__lte=now - timedelta(seconds=settings.UNPROVEN_AFTER),
     )
     for pk in list(found.values_list("execution_id", flat=True).distinct()[:100]):
@@ -165,8 +165,8 @@ def _warn_of_no_proof(pk: UUID, found: QuerySet[Attempt]) -> None:
             AlertKind.UNPROVEN,
             title=f"CloudTrail shows nothing of {request.operation} {request.target}",
             detail=(
-                f"Execution {pk} succeeded by AWS's own answer, and no event of it arrived. Look whether the trail, the rule "
-                "and the queue still work: what the executor does is not being watched."
+                f"A call of execution {pk} succeeded by AWS's own answer, and no event of it arrived. Look whether the "
+                "trail, the rule and the queue still work: what the executor does is not being watched."
             ),
             actor=endings.ACTOR,
             request=request,

@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from approvals import permissions
 from approvals.models import ApprovalRequest, Attempt, Execution, Person, Revision
-from approvals.operations import catalog, protection, risk, undoing, words
+from approvals.operations import catalog, protection, risk, sources, undoing, words
 from approvals.operations.catalog import Operation
 from approvals.operations.undoing import Made, Way
 from approvals.plan import Step
@@ -132,7 +132,8 @@ def _took_away(later: Step, earlier: Step) -> bool:
     names = catalog.get(later.name).facts.identifies
     same = any(later.parameters.get(name) == earlier.parameters.get(name, ...) for name in names)
     # A change that loses something (a shorter retention) leaves its target there.
-    return later.service == earlier.service and same and risk.worst(catalog.get(later.name)).irreversible
+    ours = {name.partition(":")[0] for name in sources.all_names(later.name)}
+    return earlier.service in ours and same and risk.worst(catalog.get(later.name)).irreversible
 
 
 def _read(answer: str) -> Mapping[str, Any]:

@@ -19,6 +19,8 @@ _NOT_DONE: Final = re.compile(
     r"|\w+errors(list)?|error(detail)?list|\w+failures|\w+failurestatuses|restorationfailed\w+"
     r"|invalid(answers|executions|labels|parameters)|\w+notdeleted|unknownippermissions)\Z"
 )
+# Refusals of operations without a row that may come after a part was done. Source: Timestream Developer Guide, WriteRecords.
+_REFUSED_IN_PART: Final = {"timestream-write:WriteRecords": {"RejectedRecordsException": "length(Records) > `1`"}}
 # Answers that describe a thing, with the errors that it has had: they say nothing of the call.
 _OF_THE_THING: Final = re.compile(r"(rds|redshift):\w+Integration\Z")
 
@@ -38,7 +40,8 @@ def not_done(operation: Operation, answer: Mapping[str, Any]) -> Any:
 
 def may_be_done(step: Step, code: str) -> bool:
     """Whether AWS may have carried out a part of the call before it refused the rest under this code."""
-    when = catalog.get(step.name).facts.refused_in_part.get(code, "")
+    told = _REFUSED_IN_PART.get(step.name) or catalog.get(step.name).facts.refused_in_part
+    when = told.get(code, "")
     return bool(when) and bool(counterparts.searched(when, step.parameters))
 
 

@@ -18,6 +18,7 @@ from tests.cast import envelope, table_arn, trail_record
 from tests.executor.proxy import Wire
 from tests.executor.stage import QUICK, Stage, attempts, fresh
 from tests.executor.test_feed import put
+from tests.executor.test_steps import CHANGE, NOTHING, approved
 
 
 def learn(stage: Stage) -> None:
@@ -429,6 +430,16 @@ def test_a_success_without_proof_is_one_alert(stage: Stage, settings: Any) -> No
         with stage.acting("execution"):
             reconcile.sweep(patience=QUICK)
     assert stage.alerts() == ["unproven"]
+
+
+def test_a_success_without_proof_is_an_alert_also_where_its_plan_failed_later(stage: Stage, settings: Any) -> None:
+    """The first call took effect, and nobody saw it in CloudTrail: that the second was refused makes it no less unseen."""
+    settings.UNPROVEN_AFTER = 0
+    execution = approved(stage, CHANGE, NOTHING)
+    stage.execute()
+    assert (fresh(execution).state, attempts(execution)) == ("failed", ["succeeded", "rejected"])
+    stage.sweep()
+    assert stage.alerts() == ["failed", "unproven"]
 
 
 def test_a_promise_that_was_lost_is_made_again(stage: Stage) -> None:

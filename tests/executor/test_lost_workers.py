@@ -341,6 +341,18 @@ def test_a_worker_that_outslept_its_lease_in_a_rehearsal_judges_again(stage: Sta
     must_hold(stage, execution, operation)
 
 
+def test_a_worker_held_up_after_sent_of_a_rehearsal_makes_it_again(stage: Stage) -> None:
+    """It changes nothing and was not made: nobody has to file and sign anew what was only late."""
+    execution, operation = two_steps(stage)
+    with stage.frozen_at("rehearsal-sent") as thaw:
+        stage.sql("UPDATE approvals_execution SET lease_until = now() - interval '1 hour'")
+        thaw()
+    stage.sql("UPDATE approvals_outboxmessage SET due_at = now()")
+    stage.sweep()
+    assert fresh(execution).state == "succeeded", fresh(execution).outcome
+    must_hold(stage, execution, operation)
+
+
 @pytest.mark.parametrize(("asked", "at"), [("must_go_on", "the claim outside"), ("must_still_run", "sent")])
 def test_nobody_stands_still_between_the_look_at_his_lease_and_its_renewal(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, asked: str, at: str

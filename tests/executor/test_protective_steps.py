@@ -50,12 +50,16 @@ def test_the_backup_is_usable_and_named_before_the_loss_goes_out(stage: Stage) -
     assert max(looks) <= stage.calls("DeleteTable")[0]["eventTime"]
 
 
+@pytest.mark.parametrize("fault", ["close before", "yes before"])
 @pytest.mark.parametrize("spared", range(6))
-def test_no_loss_goes_out_before_the_backup_s_name_is_known(stage: Stage, spared: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWS tells nothing of it for a while, whichever look that hits: its ARN is recorded all the same, and before the call."""
+def test_no_loss_goes_out_before_the_backup_s_name_is_known(
+    stage: Stage, spared: int, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS tells nothing of it once, or answers with nothing, whichever look that hits: its ARN is recorded all the same, and
+    before the call. That it is gone is said by AWS alone."""
     execution = approved(stage, BACKUP, DELETE)
     monkeypatch.setattr(aws, "_AGAIN", aws._AGAIN.merge(Config(retries={"total_max_attempts": 1, "mode": "standard"})))
-    with Wire(stage.aws.endpoint_url, "DescribeBackup", "close before", spared=spared, times=1) as wire:
+    with Wire(stage.aws.endpoint_url, "DescribeBackup", fault, spared=spared, times=1) as wire:
         stage.endpoint = wire.url
         stage.execute()
         named = Attempt.objects.get(step=0).made

@@ -65,6 +65,8 @@ def test_the_name_reads_as_english(name, does):
         ("rds:RestoreDBInstanceFromDBSnapshot", False),
         ("s3tables:PutTableMaintenanceConfiguration", True),
         ("chime-sdk-messaging:RedactChannelMessage", True),
+        ("s3tables:PutTableRecordExpirationConfiguration", True),
+        ("fsx:CopySnapshotAndUpdateVolume", True),
     ],
 )
 def test_what_takes_away_is_beyond_undoing_until_somebody_describes_it(name, irreversible):
@@ -93,6 +95,12 @@ def test_what_takes_away_is_beyond_undoing_until_somebody_describes_it(name, irr
         ("dms:ReloadTables", {"ReplicationTaskArn": "t", "TablesToReload": [], "ReloadOption": "validate-only"}, False),
         ("dms:StartReplicationTask", {"StartReplicationTaskType": "resume-processing"}, False),
         ("redshift:EnableSnapshotCopy", {"ClusterIdentifier": "c", "RetentionPeriod": 1}, False),
+        ("redshift-serverless:UpdateSnapshotCopyConfiguration", {"snapshotRetentionPeriod": 1}, True),
+        ("customer-profiles:UpdateDomain", {"DomainName": "d", "DefaultExpirationDays": 1}, True),
+        ("cloudhsmv2:ModifyBackupAttributes", {"BackupId": "b", "NeverExpires": True}, False),
+        ("cloudhsmv2:ModifyBackupAttributes", {"BackupId": "b", "NeverExpires": False}, True),
+        ("eks:UpdateNodegroupConfig", {"labels": {"addOrUpdateLabels": {"a": "b"}}}, False),
+        ("eks:UpdateNodegroupConfig", {"scalingConfig": {"desiredSize": 0}}, True),
     ],
 )
 def test_what_is_kept_for_another_time_may_be_kept_for_less(name, parameters, lost):

@@ -8,6 +8,7 @@ import pytest
 
 from approvals.operations import catalog, partial
 from approvals.operations.facts import rows
+from approvals.plan import Step
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,19 @@ def test_every_listed_service_s_answers_are_covered():
             if lists and not partial.can_be(operation) and not name.endswith("Integration"):
                 left_out.append(operation.full_name)
     assert left_out == []
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "may"),
+    [
+        (Step("ec2", "TerminateInstances", {"InstanceIds": ["i-1", "i-2"]}), "OperationNotPermitted", True),
+        (Step("ec2", "TerminateInstances", {"InstanceIds": ["i-1"]}), "OperationNotPermitted", False),
+        (Step("ec2", "TerminateInstances", {"InstanceIds": ["i-1", "i-2"]}), "InvalidInstanceID.NotFound", False),
+        (Step("timestream-write", "WriteRecords", {"Records": [{}, {}]}), "RejectedRecordsException", True),
+        (Step("timestream-write", "WriteRecords", {"Records": [{}]}), "RejectedRecordsException", False),
+        (Step("timestream-write", "WriteRecords", {"Records": [{}, {}]}), "ValidationException", False),
+    ],
+)
+def test_a_refusal_of_several_may_come_after_a_part_was_done(step, code, may):
+    """Where AWS's documentation says so of the code, with a row or without one; of a single target nothing was done."""
+    assert partial.may_be_done(step, code) is may

@@ -167,6 +167,8 @@ CHANGED = {"DBInstanceIdentifier": "d", "ApplyImmediately": True}
 @pytest.mark.parametrize(
     ("name", "parameters", "lost"),
     [
+        ("dynamodb:UpdateTable", {"TableName": "t", "ReplicaUpdates": [{"Delete": {"RegionName": "eu-west-1"}}]}, True),
+        ("dynamodb:UpdateTable", {"TableName": "t", "ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, False),
         ("rds:ModifyDBInstance", CHANGED | {"BackupRetentionPeriod": 0}, True),
         ("rds:ModifyDBInstance", CHANGED | {"BackupRetentionPeriod": 7}, True),
         ("rds:ModifyDBInstance", CHANGED | {"BackupRetentionPeriod": "35"}, True),

@@ -111,6 +111,13 @@ def test_what_nothing_brings_back_has_no_way_back(call):
     "call",
     [
         made("kms:DisableKey", {"KeyId": "k"}, before={"KeyState": "Disabled"}),
+        made("kms:DisableKey", {"KeyId": "k"}, before={"KeyState": "PendingDeletion"}),
+        made("ecs:UpdateService", {"service": "s", "desiredCount": 3, "taskDefinition": "t:2"}, before={"desiredCount": 3}),
+        made(
+            "lambda:PutFunctionConcurrency",
+            {"FunctionName": "f", "ReservedConcurrentExecutions": 5},
+            before={"ReservedConcurrentExecutions": 5},
+        ),
         made("kms:DisableKeyRotation", {"KeyId": "k"}, before={"KeyRotationEnabled": False}),
         made("events:DisableRule", {"Name": "r"}, before={"State": "DISABLED"}),
         made("cloudtrail:StopLogging", {"Name": "t"}, before={"IsLogging": False}),
@@ -130,6 +137,8 @@ def test_what_nothing_brings_back_has_no_way_back(call):
             {"Bucket": "b", "VersioningConfiguration": {"Status": "Suspended"}},
             before={"Status": "Suspended"},
         ),
+        # What S3 says of a bucket that never had versions.
+        made("s3:PutBucketVersioning", {"Bucket": "b", "VersioningConfiguration": {"Status": "Suspended"}}, before={}),
         made(
             "cloudformation:UpdateTerminationProtection",
             {"StackName": "s", "EnableTerminationProtection": False},
