@@ -208,20 +208,24 @@ def _left_nothing(attempt: Attempt) -> bool:
 
 
 def _abort(trail: Trail, execution: Execution, reason: CountersignError, now: datetime) -> None:
-    """A check did not hold, so nothing is sent. A lost right or a changed plan goes back to draft; a forgery is an alert."""
+    """A check did not hold, so nothing is sent. A lost right or a changed plan goes back to draft, unless a call took effect; a
+    forgery is an alert."""
     request = execution.revision.request
     under_way = execution.execution_state is ExecutionState.RUNNING
+    # What AWS refused and was to be tried again has changed nothing: it asks for a new review like what was never sent.
+    untouched = all(_left_nothing(attempt) for attempt in execution.attempts.all())
+    stopped = "Stopped before it was tried again" if untouched else "Stopped before the next step"
     wanted = request.request_state is RequestState.APPROVED and _is_current(execution)
     endings.end(
         trail,
         Claim(execution.pk, request.pk, execution.token),
         ExecutionState.FAILED if under_way else ExecutionState.ABORTED,
-        f"Stopped before the next step: {reason}" if under_way else str(reason),
+        f"{stopped}: {reason}" if under_way else str(reason),
         tell=wanted,
     )
     if isinstance(reason, BadAuthority):
         warn_of_forgery(trail, request, reason)
-    elif isinstance(reason, Refused) and not isinstance(reason, WrongState) and not under_way and wanted:
+    elif isinstance(reason, Refused) and not isinstance(reason, WrongState) and untouched and wanted:
         decisions.reopen(trail, request, str(reason), now=now)
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.models import Attempt, AuditEntry, Execution, OutboxMessage
+from approvals.models import ApprovalRequest, Attempt, AuditEntry, Execution, OutboxMessage
 from approvals.plan import Step
 from executor import again, run
 from executor.claim import Later
@@ -20,6 +20,7 @@ from portal.review_page import page_of
 from portal.timeline import timeline_of
 from tests.executor.proxy import Wire
 from tests.executor.stage import Stage, attempts, fresh
+from tests.executor.test_drift import swapped
 from tests.executor.test_evidence import learn
 from tests.executor.test_steps import approved
 
@@ -138,7 +139,8 @@ def test_nothing_is_tried_beyond_the_use_by(stage: Stage) -> None:
 
 
 def test_whoever_comes_back_judges_everything_again(stage: Stage) -> None:
-    """Bob loses his right while the call is put off: the next worker stops, and no second request goes out."""
+    """Bob loses his right while the call is put off: the next worker stops, no second request goes out, and a new review is
+    asked for, as before a first try."""
     execution = stage.cast.approved()
     with Wire(stage.aws.endpoint_url, "DeleteTable", "throttle before") as wire:
         stage.endpoint = wire.url
@@ -148,6 +150,24 @@ def test_whoever_comes_back_judges_everything_again(stage: Stage) -> None:
         stage.endpoint = ""
         assert wire.received == 1
     assert (fresh(execution).state, attempts(execution), stage.calls()) == ("failed", ["rejected"], [])
+    assert ApprovalRequest.objects.get().state == "draft"
+
+
+def test_drift_after_a_refused_try_asks_for_a_new_review(stage: Stage) -> None:
+    """The table is deleted and made anew while a throttled call waits: nothing is sent, and its reviewers hear the difference."""
+    execution = stage.cast.approved()
+    with Wire(stage.aws.endpoint_url, "DeleteTable", "throttle before", times=1) as wire:
+        stage.endpoint = wire.url
+        stage.execute()
+        swapped()
+        execute_again(stage)
+        stage.endpoint = ""
+    request = ApprovalRequest.objects.get()
+    assert (fresh(execution).state, attempts(execution), stage.calls()) == ("failed", ["rejected"], [])
+    assert request.state == "draft"
+    assert AuditEntry.objects.filter(kind="request.reopened").count() == 1
+    assert "TableId" in fresh(execution).outcome
+    assert "tried again" in fresh(execution).outcome
 
 
 @pytest.mark.parametrize("fault", ["500 before", "close before", "error without code before", "malformed after"])
