@@ -85,7 +85,8 @@ def made(
 def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held, *, rehearsal: bool = False) -> Attempt | Later:
     """Say, before the call, that it is being made, under which access key, which claim outside and with which token.
 
-    Later, when somebody paused all executions since this was claimed, or stopped this one while nobody seemed to have it.
+    Later, when somebody paused all executions since this was claimed, or stopped this one while nobody seemed to have it, or when
+    the lease is over that was taken with the judgement.
     """
     try:
         with audit.recorded() as trail:
@@ -115,10 +116,7 @@ def sent(cleared: Cleared, index: int, step: Step, session: Session, held: Held,
 
 
 def _must_be_wanted(cleared: Cleared) -> None:
-    """Nobody has ended the request, and nobody does until this is committed; and what was judged still counts.
-
-    Raises NotYet: whoever comes next ends it, or judges everything again.
-    """
+    """Nobody has ended the request, and nobody does until this is committed. Raises NotYet: whoever comes next ends it."""
     asked = ApprovalRequest.objects.select_for_update(no_key=True).filter(pk=cleared.claim.request_id)
     now = asked.values_list("state", "revision_number").first()
     if now != (RequestState.APPROVED, cleared.plan.revision):
