@@ -138,6 +138,14 @@ def test_nothing_is_tried_beyond_the_use_by(stage: Stage) -> None:
     assert (fresh(execution).state, attempts(execution)) == ("failed", ["rejected"])
 
 
+def test_a_delay_is_drawn_from_the_whole_of_its_bound() -> None:
+    """Workers that were throttled together do not come back together: neither soon, nor late, nor all in the middle."""
+    drawn = [again.delay(8) / again.bound(8) for _ in range(200)]
+    assert min(drawn) < 0.2
+    assert max(drawn) > 0.8
+    assert len(set(drawn)) > 150
+
+
 def test_whoever_comes_back_judges_everything_again(stage: Stage) -> None:
     """Bob loses his right while the call is put off: the next worker stops, no second request goes out, and a new review is
     asked for, as before a first try."""
