@@ -130,7 +130,8 @@ def _made(execution: Execution, steps: Sequence[Step], looks: Sequence[Looks]) -
 
 def _took_away(later: Step, earlier: Step) -> bool:
     names = catalog.get(later.name).facts.identifies
-    same = any(later.parameters.get(name) == earlier.parameters.get(name, ...) for name in names)
+    # Another object of the same bucket is another thing.
+    same = all(later.parameters[name] == earlier.parameters.get(name) for name in names if name in later.parameters)
     # A change that loses something (a shorter retention) leaves its target there.
     ours = {name.partition(":")[0] for name in sources.all_names(later.name)}
     return earlier.service in ours and same and risk.worst(catalog.get(later.name)).irreversible

@@ -11,10 +11,13 @@ from typing import Any, Final
 
 from botocore.model import OperationModel, Shape
 
-# Whatever they are given.
+# Whatever they are given. Some carry another call, or a statement: only their input tells what they do.
 _ALWAYS: Final = frozenset(
     {
+        "athena:StartQueryExecution",
         "autoscaling:StartInstanceRefresh",
+        "cloudcontrol:UpdateResource",
+        "cloudformation:UpdateStackInstances",
         "cloudformation:UpdateStackSet",
         "cloudtrail:UpdateEventDataStore",
         "ds:RestoreFromSnapshot",
@@ -23,7 +26,9 @@ _ALWAYS: Final = frozenset(
         "dms:StartMetadataModelConversion",
         "dms:StartMetadataModelExportToTarget",
         "elasticbeanstalk:UpdateApplicationResourceLifecycle",
+        "emr:AddJobFlowSteps",
         "emr:ModifyInstanceGroups",
+        "fis:StartExperiment",
         "fsx:CopySnapshotAndUpdateVolume",
         "fsx:RestoreVolumeFromSnapshot",
         "imagebuilder:UpdateLifecyclePolicy",
@@ -37,6 +42,12 @@ _ALWAYS: Final = frozenset(
         "s3tables:PutTableBucketMaintenanceConfiguration",
         "s3tables:PutTableMaintenanceConfiguration",
         "s3tables:PutTableRecordExpirationConfiguration",
+        "scheduler:CreateSchedule",
+        "scheduler:UpdateSchedule",
+        "ssm:CreateAssociation",
+        "ssm:StartAssociationsOnce",
+        "ssm:StartAutomationExecution",
+        "ssm:UpdateAssociation",
         "workmail:PutRetentionPolicy",
         "workspaces:MigrateWorkspace",
         "workspaces:RestoreWorkspace",

@@ -11,6 +11,7 @@ import pytest
 from approvals.models import ApprovalRequest, Attempt, Execution
 from approvals.plan import Step
 from executor.sandbox.world import DEMO
+from portal import undoing
 from tests.cast import ACCOUNT, REGION, Cast, seal
 from tests.executor.stage import Stage, fresh
 from tests.executor.test_protective_steps import BACKUP, DELETE, tables
@@ -94,6 +95,27 @@ def test_what_a_later_step_took_away_has_no_way_back(stage: Stage) -> None:
     assert fresh(execution).state == "succeeded"
     (address,) = offers_on(page_of(stage, execution))
     assert "RestoreTableFromBackup" in address
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier", "away"),
+    [
+        (
+            Step("s3", "DeleteObject", {"Bucket": "b", "Key": "two"}),
+            Step("s3", "DeleteObject", {"Bucket": "b", "Key": "one"}),
+            False,
+        ),
+        (Step("s3", "DeleteBucket", {"Bucket": "b"}), Step("s3", "DeleteObject", {"Bucket": "b", "Key": "one"}), True),
+        (
+            Step("neptune", "DeleteDBCluster", {"DBClusterIdentifier": "c", "SkipFinalSnapshot": True}),
+            Step("rds", "StopDBCluster", {"DBClusterIdentifier": "c"}),
+            True,
+        ),
+    ],
+)
+def test_a_later_step_takes_away_what_it_names_whole(later: Step, earlier: Step, away: bool) -> None:
+    """Another object of a bucket stays, the bucket takes all of its objects along, and one API has several services' names."""
+    assert undoing._took_away(later, earlier) is away
 
 
 def test_what_a_later_step_changed_has_a_way_back(stage: Stage) -> None:

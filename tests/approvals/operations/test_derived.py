@@ -67,6 +67,10 @@ def test_the_name_reads_as_english(name, does):
         ("chime-sdk-messaging:RedactChannelMessage", True),
         ("s3tables:PutTableRecordExpirationConfiguration", True),
         ("fsx:CopySnapshotAndUpdateVolume", True),
+        ("cloudcontrol:UpdateResource", True),
+        ("scheduler:CreateSchedule", True),
+        ("ssm:StartAutomationExecution", True),
+        ("athena:StartQueryExecution", True),
     ],
 )
 def test_what_takes_away_is_beyond_undoing_until_somebody_describes_it(name, irreversible):

@@ -73,6 +73,8 @@ def test_every_listed_service_s_answers_are_covered():
         (Step("ec2", "TerminateInstances", {"InstanceIds": ["i-1", "i-2"]}), "OperationNotPermitted", True),
         (Step("ec2", "TerminateInstances", {"InstanceIds": ["i-1"]}), "OperationNotPermitted", False),
         (Step("ec2", "TerminateInstances", {"InstanceIds": ["i-1", "i-2"]}), "InvalidInstanceID.NotFound", False),
+        (Step("cloudwatch", "DeleteAlarms", {"AlarmNames": ["a", "b"]}), "ResourceNotFound", True),
+        (Step("cloudwatch", "DeleteAlarms", {"AlarmNames": ["a"]}), "ResourceNotFound", False),
         (Step("timestream-write", "WriteRecords", {"Records": [{}, {}]}), "RejectedRecordsException", True),
         (Step("timestream-write", "WriteRecords", {"Records": [{}]}), "RejectedRecordsException", False),
         (Step("timestream-write", "WriteRecords", {"Records": [{}, {}]}), "ValidationException", False),

@@ -39,13 +39,18 @@ CHANGES = [{"Action": "DELETE", "ResourceRecordSet": RECORD}]
             made(
                 "rds:DeleteDBInstance",
                 {"DBInstanceIdentifier": "d", "FinalDBSnapshotIdentifier": "last"},
-                before={"DBInstanceClass": "db.t4g.micro", "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1"}]},
+                before={
+                    "DBInstanceClass": "db.t4g.micro",
+                    "VpcSecurityGroups": [{"VpcSecurityGroupId": "sg-1"}],
+                    "PubliclyAccessible": False,  # left out, AWS may make it public
+                },
             ),
             [
                 (
                     "rds:RestoreDBInstanceFromDBSnapshot",
                     {
                         "DBInstanceIdentifier": "d",
+                        "PubliclyAccessible": False,
                         "DBSnapshotIdentifier": "last",
                         "DBInstanceClass": "db.t4g.micro",
                         "VpcSecurityGroupIds": ["sg-1"],
