@@ -39,7 +39,8 @@ def test_an_account_is_meant_by_its_number_or_by_all_its_tags(accounts, tags, ma
     ("change", "operation", "matched"),
     [
         ({"risk": ("irreversible",)}, "dynamodb:DeleteTable", True),
-        ({"risk": ("irreversible",)}, "dynamodb:UpdateTable", False),
+        ({"risk": ("irreversible",)}, "dynamodb:UpdateTable", True),  # it may delete a replica
+        ({"risk": ("irreversible",)}, "dynamodb:CreateBackup", False),
         ({"risk": ("destructive",)}, "dynamodb:CreateBackup", False),
         ({"risk": ("exposure", "silence")}, "cloudtrail:StopLogging", True),
         ({"risk": ("undescribed",)}, "polly:PutLexicon", True),
